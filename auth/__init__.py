@@ -1,0 +1,1 @@
+"""Auth decides: who is asking, and what they may do."""

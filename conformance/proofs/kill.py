@@ -1,0 +1,29 @@
+"""The server is killed in the middle of pushes and started again."""
+
+import random
+import time
+
+from proofs.pushes import Ledger, Pushing, compare
+from proofs.server import Server
+from proofs.workspace import Workspace
+
+SECONDS_BEFORE = (0.6, 2.2)
+
+
+def prove(workspace: Workspace) -> str:
+    """`kill -9` of every process loses nothing that was acknowledged."""
+    folder = workspace.folder("kill")
+    ledger = Ledger()
+    again = 0
+    with Server(workspace, folder / "data", folder / "server.log") as server:
+        for _ in range(workspace.rounds):
+            with Pushing(server.registry, ledger) as pushing:
+                time.sleep(random.uniform(*SECONDS_BEFORE))  # noqa: S311 - a moment, not a secret
+                pushing.expect_the_end()
+                server.kill()
+            server.start()
+            again += len(ledger.unfinished)
+            compare(server.registry, ledger)
+            server.verify()
+        server.stop()
+    return f"{workspace.rounds} kills: {len(ledger.blobs)} blobs, {len(ledger.manifests)} images kept, {again} pushed again"

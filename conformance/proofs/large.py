@@ -1,0 +1,90 @@
+"""One very large blob goes in and out, and the server's memory hardly grows."""
+
+import hashlib
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+from proofs.outcome import check
+from proofs.server import Server
+from proofs.workspace import Workspace
+
+PIECE_BYTES = 1 << 20
+BUDGET_BYTES_PER_WORKER = 64 << 20
+SAMPLE_SECONDS = 0.2
+REPOSITORY = "large/blob"
+
+
+class Memory:
+    """The most memory that the server held while the context was open."""
+
+    def __init__(self, measure: Callable[[], int]) -> None:
+        self._measure = measure
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self.most_bytes = 0
+
+    def __enter__(self) -> "Memory":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._done.wait(SAMPLE_SECONDS):
+            self.most_bytes = max(self.most_bytes, self._measure())
+
+
+class Content:
+    """Bytes made on the fly, no two pieces alike, hashed as they go out."""
+
+    def __init__(self, size_bytes: int) -> None:
+        self._noise = os.urandom(PIECE_BYTES - 8)
+        self._size_bytes = size_bytes
+        self._sum = hashlib.sha256()
+
+    def __iter__(self) -> Iterator[bytes]:
+        for number in range(self._size_bytes // PIECE_BYTES):
+            piece = number.to_bytes(8, "big") + self._noise
+            self._sum.update(piece)
+            yield piece
+
+    @property
+    def digest(self) -> str:
+        """The digest of what went out so far."""
+        return "sha256:" + self._sum.hexdigest()
+
+
+def prove(workspace: Workspace) -> str:
+    """A blob is streamed in both directions within the buffer budget."""
+    workspace.need_space(workspace.large_bytes * 12 // 5)
+    folder = workspace.folder("large")
+    with Server(workspace, folder / "data", folder / "server.log", {"LADING_SERVER__DRAIN_SECONDS": "10"}) as server:
+        registry = server.registry
+        registry.timeout_seconds = 300
+        for _ in range(4 * workspace.workers):  # what is imported and pooled once is no growth
+            registry.pull_blob(REPOSITORY, registry.push_blob(REPOSITORY, os.urandom(8 * PIECE_BYTES)))
+        before_bytes = server.memory_bytes()
+        with Memory(server.memory_bytes) as memory:
+            began = time.monotonic()
+            content = Content(workspace.large_bytes)
+            answer = registry.request("PATCH", registry.begin(REPOSITORY), body=content).expect(202)
+            registry.commit(registry.local(answer.headers["location"]), content.digest)
+            pushed = time.monotonic()
+            came_back = hashlib.sha256()
+            path = f"/v2/{REPOSITORY}/blobs/{content.digest}"
+            registry.request("GET", path, sink=came_back.update).expect(200)
+            pulled = time.monotonic()
+        server.stop()
+    check("sha256:" + came_back.hexdigest() == content.digest, "the blob came back with another digest")
+    growth_bytes = memory.most_bytes - before_bytes
+    limit_bytes = BUDGET_BYTES_PER_WORKER * workspace.workers
+    check(growth_bytes < limit_bytes, f"memory grew by {growth_bytes >> 20} MiB, the limit is {limit_bytes >> 20}")
+    mebibytes = workspace.large_bytes >> 20
+    return (
+        f"{mebibytes} MiB: memory grew by {max(growth_bytes, 0) >> 20} MiB; "
+        f"in at {mebibytes / (pushed - began):.0f}, out at {mebibytes / (pulled - pushed):.0f} MiB/s"
+    )

@@ -1,0 +1,175 @@
+"""One Lading server in a session of its own: started, killed, stopped, measured."""
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from proofs.api import wait_until_ready
+from proofs.outcome import Failed
+from proofs.registry import Registry
+from proofs.workspace import Workspace
+
+START_SECONDS = 30
+STOP_SECONDS = 40
+VERIFY_SECONDS = 180
+POLL_SECONDS = 0.05
+LOG_TAIL = 1500
+
+
+class Server:
+    """A server on a data directory; leaving the context kills what still runs of it."""
+
+    def __init__(self, workspace: Workspace, data: Path, log: Path, settings: Mapping[str, str] | None = None) -> None:
+        self._workspace = workspace
+        self._log = log
+        self._password = secrets.token_urlsafe(18)
+        self._settings = dict(settings or {})
+        self._process: subprocess.Popen[bytes] | None = None
+        self.data = data
+        self.registry = Registry("", "", "")
+
+    def __enter__(self) -> "Server":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def _environment(self) -> dict[str, str]:
+        return os.environ | {
+            "LADING_STORAGE__ROOT": str(self.data),
+            "LADING_AUTH__ADMIN_PASSWORD": self._password,
+            "LADING_SERVER__WORKERS": str(self._workspace.workers),
+            **self._settings,
+        }
+
+    def start(self) -> Registry:
+        """Serve, on a new port, and wait until the server is ready."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            address = f"127.0.0.1:{probe.getsockname()[1]}"
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603 - the command that the caller asked to prove
+                [*self._workspace.command, "serve"],
+                env=self._environment() | {"LADING_SERVER__LISTEN": address},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        if not wait_until_ready(address, self._process.pid, START_SECONDS):
+            self.kill()
+            raise Failed(f"the server did not start: {self.log_tail()}")
+        self.registry = Registry(address, "admin", self._password)
+        return self.registry
+
+    def log_tail(self) -> str:
+        """The end of what the server wrote."""
+        return " | ".join(self._log.read_text(errors="replace")[-LOG_TAIL:].splitlines()[-6:])
+
+    def processes(self) -> list[int]:
+        """Every living process of the server's session."""
+        if self._process is None:
+            return []
+        found = []
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                fields = stat.read_text().rpartition(")")[2].split()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            state, session = fields[0], int(fields[3])
+            if session == self._process.pid and state != "Z":
+                found.append(int(stat.parent.name))
+        return found
+
+    def signal_all(self, number: signal.Signals) -> None:
+        """Send a signal to every process of the server."""
+        for process in self.processes():
+            try:
+                os.kill(process, number)
+            except ProcessLookupError:
+                continue
+
+    def pause(self) -> None:
+        """Stop every process where it is, and wait until none runs, not even inside the kernel."""
+        self.signal_all(signal.SIGSTOP)
+        while any(state(thread) not in "Tt" for process in self.processes() for thread in threads(process)):
+            time.sleep(POLL_SECONDS)
+
+    def kill(self) -> None:
+        """End every process without a word."""
+        while self.processes():
+            self.signal_all(signal.SIGKILL)
+            time.sleep(POLL_SECONDS)
+        if self._process is not None:
+            self._process.wait()
+            self._process = None
+
+    def terminate(self) -> None:
+        """Ask the server to stop."""
+        assert self._process is not None
+        self._process.terminate()
+
+    def wait(self) -> None:
+        """Wait for its end after `terminate`; it must be clean."""
+        assert self._process is not None
+        try:
+            status = self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise Failed(f"the server did not stop within {STOP_SECONDS} s") from None
+        if status != 0:
+            raise Failed(f"the server exited with {status} on SIGTERM: {self.log_tail()}")
+        if self.processes():
+            raise Failed(f"processes outlived the server: {self.processes()}")
+        self._process = None
+
+    def stop(self) -> None:
+        """Ask the server to stop and wait for its clean end."""
+        self.terminate()
+        self.wait()
+
+    def verify(self) -> None:
+        """`lading verify` finds nothing wrong."""
+        try:
+            done = subprocess.run(  # noqa: S603 - as above
+                [*self._workspace.command, "verify"],
+                env=self._environment(),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=VERIFY_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise Failed(f"lading verify took more than {VERIFY_SECONDS} s") from None
+        if done.returncode != 0:
+            raise Failed(f"lading verify exited with {done.returncode}: {(done.stdout + done.stderr)[-LOG_TAIL:]}")
+
+    def memory_bytes(self) -> int:
+        """The proportional share of memory of all its processes together."""
+        total_kib = 0
+        for process in self.processes():
+            try:
+                lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            total_kib += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+        return total_kib << 10
+
+
+def threads(process: int) -> list[Path]:
+    """The kernel's folders of a process's threads."""
+    return list(Path(f"/proc/{process}/task").glob("*"))
+
+
+def state(thread: Path) -> str:
+    """The one-letter state of a thread; one that has gone counts as stopped."""
+    try:
+        return (thread / "stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "T"

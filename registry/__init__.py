@@ -1,0 +1,1 @@
+"""The registry speaks: protocols in front, the rules of a registry behind them."""

@@ -1,0 +1,209 @@
+"""The one place that picks implementations: from settings to an application that serves.
+
+Everything is opened in the process that uses it: no connection, thread or event loop crosses a fork.
+"""
+
+import os
+import secrets
+import time
+import uuid
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import orjson
+from aiohttp import web
+
+from auth.authenticator import Authenticator
+from auth.authorizer import Authorizer
+from auth.bootstrap import Prepared, open_registry
+from auth.passwords import Passwords
+from auth.principals import AnonymousMode
+from auth.tokens import TokenIssuer, TokenVerifier, jwks_document
+from registry.admin import health, metrics
+from registry.admin import routes as admin_routes
+from registry.config import Settings
+from registry.core.blobs import Blobs
+from registry.core.images import Images, Sparse
+from registry.core.repositories import Repositories
+from registry.core.upload_hints import HintSigner
+from registry.core.uploads import UploadLimits, Uploads
+from registry.http.access import ACCESS, Access
+from registry.http.addresses import Addresses
+from registry.http.budget import BufferBudget
+from registry.http.metrics import HTTP_METRICS, RequestMetrics
+from registry.http.middleware import Observers, answering
+from registry.http.routes import add_routes
+from registry.http.transfers import Sender
+from registry.jobs.scheduler import Job, Scheduler
+from registry.logs import access_log
+from registry.oci import routes as oci_routes
+from registry.oci.errors import render
+from registry.oci.services import SERVICES, Bounds, Services
+from registry.oci.token import JWKS, TOKENS, TokenService
+from registry.run import Run
+from storage.blobs.filesystem import FilesystemStore
+from storage.metadata.accounts import touch
+from storage.metadata.database import Database
+from storage.metadata.postgres import PostgresDatabase
+from storage.metadata.sqlite import SqliteDatabase
+
+if TYPE_CHECKING:
+    from storage.blobs.interface import BlobStore
+
+SERVICE = "lading"
+"""What challenges call the service; token requests may leave it out."""
+ACTIVITY_SCHEMA_NAME = "lading_activity"
+
+# Measured with 64 pushes at once: more threads only fight for the interpreter.
+_STORE_THREADS = 16
+_SENDER_THREADS = 16
+_BUFFER_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Databases:
+    """The two metadata databases of a registry."""
+
+    registry: Database
+    activity: Database
+
+    async def close(self) -> None:
+        """Finish what is being written and let go of every connection."""
+        await self.registry.close()
+        await self.activity.close()
+
+
+def open_databases(settings: Settings) -> Databases:
+    """The databases that the settings name; nothing is connected yet."""
+    if settings.metadata.url is None:
+        root, durable = settings.storage.root, settings.storage.durability == "full"
+        return Databases(
+            SqliteDatabase(root / "registry.db", durable=durable),
+            SqliteDatabase(root / "activity.db", durable=False),
+        )
+    url = settings.metadata.url.get_secret_value()
+    return Databases(
+        PostgresDatabase(url), PostgresDatabase(url, schema=ACTIVITY_SCHEMA_NAME, durable=False)
+    )
+
+
+@asynccontextmanager
+async def open_store(settings: Settings) -> AsyncIterator[FilesystemStore]:
+    """The content store that the settings name."""
+    root = settings.storage.root
+    disk = os.statvfs(root)
+    with ThreadPoolExecutor(_STORE_THREADS, thread_name_prefix="store") as threads:
+        yield FilesystemStore(
+            root,
+            durability=settings.storage.durability,
+            reserve_bytes=settings.storage.reserve_bytes(disk.f_blocks * disk.f_frsize),
+            new_suffix=lambda: secrets.token_hex(8),
+            executor=threads,
+        )
+
+
+async def create_app(settings: Settings, run: Run) -> web.Application:
+    """The application of one worker; what it opens is closed when the application is cleaned up."""
+    stack = AsyncExitStack()
+    databases = open_databases(settings)
+    stack.push_async_callback(databases.close)
+    store = await stack.enter_async_context(open_store(settings))
+    passwords = Passwords()
+    stack.callback(passwords.close)
+    prepared = await open_registry(databases.registry, settings.key_file)
+
+    access, tokens = _access(settings, prepared, databases.registry, passwords)
+    services = _services(settings, run, databases, store, stack)
+    app = web.Application(middlewares=[answering(render, _observers(settings, run), _new_id)])
+    app[ACCESS], app[TOKENS], app[SERVICES] = access, tokens, services
+    app[JWKS] = orjson.dumps(jwks_document(prepared.signing_keys))
+    app[health.READINESS] = health.Readiness(
+        {"database": lambda: _probe_database(databases.registry), "content": store.probe}, time.monotonic
+    )
+    app[metrics.EXPOSITION] = metrics.Exposition(run.counts, HTTP_METRICS)
+    add_routes(app, oci_routes.ROUTES)
+    add_routes(app, admin_routes.ROUTES)
+    app.on_response_prepare.append(oci_routes.add_version)
+
+    scheduler = Scheduler(databases.registry, _jobs(settings, services), holder=_new_id(), now=time.time)
+    await stack.enter_async_context(scheduler.running())
+
+    async def close(_app: web.Application) -> None:
+        await stack.aclose()
+
+    app.on_cleanup.append(close)
+    return app
+
+
+def _access(
+    settings: Settings, prepared: Prepared, database: Database, passwords: Passwords
+) -> tuple[Access, TokenService]:
+    anonymous: AnonymousMode = "push" if settings.dev else settings.auth.anonymous
+    issuer = settings.server.public_url or prepared.registry_id
+    keys = prepared.signing_keys
+    authenticator = Authenticator(database, TokenVerifier(keys, issuer, issuer), passwords, anonymous)
+    authorizer = Authorizer(prepared.account_id, anonymous)
+    addresses = Addresses(settings.server.public_url, settings.server.trusted_proxies)
+    tokens = TokenIssuer(keys, issuer, issuer, settings.auth.token_ttl)
+    return (
+        Access(authenticator, authorizer, addresses, SERVICE),
+        TokenService(authenticator, authorizer, tokens),
+    )
+
+
+def _services(
+    settings: Settings, run: Run, databases: Databases, store: "BlobStore", stack: AsyncExitStack
+) -> Services:
+    limits = settings.limits
+    repositories = Repositories(databases.registry, most=limits.page)
+    blobs = Blobs(databases.registry, store, time.time)
+    senders = stack.enter_context(ThreadPoolExecutor(_SENDER_THREADS, thread_name_prefix="sender"))
+    parsers = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="parser"))
+    return Services(
+        repositories=repositories,
+        blobs=blobs,
+        uploads=Uploads(
+            databases.activity,
+            store,
+            blobs,
+            repositories,
+            limits=UploadLimits(limits.blob_bytes, limits.uploads),
+            now=time.time,
+            new_id=lambda: str(uuid.uuid4()),
+        ),
+        images=Images(
+            databases.registry, sparse=Sparse(settings.manifests.allow_sparse), most=limits.page, now=time.time
+        ),
+        hints=HintSigner(run.epoch),
+        budget=BufferBudget(_BUFFER_BYTES),
+        sender=Sender(senders, idle_seconds=limits.body_idle),
+        bounds=Bounds(limits.manifest_bytes, limits.json_depth, limits.tags_per_push, limits.body_idle),
+        create_on_push=settings.repositories.create_on_push,
+        threads=parsers,
+    )
+
+
+def _jobs(settings: Settings, services: Services) -> tuple[Job, ...]:
+    ttl = settings.limits.upload_ttl
+
+    async def sweep_uploads() -> None:
+        await services.uploads.sweep(idle_since=time.time() - ttl)
+
+    return (Job("sweep-uploads", every_seconds=min(3600, max(1, ttl / 4)), run=sweep_uploads),)
+
+
+def _observers(settings: Settings, run: Run) -> Observers:
+    return Observers(access_log(settings.log), RequestMetrics(run.counts.writer(max(0, run.worker))))
+
+
+async def _probe_database(database: Database) -> None:
+    """A write, for a database that only reads is not ready."""
+
+    await database.write(touch)
+
+
+def _new_id() -> str:
+    return secrets.token_hex(8)

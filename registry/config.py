@@ -1,0 +1,340 @@
+"""The settings: one typed model that documents and validates every key.
+
+- A `Settings` is complete and valid, or it does not exist; it never changes afterwards.
+- Durations are bare seconds; sizes are bytes, or a number with `KiB`, `MiB`, `GiB` or `TiB`.
+- A value that may hold a password is a `SecretStr`, so that no print of the settings shows it.
+
+Where the values come from is `registry.config_sources`; how they are printed is `registry.config_text`.
+"""
+
+import os
+import re
+from contextlib import suppress
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+_KIB = 1024
+_MIB = 1024 * _KIB
+_UNITS = {"": 1, "B": 1, "KiB": _KIB, "MiB": _MIB, "GiB": 1024 * _MIB, "TiB": 1024 * 1024 * _MIB}
+_SIZE = re.compile(r"([0-9]{1,15}) ?(|B|[KMGT]iB)")
+_LISTEN = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9.-]+)):(?P<port>[0-9]{1,5})")
+_MAX_PORT = 65535
+_RESERVE_BYTES = 64 * _MIB
+_RESERVE_SHARE = 50  # 2 % of the disk
+
+
+class SettingsInvalid(Exception):
+    """The settings cannot be used; the text says which and why, one problem a line."""
+
+
+def _bytes(value: object) -> object:
+    """Read a size: a number, or a number with a binary unit."""
+    if not isinstance(value, str):
+        return value
+    match = _SIZE.fullmatch(value.strip())
+    if match is None:
+        msg = "a size is a number of bytes, or a number with KiB, MiB, GiB or TiB, as in 64MiB"
+        raise ValueError(msg)
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def _seconds(value: object) -> object:
+    """Read a duration: a bare number of seconds."""
+    if isinstance(value, str) and not re.fullmatch(r"[0-9]+(\.[0-9]+)?", value.strip()):
+        msg = "a duration is a bare number of seconds, as in 90"
+        raise ValueError(msg)
+    return value
+
+
+def _networks(value: object) -> object:
+    """Read networks: a list, or one text with commas."""
+    parts = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+    if not isinstance(parts, list | tuple):
+        return parts
+    return tuple(ip_network(part) if isinstance(part, str) else part for part in parts if part)
+
+
+Bytes = Annotated[int, BeforeValidator(_bytes), Field(ge=0)]
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0, allow_inf_nan=False)]
+WholeSeconds = Annotated[int, BeforeValidator(_seconds), Field(ge=0)]
+Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_networks)]
+
+
+def cores() -> int:
+    """How many cores this process may use: its CPU affinity, and a container's CPU quota when there is one."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with suppress(OSError, ValueError):
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        allowed = min(allowed, -(-int(quota) // int(period)))
+    return max(1, allowed)
+
+
+def default_root() -> Path:
+    """`$XDG_DATA_HOME/lading`, or `~/.local/share/lading`."""
+    home = os.environ.get("XDG_DATA_HOME", "")
+    return (Path(home) if home.startswith("/") else Path("~/.local/share").expanduser()) / "lading"
+
+
+class Section(BaseModel):
+    """A table of the configuration file; it refuses keys that it does not know and never changes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, hide_input_in_errors=True)
+
+
+class ServerSettings(Section):
+    """Where and how the server listens."""
+
+    listen: str = Field(
+        default="127.0.0.1:5000",
+        description="Address and port, as in 0.0.0.0:5000 or [::1]:5000; port 0 takes a free one.",
+    )
+    public_url: str | None = Field(
+        default=None,
+        description="The URL that clients use, where a proxy stands in front; default: each request's own host.",
+    )
+    workers: int = Field(
+        default_factory=cores,
+        ge=1,
+        le=256,
+        description="Worker processes; default: the cores available to the process.",
+    )
+    tls_certificate: Path | None = Field(
+        default=None,
+        description="PEM file with the certificate chain; it is read again when it changes and on SIGHUP.",
+    )
+    tls_key: Path | None = Field(default=None, description="PEM file with the key of the certificate.")
+    trusted_proxies: Networks = Field(
+        default=(),
+        description="Networks whose Forwarded and X-Forwarded-* headers are believed, as in 10.0.0.0/8,::1/128.",
+    )
+    drain_seconds: Seconds = Field(default=10, description="How long running transfers may take to finish on SIGTERM.")
+
+    @field_validator("listen")
+    @classmethod
+    def _check_listen(cls, value: str) -> str:
+        match = _LISTEN.fullmatch(value)
+        if match is None or int(match["port"]) > _MAX_PORT:
+            msg = "an address is HOST:PORT, as in 127.0.0.1:5000 or [::1]:5000"
+            raise ValueError(msg)
+        if match["six"]:
+            ip_address(match["six"])
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _check_public_url(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        url = urlsplit(value)
+        if url.scheme not in {"http", "https"} or not url.hostname or url.username is not None:
+            msg = "a public URL is http:// or https:// and a host, as in https://registry.example.com"
+            raise ValueError(msg)
+        if url.path not in {"", "/"} or url.query or url.fragment:
+            msg = "a public URL has no path: clients look for /v2/ at the root of a host"
+            raise ValueError(msg)
+        return f"{url.scheme}://{url.netloc}"
+
+    @model_validator(mode="after")
+    def _check_pair(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            msg = "tls_certificate and tls_key go together: set both or none"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def host(self) -> str:
+        """The host part of `listen`, an IPv6 address without its brackets."""
+        return self.listen.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        """The port part of `listen`; 0 means any free one."""
+        return int(self.listen.rpartition(":")[2])
+
+    @property
+    def is_loopback(self) -> bool:
+        """Only programs on this machine can reach the address."""
+        with suppress(ValueError):
+            return ip_address(self.host).is_loopback
+        return self.host == "localhost"
+
+
+class MetadataSettings(Section):
+    """Where metadata is kept."""
+
+    url: SecretStr | None = Field(
+        default=None,
+        description="postgresql://USER:PASSWORD@HOST/DATABASE; default: SQLite in the data directory.",
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _check_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(("postgresql://", "postgres://")):
+            msg = "a metadata URL is postgresql://…; leave it out for SQLite in the data directory"
+            raise ValueError(msg)
+        return value
+
+
+class StorageSettings(Section):
+    """Where content is kept."""
+
+    backend: Literal["filesystem"] = Field(default="filesystem", description="The kind of content store.")
+    root: Path = Field(
+        default_factory=default_root,
+        description="The data directory: databases, keys and, on the filesystem backend, content.",
+    )
+    durability: Literal["full", "relaxed"] = Field(
+        default="full",
+        description="full: what was acknowledged survives a power cut; relaxed: it may not, for throw-away registries.",
+    )
+    reserve: Bytes | None = Field(
+        default=None,
+        description="Bytes kept free on the disk, below which pushes are refused; "
+        "default: the smaller of 64 MiB and 2 % of the disk.",
+    )
+
+    @field_validator("root")
+    @classmethod
+    def _make_absolute(cls, value: Path) -> Path:
+        return Path(os.path.abspath(value.expanduser()))  # noqa: PTH100 (resolve() would follow a link that may move)
+
+    def reserve_bytes(self, disk_bytes: int) -> int:
+        """How many bytes to keep free on a disk of this size."""
+        return min(_RESERVE_BYTES, disk_bytes // _RESERVE_SHARE) if self.reserve is None else self.reserve
+
+
+class EncryptionSettings(Section):
+    """Encryption at rest."""
+
+    mode: Literal["off"] = Field(default="off", description="Where the root key comes from; off: nothing is encrypted.")
+    key_file: Path | None = Field(default=None, description="The root key; default: root.key in the data directory.")
+
+
+class AuthSettings(Section):
+    """Who may come in."""
+
+    admin_password: SecretStr | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1024,
+        description="First password of the user admin; it counts only while the database is empty; default: generated.",
+    )
+    anonymous: Literal["none", "pull"] = Field(default="none", description="What callers without credentials may do.")
+    token_ttl: Annotated[WholeSeconds, Field(ge=60, le=3600)] = Field(
+        default=900, description="Life of a bearer token in seconds, 60 to 3600."
+    )
+
+
+class ManifestsSettings(Section):
+    """Rules for manifests."""
+
+    allow_sparse: Literal["none", "index", "all"] = Field(
+        default="index",
+        description="Which manifests may name content that is not here: none, an index, or all.",
+    )
+
+
+class RepositoriesSettings(Section):
+    """Rules for repositories."""
+
+    create_on_push: bool = Field(default=True, description="The first push to a name makes the repository.")
+
+
+class LimitsSettings(Section):
+    """Bounds for everything that comes from outside."""
+
+    manifest_bytes: Bytes = Field(default=4 * _MIB, ge=1, description="Largest manifest accepted, inclusive.")
+    json_depth: int = Field(default=64, ge=4, le=500, description="Deepest nesting accepted in a JSON document.")
+    tags_per_push: int = Field(default=100, ge=1, description="Most tags that one manifest push may set.")
+    page: int = Field(default=1000, ge=1, le=100_000, description="Longest page of a list.")
+    blob_bytes: Bytes | None = Field(default=None, ge=1, description="Largest blob accepted, inclusive; default: any.")
+    uploads: int = Field(default=1000, ge=1, description="Most open upload sessions of one caller.")
+    upload_ttl: WholeSeconds = Field(
+        default=86_400, ge=1, description="An upload that nobody continued for so long is removed."
+    )
+    header_bytes: Bytes = Field(
+        default=32 * _KIB, ge=4 * _KIB, le=_MIB, description="Longest request line, and longest header, accepted."
+    )
+    header_seconds: Seconds = Field(default=15, gt=0, description="How long the head of a request may take to arrive.")
+    body_idle: Seconds = Field(default=60, gt=0, description="How long the body of a request may stand still.")
+
+
+class LogSettings(Section):
+    """What is logged, and how."""
+
+    format: Literal["json", "console"] | None = Field(
+        default=None, description="json or console; default: console on a terminal, else json."
+    )
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The least important kind of line that is written."
+    )
+    access: bool = Field(default=True, description="Write a line for every request.")
+
+
+class GcSettings(Section):
+    """Collecting garbage."""
+
+    grace: WholeSeconds = Field(
+        default=86_400, description="How long content that nothing names any more is kept before it is removed."
+    )
+
+
+class Settings(BaseSettings):
+    """Everything that a person can set. Construction reads nothing but its arguments."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid",
+        frozen=True,
+        validate_default=True,
+        hide_input_in_errors=True,
+        env_prefix="LADING_",
+        env_nested_delimiter="__",
+        env_nested_max_split=1,
+        env_ignore_empty=True,
+        enable_decoding=False,
+    )
+
+    dev: bool = Field(default=False, description="Anonymous push and pull, for this machine only.")
+    server: ServerSettings = Field(default_factory=ServerSettings)
+    metadata: MetadataSettings = Field(default_factory=MetadataSettings)
+    storage: StorageSettings = Field(default_factory=StorageSettings)
+    encryption: EncryptionSettings = Field(default_factory=EncryptionSettings)
+    auth: AuthSettings = Field(default_factory=AuthSettings)
+    manifests: ManifestsSettings = Field(default_factory=ManifestsSettings)
+    repositories: RepositoriesSettings = Field(default_factory=RepositoriesSettings)
+    limits: LimitsSettings = Field(default_factory=LimitsSettings)
+    log: LogSettings = Field(default_factory=LogSettings)
+    gc: GcSettings = Field(default_factory=GcSettings)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments only: `config_sources` merges the other sources, so that it can say where a value came from."""
+        return (init_settings,)
+
+    @model_validator(mode="after")
+    def _check_dev(self) -> Self:
+        if self.dev and not self.server.is_loopback:
+            msg = (
+                f"--dev lets anyone push and pull, so it serves only this machine: listen on 127.0.0.1, "
+                f"not on {self.server.host}, or leave --dev out"
+            )
+            raise ValueError(msg)
+        return self
+
+    @property
+    def key_file(self) -> Path:
+        """Where the root key is."""
+        return self.encryption.key_file or self.storage.root / "root.key"

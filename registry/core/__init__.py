@@ -1,0 +1,1 @@
+"""The rules of a registry: no HTTP, no SQL text, no caller identity."""

@@ -1,0 +1,186 @@
+"""Blobs of a repository: finding, deleting, mounting, and recording what was pushed.
+
+- A blob exists in a repository only if it was pushed or mounted there, whatever else is stored.
+- Whoever is told that a blob exists may build on it: a candidate of collection starts its grace again first.
+"""
+
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from registry.core.errors import BlobUnknown, RepositoryUnknown
+from registry.core.names import RepositoryName
+from registry.core.repositories import locked_repository
+from storage.blobs.interface import BlobStore, LocalFiles, Span, StoredCopy
+from storage.digest import Digest
+from storage.errors import StoredBytesMissing
+from storage.metadata import blobs, repositories
+from storage.metadata.database import Database
+
+# A mount that names no source looks at this many repositories before it gives up and asks for an upload.
+_SOURCES_TRIED = 100
+
+
+@dataclass(frozen=True, slots=True)
+class OpenBlob:
+    """A blob ready to be sent: `file` is its open file where the kernel can send it; `read` gives any span."""
+
+    size: int
+    file: int | None
+    candidate: bool
+    read: Callable[[Span], AsyncIterator[bytes]]
+
+
+class Blobs:
+    """Blobs as the repositories see them."""
+
+    def __init__(self, database: Database, store: BlobStore, now: Callable[[], float]) -> None:
+        self._database = database
+        self._store = store
+        self._now = now
+
+    async def find(self, repository: RepositoryName, digest: Digest) -> blobs.StoredBlob:
+        """The blob of a repository; raises BlobUnknown or RepositoryUnknown."""
+        found = await self._database.read(lambda c: blobs.find_blob(c, repository.text, str(digest)))
+        if found is None:
+            raise await self._unknown(repository, digest)
+        return found
+
+    async def vouch(self, repository: RepositoryName, digest: Digest) -> int:
+        """Size of a blob that the caller may rely on from here on; raises BlobUnknown or RepositoryUnknown."""
+        async with self.open(repository, digest) as opened:
+            if opened.candidate:
+                now = self._now()
+                kept = await self._database.write(
+                    lambda c: blobs.renew_candidate(c, repository_name=repository.text, digest=str(digest), now=now)
+                )
+                if not kept:
+                    raise BlobUnknown(str(digest))
+            return opened.size
+
+    @asynccontextmanager
+    async def open(self, repository: RepositoryName, digest: Digest) -> AsyncIterator[OpenBlob]:
+        """A blob ready to be sent; a copy found missing or of another length is quarantined, and unknown from then on.
+
+        Raises BlobUnknown or RepositoryUnknown.
+        """
+        found = await self.find(repository, digest)
+        file = await self._open_file(found)
+        try:
+            yield OpenBlob(found.size, file, found.candidate, lambda span: self._store.read(found.storage_key, span))
+        finally:
+            if file is not None:
+                os.close(file)
+
+    async def _open_file(self, found: blobs.StoredBlob) -> int | None:
+        """Open the copy where the store has plain files, checking its length, which costs two system calls."""
+        if not isinstance(self._store, LocalFiles):
+            return None
+        try:
+            file = self._store.open(found.storage_key)
+        except StoredBytesMissing as error:
+            await self._quarantine(found)
+            raise BlobUnknown(found.digest) from error
+        if os.fstat(file).st_size != found.size:
+            os.close(file)
+            await self._quarantine(found)
+            raise BlobUnknown(found.digest)
+        return file
+
+    async def delete(self, repository: RepositoryName, digest: Digest) -> None:
+        """Take a blob out of a repository at once; raises BlobUnknown or RepositoryUnknown."""
+        now = self._now()
+
+        def change(connection: Connection) -> bool:
+            repository_id = locked_repository(connection, repository, create=False, now=now)
+            return blobs.unlink_blob(connection, repository_id=repository_id, digest=str(digest), now=now)
+
+        if not await self._database.write(change):
+            raise BlobUnknown(str(digest))
+
+    async def mount(
+        self,
+        target: RepositoryName,
+        digest: Digest,
+        *,
+        source: RepositoryName | None,
+        may_pull: Callable[[RepositoryName], bool],
+        create: bool,
+    ) -> bool:
+        """Let `target` read a blob that the caller may pull elsewhere; False when there is none to mount.
+
+        Without a source, only repositories that the caller may pull are looked at. Raises RepositoryUnknown for a
+        target that is not there and may not be created.
+        """
+        sources = await self._sources(digest, source)
+        readable = next((name for name in sources if may_pull(name)), None)
+        if readable is None:
+            return False
+        now = self._now()
+
+        def change(connection: Connection) -> bool:
+            found = blobs.find_blob(connection, readable.text, str(digest))
+            if found is None:
+                return False
+            repository_id = locked_repository(connection, target, create=create, now=now)
+            blobs.link_blob(
+                connection, repository_id=repository_id, digest=str(digest), blob_id=found.id, now=now
+            )
+            return True
+
+        return await self._database.write(change)
+
+    async def record(
+        self, repository: RepositoryName, digest: Digest, copy: StoredCopy | None, *, create: bool
+    ) -> bool:
+        """Let a repository read a blob whose bytes its pusher has shown to have.
+
+        With `copy` None an existing copy is linked, False when there is none. A new copy that another push has made
+        superfluous meanwhile is removed.
+        """
+        now = self._now()
+
+        def change(connection: Connection) -> tuple[bool, bool]:
+            repository_id = locked_repository(connection, repository, create=create, now=now)
+            blob_id, is_new = _serving_copy(connection, digest, copy, now)
+            if blob_id is None:
+                return False, False
+            blobs.link_blob(connection, repository_id=repository_id, digest=str(digest), blob_id=blob_id, now=now)
+            return True, not is_new
+
+        linked, superfluous = await self._database.write(change)
+        if superfluous and copy is not None:
+            await self._store.delete(copy.key)
+        return linked
+
+    async def _sources(self, digest: Digest, source: RepositoryName | None) -> list[RepositoryName]:
+        if source is not None:
+            return [source]
+        names = await self._database.read(lambda c: blobs.list_readers(c, str(digest), limit=_SOURCES_TRIED))
+        return [RepositoryName(name) for name in names]
+
+    async def _quarantine(self, bad: blobs.StoredBlob) -> None:
+        await self._database.write(lambda c: blobs.quarantine(c, bad.id))
+
+    async def _unknown(self, repository: RepositoryName, digest: Digest) -> BlobUnknown | RepositoryUnknown:
+        known = await self._database.read(lambda c: repositories.find_repository(c, repository.text))
+        return RepositoryUnknown(repository.text) if known is None else BlobUnknown(str(digest))
+
+
+def _serving_copy(
+    connection: Connection, digest: Digest, copy: StoredCopy | None, now: float
+) -> tuple[int | None, bool]:
+    """The id of the copy that serves a digest, and whether that is the new one."""
+    served = blobs.find_stored_copy(connection, str(digest))
+    if served is not None or copy is None:
+        return (served.id if served else None), False
+    added = blobs.add_copy(connection, digest=str(digest), size=copy.size, storage_key=copy.key, now=now)
+    if added is not None:
+        blobs.repair_readers(connection, digest=str(digest), blob_id=added)
+        return added, True
+    # Another push of the same bytes was faster; its row is visible since add_copy waited for it.
+    served = blobs.find_stored_copy(connection, str(digest))
+    return (served.id if served else None), False

@@ -1,0 +1,197 @@
+"""Images and artifacts: manifests, the tags that name them, and the manifests that refer to them.
+
+- A manifest is accepted only when what it names is in its repository; `Sparse` says what may be missing.
+- The manifest, what it names, and its tags become visible in one transaction.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sqlalchemy import Connection
+
+from registry.core.errors import ManifestInvalid, ManifestNamesUnknown, ManifestUnknown, RepositoryUnknown
+from registry.core.manifest import Descriptor, Manifest
+from registry.core.names import RepositoryName, Tag
+from registry.core.repositories import Listing, Page, locked_repository
+from storage.digest import Digest
+from storage.errors import DigestMismatch
+from storage.metadata import blobs, manifests, repositories, tags
+from storage.metadata.database import Database
+from storage.metadata.manifests import NewManifest, Referrer, StoredManifest
+
+# Clients read a referrers list as a manifest, and many take 4 MiB of that at most.
+_REFERRERS_PAGE_BYTES = 3 * 1024 * 1024
+# A list that is asked for whole is given whole up to this many pages of the bound.
+_WHOLE_PAGES = 100
+
+
+class Sparse(StrEnum):
+    """What a manifest may name without its being there."""
+
+    NONE = "none"
+    INDEX = "index"
+    """Manifests of an index: an image for some platforms only."""
+    ALL = "all"
+    """Anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """A manifest that was accepted."""
+
+    digest: Digest
+    tags: tuple[Tag, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Referrers:
+    """A page of the manifests that refer to a subject, and whether more follow."""
+
+    entries: list[Referrer]
+    more: bool
+
+
+class Images:
+    """The manifests and tags of a registry."""
+
+    def __init__(self, database: Database, *, sparse: Sparse, most: int, now: Callable[[], float]) -> None:
+        self._database = database
+        self._sparse = sparse
+        self._most = most
+        self._now = now
+
+    async def find(self, repository: RepositoryName, reference: Tag | Digest) -> StoredManifest:
+        """The manifest under a tag or digest; raises ManifestUnknown or RepositoryUnknown."""
+        look_up = manifests.find_manifest if isinstance(reference, Digest) else manifests.find_tagged
+        found = await self._database.read(lambda c: look_up(c, repository.text, str(reference)))
+        if found is None:
+            await self._require(repository)
+            raise ManifestUnknown(str(reference))
+        return found
+
+    async def push(
+        self,
+        repository: RepositoryName,
+        reference: Tag | Digest,
+        manifest: Manifest,
+        *,
+        more_tags: Sequence[Tag],
+        create: bool,
+    ) -> Pushed:
+        """Accept a manifest under a tag or its digest, and under more tags.
+
+        Raises DigestMismatch, ManifestInvalid, ManifestNamesUnknown, or RepositoryUnknown where a push may not create
+        the repository.
+        """
+        digest = manifest.digest
+        if isinstance(reference, Digest) and reference != digest:
+            raise DigestMismatch(reference, digest)
+        named = (reference,) if isinstance(reference, Tag) else ()
+        every_tag = tuple(dict.fromkeys((*named, *more_tags)))
+        new = _row(manifest)
+        now = self._now()
+
+        def change(connection: Connection) -> None:
+            repository_id = locked_repository(connection, repository, create=create, now=now)
+            self._check_named(connection, repository_id, manifest)
+            manifests.put_manifest(connection, repository_id, new, now)
+            for tag in every_tag:
+                tags.put_tag(connection, repository_id, tag.text, new.digest, now)
+
+        await self._database.write(change)
+        return Pushed(digest, every_tag)
+
+    async def delete(self, repository: RepositoryName, reference: Tag | Digest) -> None:
+        """Delete a tag, or a manifest with every tag that names it; raises ManifestUnknown or RepositoryUnknown."""
+        now = self._now()
+
+        def change(connection: Connection) -> bool:
+            repository_id = locked_repository(connection, repository, create=False, now=now)
+            if isinstance(reference, Tag):
+                return tags.delete_tag(connection, repository_id, reference.text)
+            return manifests.delete_manifest(connection, repository_id, str(reference), now)
+
+        if not await self._database.write(change):
+            raise ManifestUnknown(str(reference))
+
+    async def tags(self, repository: RepositoryName, page: Page) -> Listing:
+        """Tags of a repository by bytes; without a limit the whole list, or its first hundred pages."""
+        limit = self._most * _WHOLE_PAGES if page.limit is None else min(page.limit, self._most)
+        repository_id = await self._require(repository)
+        if limit == 0:
+            return Listing([], more=False)
+        found = await self._database.scan(
+            lambda c: tags.list_tags(c, repository_id, after=page.last, limit=limit + 1)
+        )
+        return Listing(found[:limit], more=len(found) > limit)
+
+    async def referrers(
+        self, repository: RepositoryName, subject: Digest, *, artifact_type: str | None, page: Page
+    ) -> Referrers:
+        """Manifests whose subject is this digest, by digest; none where the repository or the subject is not there."""
+        limit = self._most if page.limit is None else min(page.limit, self._most)
+        repository_id = await self._database.read(lambda c: repositories.find_repository(c, repository.text))
+        if repository_id is None or limit == 0:
+            return Referrers([], more=False)
+        found = await self._database.scan(
+            lambda c: manifests.list_referrers(
+                c, repository_id, str(subject), artifact_type=artifact_type, after=page.last, limit=limit + 1
+            )
+        )
+        fitting = _fitting(found[:limit])
+        return Referrers(fitting, more=len(found) > len(fitting))
+
+    async def _require(self, repository: RepositoryName) -> int:
+        found = await self._database.read(lambda c: repositories.find_repository(c, repository.text))
+        if found is None:
+            raise RepositoryUnknown(repository.text)
+        return found
+
+    def _check_named(self, connection: Connection, repository_id: int, manifest: Manifest) -> None:
+        """Require that what a manifest names is there and as long as it says."""
+        stored = blobs.sizes_of(connection, repository_id, (str(blob.digest) for blob in manifest.blobs))
+        documents = manifests.summaries_of(connection, repository_id, (str(d.digest) for d in manifest.documents))
+        stored |= {digest: summary.size for digest, summary in documents.items()}
+        may_miss = self._sparse is Sparse.ALL or (manifest.is_index and self._sparse is Sparse.INDEX)
+        missing = []
+        for descriptor in (*manifest.blobs, *manifest.documents):
+            size = stored.get(str(descriptor.digest))
+            if size is None:
+                if descriptor.is_distributed and not may_miss:
+                    missing.append(str(descriptor.digest))
+            elif size != descriptor.size:
+                raise _wrong_size(descriptor, size)
+        if missing:
+            raise ManifestNamesUnknown(tuple(dict.fromkeys(missing)))
+
+
+def _wrong_size(descriptor: Descriptor, size: int) -> ManifestInvalid:
+    return ManifestInvalid(f"{descriptor.digest} has {size} bytes, the manifest says {descriptor.size}")
+
+
+def _row(manifest: Manifest) -> NewManifest:
+    config = manifest.config
+    return NewManifest(
+        digest=str(manifest.digest),
+        media_type=manifest.media_type,
+        artifact_type=manifest.referrer_type,
+        subject=str(manifest.subject.digest) if manifest.subject else None,
+        config_digest=str(config.digest) if config else None,
+        # The database counts in 63 bits; sizes of content that is not here may be anything.
+        total_size=min(sum(descriptor.size for descriptor in manifest.blobs), 2**63 - 1),
+        annotations=manifest.annotations,
+        payload=manifest.payload,
+        blobs=frozenset(str(descriptor.digest) for descriptor in manifest.blobs),
+        children=frozenset(str(descriptor.digest) for descriptor in manifest.documents),
+    )
+
+
+def _fitting(entries: list[Referrer]) -> list[Referrer]:
+    """As many entries as one answer may hold, at least one."""
+    size = 0
+    for index, entry in enumerate(entries):
+        size += len(entry.annotations or "")
+        if index and size > _REFERRERS_PAGE_BYTES:
+            return entries[:index]
+    return entries

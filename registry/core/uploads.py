@@ -1,0 +1,302 @@
+"""Upload sessions: from the first byte to a blob that a repository can read.
+
+- A session belongs to one repository and one principal; for all others it does not exist.
+- Any worker can continue it: the row tells how far the client was promised, the store holds the bytes.
+- One writer at a time: the store's lock decides, and bytes past the promised offset are cut before the next append.
+- What arrived before a connection broke counts; the status tells how far.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from sqlalchemy import Connection
+
+from registry.core.blobs import Blobs
+from registry.core.errors import (
+    BlobTooLarge,
+    RepositoryUnknown,
+    SizeInvalid,
+    TooManyUploads,
+    UploadBusy,
+    UploadOutOfOrder,
+    UploadUnknown,
+)
+from registry.core.names import RepositoryName
+from registry.core.repositories import Repositories
+from registry.core.upload_hints import UploadHint
+from storage.blobs.interface import BlobStore, BlobWriter
+from storage.digest import Algorithm, Digest
+from storage.errors import DigestMismatch, NoSpace, StagedBytesBusy
+from storage.metadata import uploads
+from storage.metadata.database import Database
+from storage.metadata.uploads import StoredUpload
+
+# So that a killed server loses at most this much of a long upload.
+_CHECKPOINT_BYTES = 32 * 1024 * 1024
+_SWEPT_AT_ONCE = 100
+
+
+class Incoming(Protocol):
+    """The body of a request, as the core sees it."""
+
+    @property
+    def announced(self) -> int | None:
+        """Bytes that were announced, when they were."""
+
+    async def pour(self, write: Callable[[Sequence[bytes]], Awaitable[None]]) -> None:
+        """Hand every chunk to `write`, in order; raises what broke the body off, after the last whole write."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Bytes to append: `start` is where the client says they belong, None when it did not say."""
+
+    body: Incoming
+    start: int | None = None
+    length: int | None = None
+    """How many bytes the client says they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose session it is."""
+
+    repository: RepositoryName
+    principal: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where an upload stands: `hint` is there when the digest of all its bytes is known."""
+
+    upload_id: str
+    offset: int
+    hint: UploadHint | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UploadLimits:
+    """Bounds of uploads: bytes of a blob (None: no bound), and unfinished sessions of one principal."""
+
+    blob_bytes: int | None
+    sessions: int
+
+
+class Uploads:
+    """The upload sessions of a registry."""
+
+    def __init__(
+        self,
+        activity: Database,
+        store: BlobStore,
+        blobs: Blobs,
+        repositories: Repositories,
+        *,
+        limits: UploadLimits,
+        now: Callable[[], float],
+        new_id: Callable[[], str],
+    ) -> None:
+        self._activity = activity
+        self._store = store
+        self._blobs = blobs
+        self._repositories = repositories
+        self._limits = limits
+        self._now = now
+        self._new_id = new_id
+
+    async def start(self, owner: Owner, algorithm: Algorithm, *, create: bool) -> Progress:
+        """Open a session; raises TooManyUploads, or RepositoryUnknown where a push may not create the repository."""
+        if not create and not await self._repositories.is_known(owner.repository):
+            raise RepositoryUnknown(owner.repository.text)
+        row = StoredUpload(
+            id=self._new_id(),
+            repository=owner.repository.text,
+            principal=owner.principal,
+            algorithm=algorithm.value,
+            committed=0,
+            started_at=self._now(),
+        )
+
+        def change(connection: Connection) -> None:
+            if uploads.count_uploads(connection, owner.principal) >= self._limits.sessions:
+                raise TooManyUploads(self._limits.sessions)
+            uploads.add_upload(connection, row)
+
+        await self._activity.write(change)
+        return Progress(row.id, 0)
+
+    async def status(self, owner: Owner, upload_id: str) -> Progress:
+        """Where a session stands; raises UploadUnknown."""
+        row = await self._find(owner, upload_id)
+        return Progress(row.id, row.committed)
+
+    async def append(self, owner: Owner, upload_id: str, chunk: Chunk) -> Progress:
+        """Stage more bytes; raises UploadUnknown, UploadOutOfOrder, UploadBusy, SizeInvalid, BlobTooLarge or NoSpace.
+
+        When the body breaks off, what arrived is kept, and what broke it is raised.
+        """
+        async with self._writing(owner, upload_id) as (row, writer):
+            await self._receive(row, writer, chunk)
+            known = writer.digest
+            return Progress(row.id, writer.offset, UploadHint(writer.offset, known) if known else None)
+
+    async def finish(
+        self, owner: Owner, upload_id: str, digest: Digest, chunk: Chunk, *, hint: UploadHint | None, create: bool
+    ) -> None:
+        """Stage the last bytes and make the blob readable in the repository.
+
+        Raises what `append` raises, and DigestMismatch, after which the session is gone.
+        """
+        async with self._writing(owner, upload_id) as (row, writer):
+            await self._receive(row, writer, chunk)
+            known = writer.digest
+            if known is None and hint is not None and hint.offset == writer.offset:
+                known = hint.digest
+            try:
+                await self._publish(owner.repository, writer, digest, known, create=create)
+            except DigestMismatch:
+                await self._forget(row.id)
+                raise
+            await self._forget(row.id)
+
+    async def cancel(self, owner: Owner, upload_id: str) -> None:
+        """Drop a session and its bytes; raises UploadUnknown or UploadBusy."""
+        if not await self._drop(await self._find(owner, upload_id)):
+            raise UploadUnknown
+
+    async def sweep(self, *, idle_since: float) -> int:
+        """Drop sessions that nobody touched since then, and staged bytes that no session owns; returns how many."""
+        swept = 0
+        while idle := await self._activity.scan(
+            lambda c: uploads.list_idle_uploads(c, before=idle_since, limit=_SWEPT_AT_ONCE)
+        ):
+            removed = [upload_id for upload_id in idle if await self._sweep_session(upload_id)]
+            swept += len(removed)
+            if not removed:
+                break
+        async for stored in self._store.walk():
+            if stored.upload_id is not None and stored.modified_at < idle_since:
+                swept += int(await self._sweep_orphan(stored.upload_id))
+        return swept
+
+    async def _sweep_session(self, upload_id: str) -> bool:
+        row = await self._activity.read(lambda c: uploads.find_upload(c, upload_id))
+        try:
+            return row is not None and await self._drop(row)
+        except (UploadBusy, UploadUnknown):
+            return False
+
+    async def _sweep_orphan(self, upload_id: str) -> bool:
+        async def committed() -> int:
+            return 0
+
+        if await self._activity.read(lambda c: uploads.find_upload(c, upload_id)) is not None:
+            return False
+        try:
+            async with self._store.stage(upload_id, Algorithm.SHA256, committed) as writer:
+                await writer.abort()
+        except StagedBytesBusy:
+            return False
+        return True
+
+    async def _drop(self, row: StoredUpload) -> bool:
+        async with self._staged(row) as (_, writer):
+            await writer.abort()
+            return await self._forget(row.id)
+
+    async def _find(self, owner: Owner, upload_id: str) -> StoredUpload:
+        row = await self._activity.read(lambda c: uploads.find_upload(c, upload_id))
+        if row is None or row.repository != owner.repository.text or row.principal != owner.principal:
+            raise UploadUnknown
+        return row
+
+    @asynccontextmanager
+    async def _writing(self, owner: Owner, upload_id: str) -> AsyncIterator[tuple[StoredUpload, BlobWriter]]:
+        """The session as its one writer sees it; without room or within a bound, its bytes are freed at once."""
+        row = await self._find(owner, upload_id)
+        async with self._staged(row) as (row, writer):
+            if writer.offset < row.committed:
+                row = await self._move(row, writer.offset)
+            try:
+                yield row, writer
+            except (NoSpace, BlobTooLarge):
+                await writer.abort()
+                await self._forget(row.id)
+                raise
+
+    @asynccontextmanager
+    async def _staged(self, row: StoredUpload) -> AsyncIterator[tuple[StoredUpload, BlobWriter]]:
+        """Hold the session's bytes, and its row as it is while they are held; raises UploadBusy or UploadUnknown."""
+        held: StoredUpload | None = None
+
+        async def committed() -> int:
+            nonlocal held
+            held = await self._activity.read(lambda c: uploads.find_upload(c, row.id))
+            return held.committed if held else 0
+
+        try:
+            async with self._store.stage(row.id, Algorithm(row.algorithm), committed) as writer:
+                if held is None:
+                    await writer.abort()
+                    raise UploadUnknown
+                yield held, writer
+        except StagedBytesBusy as error:
+            raise UploadBusy(row.id, row.committed) from error
+
+    async def _receive(self, row: StoredUpload, writer: BlobWriter, chunk: Chunk) -> None:
+        """Append a chunk and promise its bytes; what arrived before it broke off is promised too."""
+        start = writer.offset
+        if chunk.start is not None and chunk.start != start:
+            raise UploadOutOfOrder(row.id, start)
+        self._check_size(start + (chunk.body.announced or 0))
+        promised = row
+
+        async def write(chunks: Sequence[bytes]) -> None:
+            nonlocal promised
+            self._check_size(writer.offset + sum(map(len, chunks)))
+            await writer.write(chunks)
+            if writer.offset - promised.committed >= _CHECKPOINT_BYTES and chunk.length is None:
+                promised = await self._move(promised, writer.offset)
+
+        try:
+            await chunk.body.pour(write)
+            received = writer.offset - start
+            if chunk.length is not None and received != chunk.length:
+                message = f"the body has {received} bytes, Content-Range announced {chunk.length}"
+                raise SizeInvalid(message)
+        except (SizeInvalid, NoSpace, BlobTooLarge):
+            raise
+        except BaseException:
+            await self._move(promised, writer.offset)
+            raise
+        if writer.offset != promised.committed:
+            await self._move(promised, writer.offset)
+
+    async def _publish(
+        self, repository: RepositoryName, writer: BlobWriter, digest: Digest, known: Digest | None, *, create: bool
+    ) -> None:
+        """Make the staged bytes the blob of a repository; bytes that are stored already are not stored again."""
+        if known == digest and await self._blobs.record(repository, digest, None, create=create):
+            await writer.abort()
+            return
+        copy = await writer.commit(digest, known=known)
+        await self._blobs.record(repository, digest, copy, create=create)
+
+    def _check_size(self, size: int) -> None:
+        limit = self._limits.blob_bytes
+        if limit is not None and size > limit:
+            raise BlobTooLarge(limit)
+
+    async def _move(self, row: StoredUpload, offset: int) -> StoredUpload:
+        now = self._now()
+        moved = await self._activity.write(
+            lambda c: uploads.move_upload(c, row.id, before=row.committed, after=offset, now=now)
+        )
+        if not moved:
+            raise UploadUnknown
+        return replace(row, committed=offset)
+
+    async def _forget(self, upload_id: str) -> bool:
+        return await self._activity.write(lambda c: uploads.remove_upload(c, upload_id))

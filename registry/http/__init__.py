@@ -1,0 +1,1 @@
+"""HTTP plumbing shared by the front doors; it knows no protocol's words."""

@@ -1,0 +1,162 @@
+"""Reading request bodies: streamed in bounded memory, with a bound on silence."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from aiohttp import web
+
+from registry.http.budget import BufferBudget
+
+# Large enough that a thread hop and a system call cost little beside hashing, small enough for many streams at once.
+_BATCH_BYTES = 1024 * 1024
+
+Write = Callable[[Sequence[bytes]], Awaitable[None]]
+
+
+class BodyTooSlow(Exception):  # noqa: N818  a fact, like the errors of the core
+    """No byte of the body came for longer than the server waits."""
+
+    def __init__(self) -> None:
+        super().__init__("no byte of the body came for too long: send it again, or go on from the upload's offset")
+
+
+class BodyTooLong(Exception):  # noqa: N818  a fact, like the errors of the core
+    """The body is longer than this request may bring."""
+
+
+class RequestBody:
+    """The body of one request; what arrived before it broke off is handed on like the rest."""
+
+    def __init__(self, request: web.Request, budget: BufferBudget, *, idle_seconds: float) -> None:
+        self._request = request
+        self._budget = budget
+        self._idle_seconds = idle_seconds
+
+    @property
+    def announced(self) -> int | None:
+        """The Content-Length, None when the body is chunked."""
+        return self._request.content_length
+
+    async def pour(self, write: Write) -> None:
+        """Hand every chunk to `write`, in order, reading on while it works.
+
+        Raises BodyTooSlow, or the connection's error, after what arrived was written.
+        """
+        await _invite(self._request)
+        pump = _Pump(write, self._budget)
+        try:
+            with _SilenceBound(self._request, self._idle_seconds) as bound:
+                while chunk := await self._request.content.readany():
+                    bound.heard()
+                    await pump.take(chunk)
+        finally:
+            await pump.finish()
+
+
+async def read_body(request: web.Request, *, limit_bytes: int, idle_seconds: float) -> bytes:
+    """The whole of a small body; raises BodyTooLong (before reading it, if it was announced) or BodyTooSlow."""
+    if (request.content_length or 0) > limit_bytes:
+        raise BodyTooLong
+    await _invite(request)
+    body = bytearray()
+    with _SilenceBound(request, idle_seconds) as bound:
+        while chunk := await request.content.readany():
+            bound.heard()
+            body += chunk
+            if len(body) > limit_bytes:
+                raise BodyTooLong
+    return bytes(body)
+
+
+async def _invite(request: web.Request) -> None:
+    """Tell a client that waits for it to send its body (RFC 9110 section 10.1.1)."""
+    if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
+class _SilenceBound:
+    """Fails the body when no byte came for a while; re-armed lazily, for a timer per chunk would cost too much."""
+
+    def __init__(self, request: web.Request, seconds: float) -> None:
+        self._content = request.content
+        self._seconds = seconds
+        self._loop = asyncio.get_running_loop()
+        self._last = self._loop.time()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __enter__(self) -> "_SilenceBound":
+        self._timer = self._loop.call_later(self._seconds, self._check)
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def heard(self) -> None:
+        """A byte came."""
+        self._last = self._loop.time()
+
+    def _check(self) -> None:
+        silent = self._loop.time() - self._last
+        if silent >= self._seconds:
+            self._content.set_exception(BodyTooSlow())
+        else:
+            self._timer = self._loop.call_later(self._seconds - silent, self._check)
+
+
+class _Pump:
+    """Gathers chunks into batches, and writes one batch while the next gathers."""
+
+    def __init__(self, write: Write, budget: BufferBudget) -> None:
+        self._write = write
+        self._budget = budget
+        self._batch: list[bytes] = []
+        self._size = 0
+        self._writing: asyncio.Future[None] | None = None
+
+    async def take(self, chunk: bytes) -> None:
+        """Add a chunk, waiting while the budget or the store is behind."""
+        if not self._budget.try_take(len(chunk)):
+            # Hold nothing while waiting, so that streams cannot wait for each other.
+            await self._flush()
+            await self._settle()
+            await self._budget.take(len(chunk))
+        self._batch.append(chunk)
+        self._size += len(chunk)
+        if self._size >= _BATCH_BYTES:
+            await self._flush()
+
+    async def finish(self) -> None:
+        """Write what is left and wait for it, also after the body broke off."""
+        try:
+            await self._flush()
+            await self._settle()
+        finally:
+            self._budget.give(self._size)
+            self._size = 0
+
+    async def _flush(self) -> None:
+        if not self._batch:
+            return
+        await self._settle()
+        batch, size = self._batch, self._size
+        self._batch, self._size = [], 0
+        self._writing = asyncio.ensure_future(self._write_batch(batch, size))
+
+    async def _settle(self) -> None:
+        """Wait for the write under way; a cancelled request waits too, for the store still uses its bytes."""
+        if self._writing is not None:
+            writing = self._writing
+            try:
+                await asyncio.shield(writing)
+            except asyncio.CancelledError:
+                await asyncio.wait([writing])
+                raise
+            finally:
+                self._writing = None
+
+    async def _write_batch(self, batch: list[bytes], size: int) -> None:
+        try:
+            await self._write(batch)
+        finally:
+            self._budget.give(size)

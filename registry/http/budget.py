@@ -1,0 +1,53 @@
+"""The memory that all streams of a worker share: a stream waits rather than exceeds it."""
+
+import asyncio
+from collections import deque
+
+
+class BufferBudget:
+    """Counts bytes that streams hold; whoever holds some must never wait for more, or streams wait for each other."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit = limit_bytes
+        self._held = 0
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes that are held at this moment."""
+        return self._held
+
+    def try_take(self, size: int) -> bool:
+        """Take bytes if they are free and nobody waits."""
+        if self._waiting or self._held + size > self._limit:
+            return False
+        self._held += size
+        return True
+
+    async def take(self, size: int) -> None:
+        """Take bytes, waiting in line; a piece larger than the whole budget gets it all to itself."""
+        if self._fits(size) and not self._waiting:
+            self._held += size
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((size, turn))
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self.give(size)
+            else:
+                self._waiting.remove((size, turn))
+            raise
+
+    def give(self, size: int) -> None:
+        """Give bytes back and let the next in line go on."""
+        self._held -= size
+        while self._waiting and self._fits(self._waiting[0][0]):
+            waited_size, turn = self._waiting.popleft()
+            if not turn.done():
+                self._held += waited_size
+                turn.set_result(None)
+
+    def _fits(self, size: int) -> bool:
+        return self._held == 0 or self._held + size <= self._limit

@@ -1,0 +1,101 @@
+"""What happens around every handler: a request id, access, errors turned into answers, a log line, the metrics."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from registry.http.access import ACCESS, ACTION, CALLER
+from registry.http.metrics import RequestMetrics
+from registry.http.routes import Handler
+from registry.logs import Access as AccessRecord
+from registry.logs import logger
+
+REQUEST_ID = web.RequestKey("request_id", str)
+SENT_BYTES = web.RequestKey("sent_bytes", int)
+"""Bytes of the body that a handler sent past aiohttp's own count."""
+
+Render = Callable[[web.Request, Exception], web.StreamResponse]
+
+
+@dataclass(frozen=True, slots=True)
+class Observers:
+    """Who hears of every answered request."""
+
+    log: Callable[[AccessRecord], None]
+    metrics: RequestMetrics
+
+
+def answering(render: Render, observers: Observers, new_id: Callable[[], str]) -> Middleware:
+    """The one middleware: every request gets an answer, a log line and a count."""
+
+    @web.middleware
+    async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+        started = time.perf_counter()
+        request[REQUEST_ID] = new_id()
+        response: web.StreamResponse | None = None
+        try:
+            response = await _answer(request, handler, render)
+            return response
+        finally:
+            _observe(request, response, observers, time.perf_counter() - started)
+
+    return answer
+
+
+async def _answer(request: web.Request, handler: Handler, render: Render) -> web.StreamResponse:
+    try:
+        await request.app[ACCESS].check(request)
+        return await handler(request)
+    except (ConnectionError, asyncio.CancelledError):
+        # The client is gone, or the answer has begun: an answer would reach nobody or the middle of a blob.
+        raise
+    except Exception as error:  # noqa: BLE001  the one place where everything becomes an answer
+        if _has_begun(request):
+            logger().error("answer broken off", request_id=request[REQUEST_ID], exc_info=error)
+            raise ConnectionAbortedError from error
+        return render(request, error)
+
+
+def _has_begun(request: web.Request) -> bool:
+    """Whether a part of the answer is on its way, so that no other can be given."""
+    writer = request._payload_writer  # noqa: SLF001  aiohttp tells it nowhere else
+    return writer is not None and writer.output_size > 0
+
+
+def _observe(
+    request: web.Request, response: web.StreamResponse | None, observers: Observers, seconds: float
+) -> None:
+    status = response.status if response is not None else 499
+    caller = request.get(CALLER)
+    action = request.get(ACTION)
+    sent = request.get(SENT_BYTES, 0) or (response.content_length or 0 if response is not None else 0)
+    received = request.content_length or 0
+    action_name = None if action is None else action.value
+    observers.metrics.observe(
+        method=request.method,
+        action=action_name or "none",
+        status=status,
+        seconds=seconds,
+        received_bytes=received,
+        sent_bytes=sent,
+    )
+    observers.log(
+        AccessRecord(
+            request_id=request[REQUEST_ID],
+            principal=(caller.principal.name or None) if caller else None,
+            repository=request.match_info.get("name"),
+            action=action_name,
+            remote=request.app[ACCESS].addresses.client(request),
+            method=request.method,
+            path=request.rel_url.raw_path,
+            query=request.rel_url.raw_query_string,
+            status=status,
+            received_bytes=received,
+            sent_bytes=sent,
+            seconds=seconds,
+        )
+    )

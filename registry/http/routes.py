@@ -1,0 +1,42 @@
+"""A route is a row: method, path, handler, and the actions that let a caller through."""
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from auth.actions import Action
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+PUBLIC: tuple[Action, ...] = ()
+"""What everybody may ask, who they are being known or not. Only for what tells nothing about content."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One row of a door's table: a caller who may do any one of `actions` gets through."""
+
+    method: str
+    path: str
+    handler: Handler
+    actions: tuple[Action, ...]
+
+
+ROUTE: web.AppKey[dict[Handler, Route]] = web.AppKey("routes", dict)
+"""The row of every handler, for the middleware that decides access."""
+
+
+def add_routes(app: web.Application, routes: Iterable[Route]) -> None:
+    """Put a door's rows into the application; a handler serves one row of actions, however many paths it has."""
+    rows = app[ROUTE] if ROUTE in app else app.setdefault(ROUTE, {})
+    for route in routes:
+        known = rows.setdefault(route.handler, route)
+        if known.actions != route.actions:
+            message = f"{route.handler.__name__} is routed with two sets of actions"
+            raise ValueError(message)
+        app.router.add_route(route.method, route.path, route.handler, expect_handler=_continue_later)
+
+
+async def _continue_later(_request: web.Request) -> None:
+    """Answer `Expect: 100-continue` only when the body is read: who may not push is told so before sending it."""

@@ -1,0 +1,1 @@
+"""Background work: each job on one worker at a time, under a lease."""

@@ -1,0 +1,1 @@
+"""The OCI Distribution API and the token endpoint that its clients use."""

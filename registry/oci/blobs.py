@@ -1,0 +1,123 @@
+"""Blobs: pulling, with ranges, and deleting (specification, end-2 and end-10)."""
+
+import secrets
+from collections.abc import Sequence
+from http import HTTPStatus
+
+from aiohttp import web
+
+from registry.core.blobs import OpenBlob
+from registry.http.access import REPOSITORY
+from registry.http.middleware import SENT_BYTES
+from registry.http.ranges import requested_spans
+from registry.oci.services import SERVICES
+from storage.blobs.interface import Span
+from storage.digest import Digest
+
+_TYPE = "application/octet-stream"
+
+
+async def get_blob(request: web.Request) -> web.StreamResponse:
+    """Pull a blob, whole or in ranges (RFC 9110 section 14)."""
+    digest = Digest.parse(request.match_info["digest"])
+    async with request.app[SERVICES].blobs.open(request[REPOSITORY], digest) as blob:
+        headers = _headers(digest)
+        if _is_cached(request, headers["ETag"]):
+            return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
+        spans = requested_spans(_range_header(request, headers["ETag"]), blob.size)
+        if spans is None:
+            return await _send(request, blob, Span(0, blob.size), HTTPStatus.OK, headers)
+        if len(spans) == 1:
+            headers["Content-Range"] = _content_range(spans[0], blob.size)
+            return await _send(request, blob, spans[0], HTTPStatus.PARTIAL_CONTENT, headers)
+        return await _send_parts(request, blob, spans, headers)
+
+
+async def head_blob(request: web.Request) -> web.StreamResponse:
+    """Tell whether the repository has a blob; whoever is told so may rely on it."""
+    digest = Digest.parse(request.match_info["digest"])
+    size = await request.app[SERVICES].blobs.vouch(request[REPOSITORY], digest)
+    headers = _headers(digest)
+    if _is_cached(request, headers["ETag"]):
+        return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
+    return web.Response(headers={**headers, "Content-Length": str(size)})
+
+
+async def delete_blob(request: web.Request) -> web.Response:
+    """Take a blob out of the repository, at once."""
+    await request.app[SERVICES].blobs.delete(request[REPOSITORY], Digest.parse(request.match_info["digest"]))
+    return web.Response(status=HTTPStatus.ACCEPTED, headers={"Content-Length": "0"})
+
+
+def _headers(digest: Digest) -> dict[str, str]:
+    return {
+        "Content-Type": _TYPE,
+        "Docker-Content-Digest": str(digest),
+        "ETag": f'"{digest}"',
+        "Accept-Ranges": "bytes",
+        # What is stored came from anywhere: a browser must neither guess at it nor run it.
+        "X-Content-Type-Options": "nosniff",
+        "Content-Disposition": "attachment",
+    }
+
+
+def _is_cached(request: web.Request, etag: str) -> bool:
+    asked = request.headers.get("If-None-Match")
+    if asked is None:
+        return False
+    return asked.strip() == "*" or etag in {tag.strip().removeprefix("W/") for tag in asked.split(",")}
+
+
+def _range_header(request: web.Request, etag: str) -> str | None:
+    """The Range header, unless If-Range says that the client has a part of something else."""
+    condition = request.headers.get("If-Range")
+    return request.headers.get("Range") if condition in {None, etag} else None
+
+
+def _content_range(span: Span, size: int) -> str:
+    return f"bytes {span.offset}-{span.end - 1}/{size}"
+
+
+async def _send(
+    request: web.Request, blob: OpenBlob, span: Span, status: HTTPStatus, headers: dict[str, str]
+) -> web.StreamResponse:
+    response = web.StreamResponse(status=status, headers=headers)
+    response.content_length = span.length
+    await response.prepare(request)
+    await _send_span(request, response, blob, span)
+    request[SENT_BYTES] = span.length
+    await response.write_eof()
+    return response
+
+
+async def _send_parts(
+    request: web.Request, blob: OpenBlob, spans: Sequence[Span], headers: dict[str, str]
+) -> web.StreamResponse:
+    """Several ranges as one multipart/byteranges body (RFC 9110 section 14.6)."""
+    boundary = secrets.token_hex(16)
+    heads = [
+        f"\r\n--{boundary}\r\nContent-Type: {_TYPE}\r\nContent-Range: {_content_range(span, blob.size)}\r\n\r\n".encode()
+        for span in spans
+    ]
+    tail = f"\r\n--{boundary}--\r\n".encode()
+    headers["Content-Type"] = f"multipart/byteranges; boundary={boundary}"
+    response = web.StreamResponse(status=HTTPStatus.PARTIAL_CONTENT, headers=headers)
+    response.content_length = sum(map(len, heads)) + sum(span.length for span in spans) + len(tail)
+    await response.prepare(request)
+    for head, span in zip(heads, spans, strict=True):
+        await response.write(head)
+        await _send_span(request, response, blob, span)
+    await response.write(tail)
+    request[SENT_BYTES] = response.content_length
+    await response.write_eof()
+    return response
+
+
+async def _send_span(request: web.Request, response: web.StreamResponse, blob: OpenBlob, span: Span) -> None:
+    sender = request.app[SERVICES].sender
+    if not span.length:
+        return
+    if blob.file is not None:
+        await sender.send_file(request, response, blob.file, span)
+    else:
+        await sender.send_chunks(response, blob.read(span))

@@ -1,0 +1,100 @@
+"""Docker's token service: credentials and scopes in, a bearer token out.
+
+Source: distribution, "Token Authentication Specification" and "OAuth2 Token Authentication".
+"""
+
+from datetime import UTC, datetime
+from http import HTTPStatus
+
+import orjson
+from aiohttp import web
+
+from auth.authenticator import Authenticator, Caller
+from auth.authorizer import Authorizer
+from auth.challenge import bearer_challenge
+from auth.credentials import BasicCredentials
+from auth.errors import AuthError, GrantUnsupported
+from auth.scopes import parse_scopes
+from auth.tokens import TokenIssuer
+from registry.http.access import ACCESS, CALLER, CHALLENGE
+from registry.http.bodies import read_body
+from urllib.parse import parse_qs
+
+_MAX_FORM_BYTES = 64 * 1024
+_MAX_FIELDS = 200
+_FORM_SECONDS = 10
+
+
+class TokenService:
+    """Grants what the caller may have of what it asks for."""
+
+    def __init__(self, authenticator: Authenticator, authorizer: Authorizer, issuer: TokenIssuer) -> None:
+        self._authenticator = authenticator
+        self._authorizer = authorizer
+        self._issuer = issuer
+
+    async def for_header(self, header: str | None, scopes: list[str]) -> web.Response:
+        """A token for the credentials of an Authorization header, or none."""
+        return self._grant(await self._authenticator.authenticate(header), scopes)
+
+    async def for_password(self, name: str, password: str, scopes: list[str]) -> web.Response:
+        """A token for a user name and password."""
+        return self._grant(await self._authenticator.check_password(BasicCredentials(name, password)), scopes)
+
+    def _grant(self, caller: Caller, texts: list[str]) -> web.Response:
+        self._authorizer.permit_token(caller)
+        scopes = parse_scopes(texts)
+        token = self._issuer.mint(caller.principal.name, self._authorizer.grant(caller.principal, scopes))
+        document = {
+            "token": token.text,
+            "access_token": token.text,
+            "expires_in": token.expires_in,
+            "issued_at": datetime.fromtimestamp(token.issued_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        }
+        return web.Response(
+            body=orjson.dumps(document), content_type="application/json", headers={"Cache-Control": "no-store"}
+        )
+
+
+TOKENS: web.AppKey[TokenService] = web.AppKey("tokens", TokenService)
+JWKS: web.AppKey[bytes] = web.AppKey("jwks", bytes)
+
+
+async def get_token(request: web.Request) -> web.Response:
+    """Issue a token for the request's own credentials."""
+    try:
+        return await request.app[TOKENS].for_header(
+            request.headers.get("Authorization"), request.query.getall("scope", [])
+        )
+    except AuthError:
+        _challenge(request)
+        raise
+
+
+async def post_token(request: web.Request) -> web.Response:
+    """Issue a token for the credentials in a form; raises GrantUnsupported for anything but a password."""
+    body = await read_body(request, limit_bytes=_MAX_FORM_BYTES, idle_seconds=_FORM_SECONDS)
+    try:
+        form = parse_qs(body.decode(), keep_blank_values=True, max_num_fields=_MAX_FIELDS)
+    except ValueError:
+        form = {}
+    grant_type = form.get("grant_type", [""])[0]
+    if grant_type != "password":
+        raise GrantUnsupported(grant_type)
+    try:
+        return await request.app[TOKENS].for_password(
+            form.get("username", [""])[0], form.get("password", [""])[0], form.get("scope", [])
+        )
+    except AuthError:
+        _challenge(request)
+        raise
+
+
+async def get_keys(request: web.Request) -> web.Response:
+    """The public keys that verify our tokens (RFC 7517)."""
+    return web.Response(body=request.app[JWKS], content_type="application/json")
+
+
+def _challenge(request: web.Request) -> None:
+    access = request.app[ACCESS]
+    request[CHALLENGE] = f'Basic realm="{access.service}"'

@@ -1,0 +1,1 @@
+"""Storage remembers: content-addressed bytes and the metadata that names them."""

@@ -1,0 +1,1 @@
+"""Stores of immutable bytes, each behind the BlobStore protocol of `interface`."""

@@ -1,0 +1,199 @@
+"""A blob store in a directory; `storage/blobs/disk.py` draws its layout."""
+
+import asyncio
+import os
+import re
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
+from concurrent.futures import Executor
+from contextlib import asynccontextmanager, suppress
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+from storage.blobs.blocking import run_to_end
+from storage.blobs.disk import SYSTEM, Disk, Durability, FileOperations, is_key, is_upload_id, storage_errors
+from storage.blobs.interface import BlobWriter, Span, StoredObject
+from storage.blobs.staging import StagedWriter
+from storage.digest import Algorithm
+from storage.errors import StoredBytesMissing
+
+_READ_BYTES: Final = 512 * 1024
+_WALK_BATCH: Final = 512
+_DIRECTORY: Final = re.compile(r"sha256|sha512|[0-9a-f]{2}")
+_READ_ONLY: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+class FilesystemStore:
+    """A BlobStore whose copies are plain files (LocalFiles) below `root`, which must exist.
+
+    It refuses uploads with NoSpace while the disk has less than `reserve_bytes` free. `new_suffix` draws up to 64
+    lower-case letters and digits, never the same twice.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        durability: Durability,
+        reserve_bytes: int,
+        new_suffix: Callable[[], str],
+        executor: Executor,
+        operations: FileOperations = SYSTEM,
+    ) -> None:
+        self._disk = Disk(root, durability=durability, reserve_bytes=reserve_bytes, operations=operations)
+        self._new_suffix = new_suffix
+        self._executor = executor
+
+    async def size(self, key: str) -> int:
+        """Length in bytes of a stored copy; raises StoredBytesMissing."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self._size, key)
+
+    async def read(self, key: str, span: Span) -> AsyncGenerator[bytes, None]:
+        """Stream a span of a stored copy in chunks of at most 512 KiB."""
+        reader = _SpanReader(self.open, key, span)
+        try:
+            while not reader.is_finished:
+                chunk = await run_to_end(self._executor, reader.next)
+                if chunk:
+                    yield chunk
+        finally:
+            if reader.is_open:  # the last chunk closes it
+                await run_to_end(self._executor, reader.close)
+
+    def open(self, key: str) -> int:
+        """A read-only descriptor of a stored copy, the caller's to close; raises StoredBytesMissing."""
+        path = self._disk.blob_path(key)
+        with storage_errors():
+            try:
+                return os.open(path, _READ_ONLY)
+            except FileNotFoundError:
+                raise StoredBytesMissing(key) from None
+
+    @asynccontextmanager
+    async def stage(
+        self, upload_id: str, algorithm: Algorithm, committed: Callable[[], Awaitable[int]]
+    ) -> AsyncGenerator[BlobWriter, None]:
+        """Hold the staged bytes of an upload, cut off at what `committed` says once they are locked."""
+        writer = StagedWriter(self._disk, self._executor, upload_id, algorithm, self._new_suffix)
+        try:
+            await run_to_end(self._executor, writer.open)
+            await run_to_end(self._executor, writer.continue_at, await committed())
+            yield writer
+        finally:
+            if writer.is_open:
+                await run_to_end(self._executor, writer.close)
+
+    async def delete(self, key: str) -> None:
+        """Remove a stored copy; succeeds when there is none. A power cut may bring the copy back."""
+        await asyncio.get_running_loop().run_in_executor(self._executor, self._delete, key)
+
+    async def walk(self) -> AsyncGenerator[StoredObject, None]:
+        """Every staged upload, then every stored copy: one committed meanwhile is seen twice rather than not at all."""
+        found = self._found()
+        try:
+            while batch := await run_to_end(self._executor, _next_batch, found):
+                for stored in batch:
+                    yield stored
+        finally:
+            await run_to_end(self._executor, found.close)
+
+    async def probe(self) -> None:
+        """Prove that bytes can be stored, by storing some; raises NoSpace or StoreUnavailable."""
+        await asyncio.get_running_loop().run_in_executor(self._executor, self._probe)
+
+    async def free_bytes(self) -> int:
+        """Bytes that can be written before the disk is full, the reserve included."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self._free_bytes)
+
+    def _size(self, key: str) -> int:
+        path = self._disk.blob_path(key)
+        with storage_errors():
+            try:
+                return path.lstat().st_size
+            except FileNotFoundError:
+                raise StoredBytesMissing(key) from None
+
+    def _delete(self, key: str) -> None:
+        with storage_errors(), suppress(FileNotFoundError, StoredBytesMissing):
+            self._disk.operations.unlink(self._disk.blob_path(key))
+
+    def _probe(self) -> None:
+        with storage_errors():
+            self._disk.probe()
+
+    def _free_bytes(self) -> int:
+        with storage_errors():
+            return self._disk.free_bytes()
+
+    def _found(self) -> Generator[StoredObject, None, None]:
+        for entry in _files(self._disk.uploads, depth=1):
+            if is_upload_id(entry.name) and Path(entry.path) == self._disk.staged_path(entry.name):
+                yield from _stored_object(entry, key=None, upload_id=entry.name)
+        for entry in _files(self._disk.blobs, depth=3):
+            key = Path(entry.path).relative_to(self._disk.blobs).as_posix()
+            if is_key(key):
+                yield from _stored_object(entry, key=key, upload_id=None)
+
+
+class _SpanReader:
+    """Reads one span of one stored copy; opened by the first chunk, closed by the last."""
+
+    def __init__(self, open_copy: Callable[[str], int], key: str, span: Span) -> None:
+        self._open_copy = open_copy
+        self._key = key
+        self._end = span.end
+        self._offset = span.offset
+        self._descriptor: int | None = None
+        self.is_finished = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether `close` has something to do."""
+        return self._descriptor is not None
+
+    def next(self) -> bytes:
+        """The next chunk, empty for an empty span; raises StoredBytesMissing when the copy ends before the span."""
+        with storage_errors():
+            descriptor = self._opened()
+            chunk = os.pread(descriptor, min(self._end - self._offset, _READ_BYTES), self._offset)
+        if not chunk and self._offset < self._end:
+            raise StoredBytesMissing(self._key)
+        self._offset += len(chunk)
+        if self._offset == self._end:
+            self.is_finished = True
+            self.close()
+        return chunk
+
+    def close(self) -> None:
+        """Close the copy."""
+        if self._descriptor is not None:
+            descriptor, self._descriptor = self._descriptor, None
+            os.close(descriptor)
+
+    def _opened(self) -> int:
+        if self._descriptor is None:
+            self._descriptor = self._open_copy(self._key)
+            if os.fstat(self._descriptor).st_size < self._end:
+                raise StoredBytesMissing(self._key)
+        return self._descriptor
+
+
+def _next_batch(found: Iterator[StoredObject]) -> list[StoredObject]:
+    with storage_errors():
+        return list(islice(found, _WALK_BATCH))
+
+
+def _stored_object(entry: os.DirEntry[str], *, key: str | None, upload_id: str | None) -> Iterator[StoredObject]:
+    with suppress(FileNotFoundError):  # removed since the directory was read
+        status = entry.stat(follow_symlinks=False)
+        yield StoredObject(key, upload_id, status.st_size, status.st_mtime)
+
+
+def _files(directory: Path | str, *, depth: int) -> Iterator[os.DirEntry[str]]:
+    """Regular files `depth` directories down, entering only directories that the store makes."""
+    with suppress(FileNotFoundError), os.scandir(directory) as entries:
+        for entry in entries:
+            if depth == 0 and entry.is_file(follow_symlinks=False):
+                yield entry
+            elif depth > 0 and _DIRECTORY.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
+                yield from _files(entry.path, depth=depth - 1)

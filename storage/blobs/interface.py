@@ -1,0 +1,117 @@
+"""What every blob store promises.
+
+- A key is never used twice: each stored copy has its own (digest and a random suffix), so deleting a key can never
+  delete bytes that a later push stored.
+- Nothing is readable under a key before `commit` returned it, and what `commit` returned survives a power cut.
+- Staged bytes belong to one upload id, have one writer at a time, and can be continued by any process.
+- The store knows nothing of repositories, owners or limits.
+
+`tests/contracts/blob_store.py` holds every implementation to these promises.
+"""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from storage.digest import Algorithm, Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A range of bytes: `offset` is the first, `length` how many."""
+
+    offset: int
+    length: int
+
+    @property
+    def end(self) -> int:
+        """One past the last byte."""
+        return self.offset + self.length
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCopy:
+    """One immutable copy of some bytes."""
+
+    key: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """What a walk finds: a stored copy, or (key None) the staged bytes of an upload nobody committed."""
+
+    key: str | None
+    upload_id: str | None
+    size: int
+    modified_at: float
+    """Seconds since the epoch."""
+
+
+class BlobWriter(Protocol):
+    """The one writer of an upload's staged bytes, open inside `async with`.
+
+    Leaving the block without commit or abort keeps what was written, for the next writer.
+    """
+
+    @property
+    def offset(self) -> int:
+        """How many bytes are staged: the offset of the next one."""
+
+    @property
+    def digest(self) -> Digest | None:
+        """Digest of all staged bytes when this writer knows it without reading them again, else None."""
+
+    async def write(self, chunks: Sequence[bytes]) -> None:
+        """Append bytes; returns when the store took them, which need not be when they are durable.
+
+        Raises NoSpace or StoreUnavailable; staged bytes before this call stay intact.
+        """
+
+    async def commit(self, expected: Digest, *, known: Digest | None = None) -> StoredCopy:
+        """Make the staged bytes durable under a key of their own, if they are the bytes that `expected` names.
+
+        `known` is a digest of exactly the staged bytes that the caller has proof of; it saves reading them again.
+        Raises DigestMismatch (the staged bytes are gone afterwards), NoSpace, or StoreUnavailable.
+        """
+
+    async def abort(self) -> None:
+        """Drop the staged bytes; their space is free when this returns."""
+
+
+class BlobStore(Protocol):
+    """A store of immutable bytes."""
+
+    async def size(self, key: str) -> int:
+        """Length in bytes of a stored copy; raises StoredBytesMissing."""
+
+    def read(self, key: str, span: Span) -> AsyncGenerator[bytes, None]:
+        """Stream a span of a stored copy in bounded chunks; raises StoredBytesMissing before the first chunk.
+
+        The span must lie within the copy; a copy shorter than that raises StoredBytesMissing too.
+        """
+
+    def stage(
+        self, upload_id: str, algorithm: Algorithm, committed: Callable[[], Awaitable[int]]
+    ) -> AbstractAsyncContextManager[BlobWriter]:
+        """Hold the staged bytes of an upload, none at first, as their one writer.
+
+        `committed` is asked while nobody else can write: staged bytes past the offset it gives are cut off. The
+        writer's own `offset` is the truth: it is smaller when the store holds fewer bytes (after a power cut).
+        `algorithm` is the one to hash with on the way. Raises StagedBytesBusy while another writer is at it.
+        """
+
+    async def delete(self, key: str) -> None:
+        """Remove a stored copy; succeeds when there is none."""
+
+    def walk(self) -> AsyncGenerator[StoredObject, None]:
+        """Every stored copy and every staged upload, in bounded memory, in no particular order."""
+
+
+@runtime_checkable
+class LocalFiles(Protocol):
+    """A store whose copies are plain files, so that the kernel can send them without Python touching a byte."""
+
+    def open(self, key: str) -> int:
+        """A read-only file descriptor of a stored copy, the caller's to close; raises StoredBytesMissing."""

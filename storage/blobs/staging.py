@@ -1,0 +1,185 @@
+"""Staged files: the bytes of uploads that are not committed yet.
+
+- A staged file has one writer: it holds an exclusive flock, which the kernel frees when the process dies.
+- Only the holder of the lock cuts, renames or removes the file.
+- A descriptor is closed only when no thread uses it.
+"""
+
+import fcntl
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from storage.blobs.blocking import run_to_end
+from storage.blobs.disk import Disk, key_of, storage_errors
+from storage.blobs.interface import StoredCopy
+from storage.digest import Algorithm, Digest, Hasher, hasher
+from storage.errors import DigestMismatch, StagedBytesBusy, StoreUnavailable
+
+_LOCK_ATTEMPTS: Final = 16
+_REREAD_BYTES: Final = 1024 * 1024
+_SPACE_CHECK_BYTES: Final = 64 * 1024 * 1024
+
+
+class StagedWriter:
+    """The one writer of a staged file. `open`, `continue_at` and `close` block: run them on a thread."""
+
+    def __init__(
+        self, disk: Disk, executor: Executor, upload_id: str, algorithm: Algorithm, new_suffix: Callable[[], str]
+    ) -> None:
+        self._disk = disk
+        self._executor = executor
+        self._upload_id = upload_id
+        self._path = disk.staged_path(upload_id)
+        self._algorithm = algorithm
+        self._new_suffix = new_suffix
+        self._descriptor: int | None = None
+        self._offset = 0
+        self._hasher: Hasher | None = None
+        # The first write asks for space; opening does not, so that staged bytes can be dropped on a full disk.
+        self._unchecked_bytes = _SPACE_CHECK_BYTES
+
+    @property
+    def offset(self) -> int:
+        """How many bytes are staged."""
+        return self._offset
+
+    @property
+    def digest(self) -> Digest | None:
+        """Digest of all staged bytes if this writer saw every one of them, else None."""
+        return None if self._hasher is None else Digest(self._algorithm, self._hasher.hexdigest())
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the staged file is open and locked."""
+        return self._descriptor is not None
+
+    async def write(self, chunks: Sequence[bytes]) -> None:
+        """Append bytes and hash them, on a thread; raises NoSpace or StoreUnavailable."""
+        await run_to_end(self._executor, self._write, chunks)
+
+    async def commit(self, expected: Digest, *, known: Digest | None = None) -> StoredCopy:
+        """Store the staged bytes under a key of their own; raises DigestMismatch, NoSpace or StoreUnavailable."""
+        return await run_to_end(self._executor, self._commit, expected, known)
+
+    async def abort(self) -> None:
+        """Drop the staged bytes."""
+        await run_to_end(self._executor, self._abort)
+
+    def open(self) -> None:
+        """Open and lock the staged file, an empty one when there is none; raises StagedBytesBusy or NoSpace."""
+        with storage_errors():
+            self._descriptor = lock(lambda: self._disk.create(self._path), self._path, self._upload_id)
+
+    def continue_at(self, offset: int) -> None:
+        """Cut the staged bytes off at `offset`, or go on where they end if that is earlier."""
+        with storage_errors():
+            self._offset = offset
+            self._offset = min(offset, self._cut_tail())
+            self._hasher = hasher(self._algorithm) if self._offset == 0 else None
+
+    def close(self) -> None:
+        """Release the lock and keep what is staged; does nothing when it is released already."""
+        if self._descriptor is not None:
+            descriptor, self._descriptor = self._descriptor, None
+            os.close(descriptor)
+
+    def _cut_tail(self) -> int:
+        size = os.fstat(self._held()).st_size
+        if size > self._offset:
+            self._disk.operations.truncate(self._held(), self._offset)
+        return size
+
+    def _held(self) -> int:
+        if self._descriptor is None:
+            raise ValueError("the writer is closed")
+        return self._descriptor
+
+    def _write(self, chunks: Sequence[bytes]) -> None:
+        descriptor = self._held()
+        length = sum(map(len, chunks))
+        with storage_errors():
+            self._count_towards_space_check(length)
+            try:
+                self._disk.write(descriptor, chunks, self._offset)
+            except OSError:
+                with suppress(OSError):
+                    self._cut_tail()
+                raise
+        if self._hasher is not None:
+            for chunk in chunks:
+                self._hasher.update(chunk)
+        self._offset += length
+
+    def _count_towards_space_check(self, length: int) -> None:
+        self._unchecked_bytes += length
+        if self._unchecked_bytes >= _SPACE_CHECK_BYTES:
+            self._disk.require_space()
+            self._unchecked_bytes = 0
+
+    def _commit(self, expected: Digest, known: Digest | None) -> StoredCopy:
+        with storage_errors():
+            if self._cut_tail() < self._offset:
+                raise StoreUnavailable("the staged bytes were cut by something else: start the upload over")
+            actual = self._digest_with(expected.algorithm, known)
+            if actual != expected:
+                self._abort()
+                raise DigestMismatch(expected, actual)
+            key = key_of(expected, self._new_suffix())
+            try:
+                self._disk.publish(self._held(), self._path, key)
+            finally:
+                self.close()
+        return StoredCopy(key, self._offset)
+
+    def _digest_with(self, algorithm: Algorithm, known: Digest | None) -> Digest:
+        for digest in (known, self.digest):
+            if digest is not None and digest.algorithm is algorithm:
+                return digest
+        return read_digest(self._held(), algorithm)
+
+    def _abort(self) -> None:
+        with storage_errors():
+            self._held()
+            try:
+                with suppress(FileNotFoundError):
+                    self._disk.operations.unlink(self._path)
+            finally:
+                self.close()
+
+
+def lock(open_file: Callable[[], int], path: Path, upload_id: str) -> int:
+    """Open a file and lock it; raises StagedBytesBusy when another writer holds it.
+
+    Between opening and locking, the holder may have renamed or removed the file; the lock is then on a file that is no
+    longer the one at `path` (perhaps a committed copy), so it is let go and the file opened again.
+    """
+    for _ in range(_LOCK_ATTEMPTS):
+        descriptor = open_file()
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(descriptor), path.lstat()):
+                    return descriptor
+        except BlockingIOError:
+            os.close(descriptor)
+            raise StagedBytesBusy(upload_id) from None
+        except OSError:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+    raise StagedBytesBusy(upload_id)
+
+
+def read_digest(descriptor: int, algorithm: Algorithm) -> Digest:
+    """Digest of a whole file, read through one reused buffer."""
+    running = hasher(algorithm)
+    buffer = memoryview(bytearray(_REREAD_BYTES))
+    offset = 0
+    while length := os.preadv(descriptor, [buffer], offset):
+        running.update(buffer[:length])
+        offset += length
+    return Digest(algorithm, running.hexdigest())

@@ -1,0 +1,74 @@
+"""Facts that storage raises; they know nothing of HTTP."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from storage.digest import Digest
+
+
+class StorageError(Exception):
+    """Base of every fact that storage raises."""
+
+
+class DigestInvalid(StorageError):
+    """The text is not a digest that the registry understands."""
+
+    def __init__(self, text: str, reason: str) -> None:
+        super().__init__(f"invalid digest: {reason}")
+        self.text = text[:256]
+
+
+class DigestMismatch(StorageError):
+    """The bytes received do not have the digest that was promised for them."""
+
+    def __init__(self, expected: "Digest", actual: "Digest") -> None:
+        super().__init__(f"the content received has digest {actual}, not {expected}: send it again")
+        self.expected = expected
+        self.actual = actual
+
+
+class StoredBytesMissing(StorageError):
+    """No object is stored under this key."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"nothing is stored under {key}")
+        self.key = key
+
+
+class StagedBytesMissing(StorageError):
+    """No staged bytes are kept for this upload."""
+
+    def __init__(self, upload_id: str) -> None:
+        super().__init__(f"no staged bytes are kept for upload {upload_id}")
+        self.upload_id = upload_id
+
+
+class StagedBytesBusy(StorageError):
+    """Another writer holds the staged bytes of this upload."""
+
+    def __init__(self, upload_id: str) -> None:
+        super().__init__(f"upload {upload_id} is being written by another request: wait for it, then ask for the offset")
+        self.upload_id = upload_id
+
+
+class NoSpace(StorageError):
+    """The content store has no room for these bytes."""
+
+    def __init__(self, message: str = "the registry has no space left: free some, then push again") -> None:
+        super().__init__(message)
+
+
+class StoreUnavailable(StorageError):
+    """The content store did not take or give the bytes; the same request may succeed later."""
+
+
+class DatabaseUnavailable(StorageError):
+    """The metadata database did not answer; the same request may succeed later."""
+
+
+class SchemaOutdated(StorageError):
+    """The database was made by another version and must be migrated first."""
+
+
+class KeyFileInvalid(StorageError):
+    """The key file is missing, readable by others, or not the one this database was made with."""

@@ -1,0 +1,231 @@
+"""Stored copies, which repository may read them, and which of them may be collected."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sqlalchemy import Connection, and_, delete, exists, func, select, text, update
+
+from storage.metadata.database import insert
+from storage.metadata.schema import blob, gc_candidate, manifest_blob, repository, repository_blob
+
+NO_REPOSITORY = 0
+"""The repository id of a candidate that is the copy itself: nobody may read it any more."""
+
+_IN_ONE_QUERY = 500  # SQLite takes 32,766 parameters in a statement; a manifest may name more blobs
+
+
+class BlobState(StrEnum):
+    """What may be done with a stored copy."""
+
+    STORED = "stored"
+    QUARANTINED = "quarantined"
+    DELETING = "deleting"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBlob:
+    """A copy as the database keeps it; `candidate` tells that it may be collected when its grace is over."""
+
+    id: int
+    digest: str
+    size: int
+    storage_key: str
+    candidate: bool = False
+
+
+def find_blob(connection: Connection, repository_name: str, digest: str) -> StoredBlob | None:
+    """The copy that a repository reads under a digest, or None."""
+    row = connection.execute(
+        select(blob.c.id, blob.c.digest, blob.c.size, blob.c.storage_key, gc_candidate.c.blob_id.is_not(None))
+        .select_from(repository)
+        .join(repository_blob, repository_blob.c.repository_id == repository.c.id)
+        .join(blob, blob.c.id == repository_blob.c.blob_id)
+        .outerjoin(
+            gc_candidate,
+            and_(gc_candidate.c.blob_id == blob.c.id, gc_candidate.c.repository_id == repository.c.id),
+        )
+        .where(
+            repository.c.name == repository_name,
+            repository_blob.c.digest == digest,
+            blob.c.state == BlobState.STORED.value,
+        )
+    ).one_or_none()
+    return None if row is None else StoredBlob(row[0], row[1], row[2], row[3], bool(row[4]))
+
+
+def find_stored_copy(connection: Connection, digest: str) -> StoredBlob | None:
+    """The copy that serves a digest, whoever may read it; never to be told to a caller."""
+    row = connection.execute(
+        select(blob.c.id, blob.c.digest, blob.c.size, blob.c.storage_key)
+        .where(blob.c.digest == digest, blob.c.state == BlobState.STORED.value)
+        .with_for_update()
+    ).one_or_none()
+    return None if row is None else StoredBlob(*row)
+
+
+def list_readers(connection: Connection, digest: str, *, limit: int) -> list[str]:
+    """Repositories that may read a digest, by name; for a mount that names no source."""
+    return list(
+        connection.execute(
+            select(repository.c.name)
+            .join(repository_blob, repository_blob.c.repository_id == repository.c.id)
+            .join(blob, blob.c.id == repository_blob.c.blob_id)
+            .where(repository_blob.c.digest == digest, blob.c.state == BlobState.STORED.value)
+            .order_by(repository.c.name)
+            .limit(limit)
+        ).scalars()
+    )
+
+
+def add_copy(connection: Connection, *, digest: str, size: int, storage_key: str, now: float) -> int | None:
+    """Record a new stored copy and return its id; None when another copy serves the digest."""
+    new_id: int | None = connection.execute(
+        insert(connection, blob)
+        .values(digest=digest, size=size, storage_key=storage_key, state=BlobState.STORED.value, created_at=now)
+        .on_conflict_do_nothing(index_elements=["digest"], index_where=text("state = 'stored'"))
+        .returning(blob.c.id)
+    ).scalar_one_or_none()
+    return new_id
+
+
+def link_blob(connection: Connection, *, repository_id: int, digest: str, blob_id: int, now: float) -> None:
+    """Let a repository read a copy; in place of a copy that it read before (one that was found bad)."""
+    connection.execute(
+        insert(connection, repository_blob)
+        .values(repository_id=repository_id, digest=digest, blob_id=blob_id, linked_at=now)
+        .on_conflict_do_update(index_elements=["repository_id", "digest"], set_={"blob_id": blob_id})
+    )
+    connection.execute(
+        delete(gc_candidate).where(gc_candidate.c.blob_id == blob_id, gc_candidate.c.repository_id == NO_REPOSITORY)
+    )
+    named = exists().where(manifest_blob.c.repository_id == repository_id, manifest_blob.c.digest == digest)
+    if not connection.execute(select(named)).scalar_one():
+        restart_grace(connection, blob_id=blob_id, repository_id=repository_id, now=now)
+
+
+def restart_grace(connection: Connection, *, blob_id: int, repository_id: int, now: float) -> None:
+    """Make a blob a candidate of collection from this moment on."""
+    connection.execute(
+        insert(connection, gc_candidate)
+        .values(blob_id=blob_id, repository_id=repository_id, since=now)
+        .on_conflict_do_update(index_elements=["blob_id", "repository_id"], set_={"since": now})
+    )
+
+
+def renew_candidate(connection: Connection, *, repository_name: str, digest: str, now: float) -> bool:
+    """Restart the clock of a candidate that a client was told of; False when the repository reads no such blob."""
+    repository_id = connection.execute(
+        select(repository.c.id).where(repository.c.name == repository_name)
+    ).scalar_one_or_none()
+    found = find_blob(connection, repository_name, digest)
+    if repository_id is None or found is None:
+        return False
+    if found.candidate:
+        restart_grace(connection, blob_id=found.id, repository_id=repository_id, now=now)
+    return True
+
+
+def unlink_blob(connection: Connection, *, repository_id: int, digest: str, now: float) -> bool:
+    """Take a blob out of a repository at once; a copy that nobody reads any more becomes a candidate."""
+    blob_id = connection.execute(
+        delete(repository_blob)
+        .where(repository_blob.c.repository_id == repository_id, repository_blob.c.digest == digest)
+        .returning(repository_blob.c.blob_id)
+    ).scalar_one_or_none()
+    if blob_id is None:
+        return False
+    connection.execute(
+        delete(gc_candidate).where(gc_candidate.c.blob_id == blob_id, gc_candidate.c.repository_id == repository_id)
+    )
+    read = exists().where(repository_blob.c.blob_id == blob_id)
+    if not connection.execute(select(read)).scalar_one():
+        restart_grace(connection, blob_id=blob_id, repository_id=NO_REPOSITORY, now=now)
+    return True
+
+
+def sizes_of(connection: Connection, repository_id: int, digests: Iterable[str]) -> dict[str, int]:
+    """Sizes of those of the digests that the repository may read."""
+    found: dict[str, int] = {}
+    for part in _in_parts(digests):
+        rows = connection.execute(
+            select(repository_blob.c.digest, blob.c.size)
+            .join(blob, blob.c.id == repository_blob.c.blob_id)
+            .where(
+                repository_blob.c.repository_id == repository_id,
+                repository_blob.c.digest.in_(part),
+                blob.c.state == BlobState.STORED.value,
+            )
+        )
+        found.update((digest, size) for digest, size in rows)
+    return found
+
+
+def hold_blobs(connection: Connection, repository_id: int, digests: Iterable[str]) -> None:
+    """These blobs are named by a manifest: they are no candidates."""
+    for part in _in_parts(digests):
+        named = select(repository_blob.c.blob_id).where(
+            repository_blob.c.repository_id == repository_id, repository_blob.c.digest.in_(part)
+        )
+        connection.execute(
+            delete(gc_candidate).where(
+                gc_candidate.c.repository_id == repository_id, gc_candidate.c.blob_id.in_(named)
+            )
+        )
+
+
+def release_blobs(connection: Connection, repository_id: int, digests: Iterable[str], now: float) -> None:
+    """Those of these blobs that no manifest of the repository names any more become candidates from this moment on."""
+    for part in _in_parts(digests):
+        still_named = exists().where(
+            manifest_blob.c.repository_id == repository_id, manifest_blob.c.digest == repository_blob.c.digest
+        )
+        loose = connection.execute(
+            select(repository_blob.c.blob_id).where(
+                repository_blob.c.repository_id == repository_id,
+                repository_blob.c.digest.in_(part),
+                ~still_named,
+            )
+        ).scalars()
+        for blob_id in list(loose):
+            restart_grace(connection, blob_id=blob_id, repository_id=repository_id, now=now)
+
+
+def quarantine(connection: Connection, blob_id: int) -> None:
+    """Stop serving a copy that was found bad; a push of the same digest stores a new one."""
+    connection.execute(
+        update(blob)
+        .where(blob.c.id == blob_id, blob.c.state == BlobState.STORED.value)
+        .values(state=BlobState.QUARANTINED.value)
+    )
+
+
+def repair_readers(connection: Connection, *, digest: str, blob_id: int) -> None:
+    """Point every repository that reads a quarantined copy of a digest to the good one that was just pushed."""
+    bad = select(blob.c.id).where(blob.c.digest == digest, blob.c.state == BlobState.QUARANTINED.value)
+    connection.execute(update(repository_blob).where(repository_blob.c.blob_id.in_(bad)).values(blob_id=blob_id))
+
+
+def list_copies(connection: Connection, *, after: int, limit: int) -> list[StoredBlob]:
+    """Copies that are served, by id, for checking; `after` is the last id of the page before."""
+    rows = connection.execute(
+        select(blob.c.id, blob.c.digest, blob.c.size, blob.c.storage_key)
+        .where(blob.c.id > after, blob.c.state == BlobState.STORED.value)
+        .order_by(blob.c.id)
+        .limit(limit)
+    )
+    return [StoredBlob(*row) for row in rows]
+
+
+def count_copies(connection: Connection) -> int:
+    """How many copies are served."""
+    count: int = connection.execute(
+        select(func.count()).select_from(blob).where(blob.c.state == BlobState.STORED.value)
+    ).scalar_one()
+    return count
+
+
+def _in_parts(digests: Iterable[str]) -> Iterator[list[str]]:
+    every = sorted(set(digests))
+    for start in range(0, len(every), _IN_ONE_QUERY):
+        yield every[start : start + _IN_ONE_QUERY]

@@ -1,0 +1,63 @@
+"""Running SQL: reads, scans and durable writes, behind one protocol for both databases.
+
+- SQL is written as plain functions of a SQLAlchemy `Connection`; the same function runs on SQLite and PostgreSQL.
+- A write is one transaction and is durable when it returns (the activity database aside).
+- A failed write takes none of its neighbours with it.
+"""
+
+from collections.abc import Callable
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from sqlalchemy import Connection, Table
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from storage.errors import DatabaseUnavailable, NoSpace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+T = TypeVar("T")
+
+
+class Database(Protocol):
+    """One metadata database, seen from one process."""
+
+    async def read(self, query: Callable[[Connection], T]) -> T:
+        """Run an indexed look-up of a few rows; each statement sees the newest commit of any process."""
+
+    async def scan(self, query: Callable[[Connection], T]) -> T:
+        """Run a query that may take milliseconds, off the event loop."""
+
+    async def write(self, change: Callable[[Connection], T]) -> T:
+        """Run a change as one transaction and return when it is durable; what `change` raises undoes it.
+
+        Raises NoSpace or DatabaseUnavailable where the database could not take it.
+        """
+
+    async def close(self) -> None:
+        """Finish the writes under way and let go of every connection."""
+
+
+def insert(connection: Connection, table: Table) -> "sqlite.Insert | postgresql.Insert":
+    """An INSERT that knows ON CONFLICT, in the connection's dialect."""
+    if connection.dialect.name == "postgresql":
+        return postgresql.insert(table)
+    return sqlite.insert(table)
+
+
+@contextmanager
+def translated_errors() -> "Iterator[None]":
+    """Turn the driver's errors into facts about storage."""
+    try:
+        yield
+    except DBAPIError as error:
+        reason = str(error.orig)
+        if "disk is full" in reason or "No space left" in reason:
+            raise NoSpace from error
+        message = f"the metadata database did not take the request: {type(error.orig).__name__}"
+        raise DatabaseUnavailable(message) from error
+    except (SQLAlchemyError, OSError, TimeoutError) as error:
+        message = f"the metadata database could not be reached: {type(error).__name__}"
+        raise DatabaseUnavailable(message) from error

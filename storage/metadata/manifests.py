@@ -1,0 +1,221 @@
+"""Manifests, what they name, and what refers to them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, delete, func, select
+
+from storage.metadata.blobs import hold_blobs, release_blobs
+from storage.metadata.database import insert
+from storage.metadata.schema import manifest, manifest_blob, manifest_child, repository, tag
+
+_IN_ONE_QUERY = 500
+
+
+@dataclass(frozen=True, slots=True)
+class StoredManifest:
+    """A manifest as it is served."""
+
+    digest: str
+    media_type: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestSummary:
+    """A manifest without its bytes."""
+
+    digest: str
+    media_type: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewManifest:
+    """A manifest to record, with everything that is queried about it."""
+
+    digest: str
+    media_type: str
+    artifact_type: str | None
+    subject: str | None
+    config_digest: str | None
+    total_size: int
+    annotations: str | None
+    payload: bytes
+    blobs: frozenset[str]
+    children: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Referrer:
+    """A manifest whose subject is another, as a referrers list shows it."""
+
+    digest: str
+    media_type: str
+    size: int
+    artifact_type: str | None
+    annotations: str | None
+
+
+def find_manifest(connection: Connection, repository_name: str, digest: str) -> StoredManifest | None:
+    """A manifest by digest, or None."""
+    row = connection.execute(
+        select(manifest.c.digest, manifest.c.media_type, manifest.c.payload)
+        .join(repository, repository.c.id == manifest.c.repository_id)
+        .where(repository.c.name == repository_name, manifest.c.digest == digest)
+    ).one_or_none()
+    return None if row is None else StoredManifest(*row)
+
+
+def find_tagged(connection: Connection, repository_name: str, tag_name: str) -> StoredManifest | None:
+    """The manifest that a tag names, or None."""
+    row = connection.execute(
+        select(manifest.c.digest, manifest.c.media_type, manifest.c.payload)
+        .select_from(repository)
+        .join(tag, tag.c.repository_id == repository.c.id)
+        .join(manifest, (manifest.c.repository_id == repository.c.id) & (manifest.c.digest == tag.c.digest))
+        .where(repository.c.name == repository_name, tag.c.name == tag_name)
+    ).one_or_none()
+    return None if row is None else StoredManifest(*row)
+
+
+def put_manifest(connection: Connection, repository_id: int, new: NewManifest, now: float) -> bool:
+    """Record a manifest and hold what it names; False when the same bytes were there (the push time stays)."""
+    added = connection.execute(
+        insert(connection, manifest)
+        .values(
+            repository_id=repository_id,
+            digest=new.digest,
+            media_type=new.media_type,
+            artifact_type=new.artifact_type,
+            subject=new.subject,
+            config_digest=new.config_digest,
+            size=len(new.payload),
+            total_size=new.total_size,
+            pushed_at=now,
+            annotations=new.annotations,
+            payload=new.payload,
+        )
+        .on_conflict_do_nothing(index_elements=["repository_id", "digest"])
+    )
+    if added.rowcount == 0:
+        return False
+    _name(connection, repository_id, new)
+    hold_blobs(connection, repository_id, new.blobs)
+    return True
+
+
+def _name(connection: Connection, repository_id: int, new: NewManifest) -> None:
+    """Record which blobs and manifests a new manifest names."""
+    if new.blobs:
+        connection.execute(
+            insert(connection, manifest_blob),
+            [{"repository_id": repository_id, "manifest": new.digest, "digest": named} for named in sorted(new.blobs)],
+        )
+    if new.children:
+        connection.execute(
+            insert(connection, manifest_child),
+            [{"repository_id": repository_id, "parent": new.digest, "child": child} for child in sorted(new.children)],
+        )
+
+
+def delete_manifest(connection: Connection, repository_id: int, digest: str, now: float) -> bool:
+    """Delete a manifest and the tags that name it; blobs that nothing names any more become candidates."""
+    deleted = connection.execute(
+        delete(manifest).where(manifest.c.repository_id == repository_id, manifest.c.digest == digest)
+    )
+    if deleted.rowcount == 0:
+        return False
+    connection.execute(delete(tag).where(tag.c.repository_id == repository_id, tag.c.digest == digest))
+    named = list(
+        connection.execute(
+            delete(manifest_blob)
+            .where(manifest_blob.c.repository_id == repository_id, manifest_blob.c.manifest == digest)
+            .returning(manifest_blob.c.digest)
+        ).scalars()
+    )
+    connection.execute(
+        delete(manifest_child).where(
+            manifest_child.c.repository_id == repository_id, manifest_child.c.parent == digest
+        )
+    )
+    release_blobs(connection, repository_id, named, now)
+    return True
+
+
+def summaries_of(connection: Connection, repository_id: int, digests: Iterable[str]) -> dict[str, ManifestSummary]:
+    """Those of the digests that are manifests of the repository."""
+    found: dict[str, ManifestSummary] = {}
+    every = sorted(set(digests))
+    for start in range(0, len(every), _IN_ONE_QUERY):
+        rows = connection.execute(
+            select(manifest.c.digest, manifest.c.media_type, manifest.c.size).where(
+                manifest.c.repository_id == repository_id,
+                manifest.c.digest.in_(every[start : start + _IN_ONE_QUERY]),
+            )
+        )
+        found.update((row[0], ManifestSummary(*row)) for row in rows)
+    return found
+
+
+def list_referrers(
+    connection: Connection,
+    repository_id: int,
+    subject: str,
+    *,
+    artifact_type: str | None,
+    after: str,
+    limit: int,
+) -> list[Referrer]:
+    """Manifests that refer to a subject, by digest, after `after`, at most `limit`."""
+    query = (
+        select(
+            manifest.c.digest,
+            manifest.c.media_type,
+            manifest.c.size,
+            manifest.c.artifact_type,
+            manifest.c.annotations,
+        )
+        .where(
+            manifest.c.repository_id == repository_id,
+            manifest.c.subject == subject,
+            manifest.c.digest > after,
+        )
+        .order_by(manifest.c.digest)
+        .limit(limit)
+    )
+    if artifact_type is not None:
+        query = query.where(manifest.c.artifact_type == artifact_type)
+    return [Referrer(*row) for row in connection.execute(query)]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedManifest:
+    """A manifest and what it names, for checking."""
+
+    repository_id: int
+    repository: str
+    digest: str
+    payload: bytes
+
+
+def list_manifests(connection: Connection, *, after: tuple[int, str], limit: int) -> list[CheckedManifest]:
+    """Every manifest of every repository, in a fixed order, for checking."""
+    repository_id, digest = after
+    rows = connection.execute(
+        select(manifest.c.repository_id, repository.c.name, manifest.c.digest, manifest.c.payload)
+        .join(repository, repository.c.id == manifest.c.repository_id)
+        .where(
+            (manifest.c.repository_id > repository_id)
+            | ((manifest.c.repository_id == repository_id) & (manifest.c.digest > digest))
+        )
+        .order_by(manifest.c.repository_id, manifest.c.digest)
+        .limit(limit)
+    )
+    return [CheckedManifest(*row) for row in rows]
+
+
+def count_manifests(connection: Connection) -> int:
+    """How many manifests there are."""
+    count: int = connection.execute(select(func.count()).select_from(manifest)).scalar_one()
+    return count

@@ -1,0 +1,1 @@
+"""One folder of migrations per schema: the registry's and the activity's."""

@@ -1,0 +1,211 @@
+"""The tables, for SQLite and PostgreSQL alike.
+
+- Times are seconds since the epoch; sizes are bytes; digests are written `algorithm:hex`.
+- Text that is sorted or paged sorts by bytes on both databases.
+- `REGISTRY` must survive anything; `ACTIVITY` changes with every request, is written without waiting for the disk, and
+  may lose its last seconds in a power cut.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    text,
+)
+
+REGISTRY_REVISION = "0001"
+"""The migration that this code's registry schema is at."""
+ACTIVITY_REVISION = "0001"
+"""The migration that this code's activity schema is at."""
+
+_NAMES = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+REGISTRY = MetaData(naming_convention=_NAMES)
+ACTIVITY = MetaData(naming_convention=_NAMES)
+
+# PostgreSQL sorts by the database's language unless told otherwise; SQLite compares bytes.
+_Bytewise = String().with_variant(String(collation="C"), "postgresql")
+_Id = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _digest(name: str, *, nullable: bool = False, primary_key: bool = False) -> "Column[str]":
+    return Column(name, _Bytewise, nullable=nullable, primary_key=primary_key)
+
+
+def _repository(*, primary_key: bool = True) -> "Column[int]":
+    return Column(
+        "repository_id", _Id, ForeignKey("repository.id", ondelete="CASCADE"), primary_key=primary_key, nullable=False
+    )
+
+
+account = Table(
+    "account",
+    REGISTRY,
+    Column("id", String, primary_key=True),
+    Column("created_at", Double, nullable=False),
+    comment="the owner of everything: a 12-digit id",
+)
+
+registry_setting = Table(
+    "registry_setting",
+    REGISTRY,
+    Column("name", String, primary_key=True),
+    Column("value", Text, nullable=False),
+    comment="facts about this registry that were drawn once, such as its id",
+)
+
+repository = Table(
+    "repository",
+    REGISTRY,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("account_id", String, ForeignKey("account.id"), nullable=False),
+    Column("name", _Bytewise, nullable=False, unique=True),
+    Column("created_at", Double, nullable=False),
+)
+
+blob = Table(
+    "blob",
+    REGISTRY,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    _digest("digest"),
+    Column("size", BigInteger, nullable=False),
+    Column("storage_key", String, nullable=False, unique=True),
+    Column("state", String, nullable=False),
+    Column("created_at", Double, nullable=False),
+    # One copy of a digest is served; copies on their way out stand beside it under keys of their own.
+    Index(
+        "uq_blob_stored_digest",
+        "digest",
+        unique=True,
+        sqlite_where=text("state = 'stored'"),
+        postgresql_where=text("state = 'stored'"),
+    ),
+    Index("ix_blob_digest", "digest"),
+    comment="a stored copy; state is stored, quarantined or deleting",
+)
+
+repository_blob = Table(
+    "repository_blob",
+    REGISTRY,
+    _repository(),
+    _digest("digest", primary_key=True),
+    Column("blob_id", _Id, ForeignKey("blob.id"), nullable=False, index=True),
+    Column("linked_at", Double, nullable=False),
+    comment="which repository may read which copy",
+)
+
+manifest = Table(
+    "manifest",
+    REGISTRY,
+    _repository(),
+    _digest("digest", primary_key=True),
+    Column("media_type", String, nullable=False),
+    Column("artifact_type", String, comment="as a referrers list shows it: the config's media type where none is set"),
+    _digest("subject", nullable=True),
+    _digest("config_digest", nullable=True),
+    Column("size", BigInteger, nullable=False, comment="bytes of the manifest itself"),
+    Column("total_size", BigInteger, nullable=False, comment="bytes of the config and layers it names"),
+    Column("pushed_at", Double, nullable=False),
+    Column("annotations", Text, comment="JSON object, kept apart so that a referrers list reads no payload"),
+    Column("payload", LargeBinary, nullable=False, comment="the exact bytes received"),
+    Index(
+        "ix_manifest_subject",
+        "repository_id",
+        "subject",
+        "digest",
+        sqlite_where=text("subject IS NOT NULL"),
+        postgresql_where=text("subject IS NOT NULL"),
+    ),
+)
+
+manifest_child = Table(
+    "manifest_child",
+    REGISTRY,
+    _repository(),
+    _digest("parent", primary_key=True),
+    _digest("child", primary_key=True),
+    Index("ix_manifest_child_child", "repository_id", "child"),
+    comment="the manifests that an index names, whether they are there or not",
+)
+
+manifest_blob = Table(
+    "manifest_blob",
+    REGISTRY,
+    _repository(),
+    _digest("manifest", primary_key=True),
+    _digest("digest", primary_key=True),
+    Index("ix_manifest_blob_digest", "repository_id", "digest"),
+    comment="the blobs that a manifest names, whether they are there or not",
+)
+
+tag = Table(
+    "tag",
+    REGISTRY,
+    _repository(),
+    Column("name", _Bytewise, primary_key=True),
+    _digest("digest"),
+    Column("updated_at", Double, nullable=False),
+    Index("ix_tag_digest", "repository_id", "digest"),
+)
+
+gc_candidate = Table(
+    "gc_candidate",
+    REGISTRY,
+    Column("blob_id", _Id, ForeignKey("blob.id", ondelete="CASCADE"), primary_key=True),
+    Column("repository_id", _Id, primary_key=True, comment="0: no repository may read the copy any more"),
+    Column("since", Double, nullable=False, index=True),
+    comment="content that may be collected once it has stood here for the grace time",
+)
+
+lease = Table(
+    "lease",
+    REGISTRY,
+    Column("name", String, primary_key=True),
+    Column("holder", String, nullable=False),
+    Column("expires_at", Double, nullable=False),
+    comment="which worker does a piece of background work",
+)
+
+principal = Table(
+    "principal",
+    REGISTRY,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("account_id", String, ForeignKey("account.id"), nullable=False),
+    Column("name", _Bytewise, nullable=False, unique=True),
+    Column("kind", String, nullable=False, comment="root or user"),
+    Column("password_hash", Text, comment="argon2id in PHC form"),
+    Column("created_at", Double, nullable=False),
+)
+
+signing_key = Table(
+    "signing_key",
+    REGISTRY,
+    Column("kid", String, primary_key=True),
+    Column("algorithm", String, nullable=False),
+    Column("sealed_private_key", LargeBinary, nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+
+upload = Table(
+    "upload",
+    ACTIVITY,
+    Column("id", String, primary_key=True),
+    Column("repository", _Bytewise, nullable=False),
+    Column("principal", String, nullable=False, index=True),
+    Column("algorithm", String, nullable=False),
+    Column("committed", BigInteger, nullable=False, comment="bytes staged and promised to the client"),
+    Column("started_at", Double, nullable=False),
+    Column("touched_at", Double, nullable=False, index=True),
+)

@@ -1,0 +1,47 @@
+"""What the auth tests share: keys made once, a clock that is set by hand, and an empty database."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from sqlalchemy import create_engine
+
+from auth.keys import SigningKey, generate_signing_key
+from auth.passwords import Passwords
+from storage.metadata import schema
+from storage.metadata.sqlite import SqliteDatabase
+
+
+@pytest.fixture
+def clock() -> SimpleNamespace:
+    """A clock that stands still until a test sets its time."""
+    return SimpleNamespace(time=1_700_000_000.0)
+
+
+@pytest.fixture(scope="session")
+def key() -> SigningKey:
+    return generate_signing_key()
+
+
+@pytest.fixture(scope="session")
+def other_key() -> SigningKey:
+    return generate_signing_key()
+
+
+@pytest.fixture
+def passwords() -> Iterator[Passwords]:
+    passwords = Passwords()
+    yield passwords
+    passwords.close()
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
+    path = tmp_path / "registry.db"
+    engine = create_engine(f"sqlite:///{path}")
+    schema.REGISTRY.create_all(engine)
+    engine.dispose()
+    database = SqliteDatabase(path)
+    yield database
+    await database.close()

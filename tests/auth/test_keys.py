@@ -1,0 +1,83 @@
+"""Signing keys: sealed, opened, and named by their thumbprint."""
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from auth.keys import SigningKey, generate_signing_key, open_private_key, seal_private_key
+from storage.errors import KeyFileInvalid
+
+ROOT_KEY = bytes(range(32))
+
+
+def test_sealed_key_opens_under_the_same_root_key(key: SigningKey) -> None:
+    """What was stored at the first start signs at every later one."""
+    opened = open_private_key(key.kid, seal_private_key(key, ROOT_KEY), ROOT_KEY)
+
+    assert opened.jwk == key.jwk
+    assert opened.private_key.private_numbers() == key.private_key.private_numbers()
+
+
+def test_sealed_key_shows_nothing_of_the_private_half(key: SigningKey) -> None:
+    """A stolen database cannot sign."""
+    secret = key.private_key.private_numbers().private_value.to_bytes(32, "big")
+
+    assert secret not in seal_private_key(key, ROOT_KEY)
+
+
+def test_nonce_is_fresh_each_time(key: SigningKey) -> None:
+    """AES-GCM breaks if a nonce is used twice under one key."""
+    assert seal_private_key(key, ROOT_KEY)[:13] != seal_private_key(key, ROOT_KEY)[:13]
+
+
+def test_another_root_key_opens_nothing(key: SigningKey) -> None:
+    """The wrong key file is told apart from a missing signing key."""
+    with pytest.raises(KeyFileInvalid, match="key file"):
+        open_private_key(key.kid, seal_private_key(key, ROOT_KEY), bytes(32))
+
+
+@pytest.mark.parametrize("position", [0, 1, 12, 13, 40, -1])
+def test_changed_bytes_are_refused(key: SigningKey, position: int) -> None:
+    """Who can write to the database still cannot choose the key."""
+    sealed = bytearray(seal_private_key(key, ROOT_KEY))
+    sealed[position] ^= 1
+
+    with pytest.raises(KeyFileInvalid):
+        open_private_key(key.kid, bytes(sealed), ROOT_KEY)
+
+
+@pytest.mark.parametrize("length", [0, 1, 5, 13, 20])
+def test_cut_bytes_are_refused(key: SigningKey, length: int) -> None:
+    """A row that was cut short is a fact, not a crash."""
+    with pytest.raises(KeyFileInvalid):
+        open_private_key(key.kid, seal_private_key(key, ROOT_KEY)[:length], ROOT_KEY)
+
+
+def test_sealed_key_belongs_to_its_id(key: SigningKey, other_key: SigningKey) -> None:
+    """A sealed key moved to another row does not open there."""
+    with pytest.raises(KeyFileInvalid):
+        open_private_key(other_key.kid, seal_private_key(key, ROOT_KEY), ROOT_KEY)
+
+
+def test_id_is_the_thumbprint_of_the_public_half() -> None:
+    """RFC 7638, over the members crv, kty, x and y; the point is P-256's base point, the id from sha256sum."""
+    key = SigningKey.of(ec.derive_private_key(1, ec.SECP256R1()))
+
+    assert key.jwk == {
+        "kty": "EC",
+        "crv": "P-256",
+        "x": "axfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpY",
+        "y": "T-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU",
+        "kid": "xx0BcA-wMohw8atYDJOe6peGModklG2wRHBlXHMvl0M",
+        "alg": "ES256",
+        "use": "sig",
+    }
+
+
+def test_private_half_is_not_in_the_repr(key: SigningKey) -> None:
+    """A key that gets into a log or a traceback stays secret."""
+    assert "private" not in repr(key)
+
+
+def test_generated_keys_differ() -> None:
+    """Each registry signs with a key of its own."""
+    assert generate_signing_key().kid != generate_signing_key().kid

@@ -1,0 +1,30 @@
+"""Whole operations on a blob store, for tests that need one before or after the one they are about."""
+
+from storage.blobs.interface import BlobStore, Span, StoredCopy
+from storage.digest import Algorithm, Digest
+
+UPLOAD = "11111111-1111-4111-8111-111111111111"
+OTHER_UPLOAD = "22222222-2222-4222-8222-222222222222"
+
+
+async def push(store: BlobStore, content: bytes, upload_id: str = UPLOAD) -> StoredCopy:
+    """Store some bytes in one go."""
+    async with store.begin(upload_id, Algorithm.SHA256) as writer:
+        await writer.write([content])
+        return await writer.commit(Digest.of(content))
+
+
+async def stage(store: BlobStore, content: bytes, upload_id: str = UPLOAD) -> None:
+    """Stage some bytes and leave them for later."""
+    async with store.begin(upload_id, Algorithm.SHA256) as writer:
+        await writer.write([content])
+
+
+async def read(store: BlobStore, key: str, offset: int, length: int) -> bytes:
+    """Read a span as a whole."""
+    return b"".join([chunk async for chunk in store.read(key, Span(offset, length))])
+
+
+async def walk(store: BlobStore) -> set[tuple[str | None, str | None, int]]:
+    """Everything in the store, without the times."""
+    return {(found.key, found.upload_id, found.size) async for found in store.walk()}

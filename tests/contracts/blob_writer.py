@@ -1,0 +1,229 @@
+"""What every blob store promises about uploads, as tests that take an empty `store` (or `make_store`)."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from hypothesis import settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from storage.blobs.interface import BlobStore
+from storage.digest import Algorithm, Digest
+from storage.errors import StagedBytesBusy, StagedBytesMissing
+from tests.contracts.blob_access import OTHER_UPLOAD, UPLOAD, push, read, stage, walk
+from tests.contracts.upload_machine import UploadMachine
+
+HELLO = Digest.parse("sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824")
+
+
+async def test_many_chunks_are_written_in_order(store: BlobStore) -> None:
+    """A write takes any number of chunks, of any size, empty ones included."""
+    chunks = [b"%d," % number for number in range(3000)] + [b"", bytes(2_000_000), b"end"]
+    content = b"".join(chunks)
+
+    async with store.begin(UPLOAD, Algorithm.SHA256) as writer:
+        await writer.write(chunks)
+        copy = await writer.commit(Digest.of(content))
+
+    assert await read(store, copy.key, 0, len(content)) == content
+
+
+async def test_offset_counts_what_is_staged(store: BlobStore) -> None:
+    """The offset is that of the next byte."""
+    async with store.begin(UPLOAD, Algorithm.SHA256) as writer:
+        await writer.write([b"he", b"l"])
+        await writer.write([])
+        await writer.write([b"lo"])
+
+        assert writer.offset == 5
+
+
+async def test_a_digest_that_the_writer_knows_is_right(store: BlobStore) -> None:
+    """A writer may not know the digest of what is staged, but it never tells a wrong one."""
+    async with store.begin(UPLOAD, Algorithm.SHA256) as writer:
+        await writer.write([b"hel"])
+        await writer.write([b"lo"])
+
+        assert writer.digest in {None, HELLO}
+
+
+async def test_a_continued_writer_knows_no_wrong_digest(store: BlobStore) -> None:
+    """A writer that did not see every byte does not tell the digest of those it saw."""
+    await stage(store, b"hel")
+
+    async with store.resume(UPLOAD, Algorithm.SHA256, 3) as writer:
+        await writer.write([b"lo"])
+
+        assert writer.digest in {None, HELLO}
+
+
+async def test_an_upload_continues_where_it_stopped(store: BlobStore) -> None:
+    """Leaving a writer without commit or abort keeps what was written."""
+    await stage(store, b"hel")
+
+    async with store.resume(UPLOAD, Algorithm.SHA256, 3) as writer:
+        await writer.write([b"lo"])
+        copy = await writer.commit(HELLO)
+
+    assert await read(store, copy.key, 0, 5) == b"hello"
+
+
+async def test_a_failed_request_keeps_what_it_staged(store: BlobStore) -> None:
+    """A connection that breaks mid-chunk does not cost the bytes that arrived."""
+
+    async def break_off() -> None:
+        async with store.begin(UPLOAD, Algorithm.SHA256) as writer:
+            await writer.write([b"hel"])
+            raise ConnectionResetError
+
+    with pytest.raises(ConnectionResetError):
+        await break_off()
+
+    async with store.resume(UPLOAD, Algorithm.SHA256, 3) as writer:
+        assert writer.offset == 3
+
+
+async def test_resume_cuts_off_what_lies_past_the_offset(store: BlobStore) -> None:
+    """Bytes that were never acknowledged are sent again, so they are cut first."""
+    await stage(store, b"helXXXXX")
+
+    async with store.resume(UPLOAD, Algorithm.SHA256, 3) as writer:
+        await writer.write([b"lo"])
+        copy = await writer.commit(HELLO)
+
+    assert await read(store, copy.key, 0, 5) == b"hello"
+
+
+async def test_resume_past_the_end_tells_the_real_offset(store: BlobStore) -> None:
+    """The writer's offset is the truth: a power cut may have cost bytes."""
+    await stage(store, b"hel")
+
+    async with store.resume(UPLOAD, Algorithm.SHA256, 5) as writer:
+        assert writer.offset == 3
+
+
+async def test_resume_at_zero_starts_over(store: BlobStore) -> None:
+    """Offset 0 is an offset like any other."""
+    await stage(store, b"other")
+
+    async with store.resume(UPLOAD, Algorithm.SHA256, 0) as writer:
+        await writer.write([b"hello"])
+        copy = await writer.commit(HELLO)
+
+    assert copy.size == 5
+
+
+async def test_begin_starts_an_abandoned_upload_over(store: BlobStore) -> None:
+    """The first bytes of an upload may be sent again after a lost connection."""
+    await stage(store, b"something longer")
+
+    copy = await push(store, b"hello")
+
+    assert await read(store, copy.key, 0, 5) == b"hello"
+
+
+async def test_resume_of_an_unknown_upload_is_refused(store: BlobStore) -> None:
+    """An upload without staged bytes raises StagedBytesMissing."""
+    with pytest.raises(StagedBytesMissing):
+        async with store.resume(UPLOAD, Algorithm.SHA256, 0):
+            pass
+
+
+async def test_resume_of_a_committed_upload_is_refused(store: BlobStore) -> None:
+    """A stored copy can never be changed through the upload it came from."""
+    await push(store, b"hello")
+
+    with pytest.raises(StagedBytesMissing):
+        async with store.resume(UPLOAD, Algorithm.SHA256, 0):
+            pass
+
+
+async def test_abort_frees_the_staged_bytes(store: BlobStore) -> None:
+    """An aborted upload keeps nothing."""
+    async with store.begin(UPLOAD, Algorithm.SHA256) as writer:
+        await writer.write([b"hello"])
+        await writer.abort()
+
+        assert await walk(store) == set()
+
+
+async def test_an_aborted_upload_can_begin_again(store: BlobStore) -> None:
+    """Abort lets go of the upload at once."""
+    async with store.begin(UPLOAD, Algorithm.SHA256) as writer:
+        await writer.abort()
+
+        copy = await push(store, b"hello")
+
+    assert await walk(store) == {(copy.key, None, 5)}
+
+
+async def test_a_second_writer_cannot_begin(store: BlobStore) -> None:
+    """Staged bytes have one writer at a time."""
+    async with store.begin(UPLOAD, Algorithm.SHA256):
+        with pytest.raises(StagedBytesBusy):
+            async with store.begin(UPLOAD, Algorithm.SHA256):
+                pass
+
+
+async def test_a_second_writer_cannot_resume(store: BlobStore) -> None:
+    """Staged bytes have one writer at a time."""
+    async with store.begin(UPLOAD, Algorithm.SHA256):
+        with pytest.raises(StagedBytesBusy):
+            async with store.resume(UPLOAD, Algorithm.SHA256, 0):
+                pass
+
+
+async def test_a_refused_writer_changes_nothing(store: BlobStore) -> None:
+    """The writer that holds an upload is not disturbed by others that try."""
+    async with store.begin(UPLOAD, Algorithm.SHA256) as writer:
+        await writer.write([b"hel"])
+        with pytest.raises(StagedBytesBusy):
+            await stage(store, b"other")
+        await writer.write([b"lo"])
+        copy = await writer.commit(HELLO)
+
+    assert await read(store, copy.key, 0, 5) == b"hello"
+
+
+async def test_uploads_do_not_hinder_each_other(store: BlobStore) -> None:
+    """Only writers of the same upload exclude each other."""
+    async with (
+        store.begin(UPLOAD, Algorithm.SHA256) as first,
+        store.begin(OTHER_UPLOAD, Algorithm.SHA256) as second,
+    ):
+        await first.write([b"hel"])
+        await second.write([b"other"])
+        await first.write([b"lo"])
+        copy = await first.commit(HELLO)
+
+    assert await walk(store) == {(copy.key, None, 5), (None, OTHER_UPLOAD, 5)}
+
+
+async def test_a_cancelled_write_releases_the_upload(store: BlobStore) -> None:
+    """A request that is cancelled lets the next one continue."""
+    is_writing = asyncio.Event()
+
+    async def write() -> None:
+        async with store.begin(UPLOAD, Algorithm.SHA256) as writer:
+            is_writing.set()
+            while True:
+                await writer.write([bytes(1024 * 1024)])
+                await asyncio.sleep(0)
+
+    task = asyncio.create_task(write())
+    await is_writing.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    copy = await push(store, b"hello")
+
+    assert await walk(store) == {(copy.key, None, 5)}
+
+
+def test_uploads_agree_with_a_model(make_store: Callable[[], BlobStore]) -> None:
+    """Whatever order of begin, write, suspend, resume, commit, abort and delete, no byte is lost, added or moved."""
+    run_state_machine_as_test(
+        lambda: UploadMachine(make_store()),  # type: ignore[arg-type]  # documented: a factory is as good as a class
+        settings=settings(max_examples=40, stateful_step_count=25, deadline=None),
+    )

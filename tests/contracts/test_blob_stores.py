@@ -1,0 +1,53 @@
+"""Every blob store, held to the same promises."""
+
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from storage.blobs.filesystem import FilesystemStore
+from storage.blobs.interface import BlobStore
+from storage.blobs.memory import MemoryStore
+
+pytest.register_assert_rewrite("tests.contracts")
+
+# The suite is imported once its asserts are explained.
+from tests.contracts.blob_store import *  # noqa: E402, F403  # every test of it
+from tests.contracts.blob_writer import *  # noqa: E402, F403  # every test of it
+
+
+@pytest.fixture(scope="module")
+def executor() -> Iterator[ThreadPoolExecutor]:
+    """Threads for the stores that block."""
+    with ThreadPoolExecutor(4) as threads:
+        yield threads
+
+
+@pytest.fixture(params=["memory", "filesystem"])
+def make_store(request: pytest.FixtureRequest, tmp_path: Path, executor: ThreadPoolExecutor) -> Callable[[], BlobStore]:
+    """Makes empty stores of one kind."""
+    suffixes = itertools.count()
+    roots = itertools.count()
+
+    def new_suffix() -> str:
+        return f"{next(suffixes):032x}"
+
+    def memory() -> BlobStore:
+        return MemoryStore(new_suffix=new_suffix, now=time.time)
+
+    def filesystem() -> BlobStore:
+        root = tmp_path / str(next(roots))
+        root.mkdir()
+        return FilesystemStore(root, durability="full", reserve_bytes=0, new_suffix=new_suffix, executor=executor)
+
+    makers: dict[str, Callable[[], BlobStore]] = {"memory": memory, "filesystem": filesystem}
+    return makers[request.param]
+
+
+@pytest.fixture
+def store(make_store: Callable[[], BlobStore]) -> BlobStore:
+    """One empty store."""
+    return make_store()

@@ -1,0 +1,161 @@
+"""A model of uploads that drives any blob store: staged and stored bytes as plain values."""
+
+import asyncio
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from storage.blobs.interface import BlobStore, BlobWriter
+from storage.digest import Algorithm, Digest
+from storage.errors import DigestMismatch, StagedBytesBusy, StagedBytesMissing, StoredBytesMissing
+from tests.contracts.blob_access import OTHER_UPLOAD, UPLOAD, read, walk
+
+UPLOADS = st.sampled_from([UPLOAD, OTHER_UPLOAD])
+CHUNKS = st.lists(st.binary(max_size=20), max_size=3)
+NUMBERS = st.integers(min_value=0, max_value=60)
+
+
+@dataclass
+class OpenWriter:
+    """A writer that the model holds open."""
+
+    writer: BlobWriter
+    leave: AsyncExitStack
+
+
+class UploadMachine(RuleBasedStateMachine):
+    """Drives a store and a model of it: staged and stored bytes as plain values."""
+
+    def __init__(self, store: BlobStore) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.store = store
+        self.staged: dict[str, bytes] = {}
+        self.stored: dict[str, bytes] = {}
+        self.writers: dict[str, OpenWriter] = {}
+
+    def enter(self, upload_id: str, context: AbstractAsyncContextManager[BlobWriter]) -> None:
+        """Open a writer and leave it open."""
+        leave = AsyncExitStack()
+        self.writers[upload_id] = OpenWriter(self.runner.run(leave.enter_async_context(context)), leave)
+
+    def leave(self, upload_id: str) -> None:
+        """Leave a writer's block."""
+        self.runner.run(self.writers.pop(upload_id).leave.aclose())
+
+    @rule(upload_id=UPLOADS)
+    def begin(self, upload_id: str) -> None:
+        """Begin an upload, unless it is being written."""
+        context = self.store.begin(upload_id, Algorithm.SHA256)
+        if upload_id in self.writers:
+            with pytest.raises(StagedBytesBusy):
+                self.enter(upload_id, context)
+        else:
+            self.enter(upload_id, context)
+            self.staged[upload_id] = b""
+
+    @rule(upload_id=UPLOADS, offset=NUMBERS)
+    def resume(self, upload_id: str, offset: int) -> None:
+        """Continue an upload somewhere, if there is one that is not being written."""
+        context = self.store.resume(upload_id, Algorithm.SHA256, offset)
+        if upload_id in self.writers:
+            with pytest.raises(StagedBytesBusy):
+                self.enter(upload_id, context)
+        elif upload_id not in self.staged:
+            with pytest.raises(StagedBytesMissing):
+                self.enter(upload_id, context)
+        else:
+            self.enter(upload_id, context)
+            self.staged[upload_id] = self.staged[upload_id][:offset]
+
+    @precondition(lambda self: self.writers)
+    @rule(draw=st.data(), chunks=CHUNKS)
+    def write(self, draw: st.DataObject, chunks: list[bytes]) -> None:
+        """Append bytes."""
+        upload_id = draw.draw(st.sampled_from(sorted(self.writers)))
+        self.runner.run(self.writers[upload_id].writer.write(chunks))
+        self.staged[upload_id] += b"".join(chunks)
+
+    @precondition(lambda self: self.writers)
+    @rule(draw=st.data())
+    def suspend(self, draw: st.DataObject) -> None:
+        """Leave a writer's block without a word."""
+        self.leave(draw.draw(st.sampled_from(sorted(self.writers))))
+
+    @precondition(lambda self: self.writers)
+    @rule(draw=st.data(), algorithm=st.sampled_from(Algorithm), is_known=st.booleans())
+    def commit(self, draw: st.DataObject, algorithm: Algorithm, *, is_known: bool) -> None:
+        """Commit with the right digest."""
+        upload_id = draw.draw(st.sampled_from(sorted(self.writers)))
+        content = self.staged.pop(upload_id)
+        expected = Digest.of(content, algorithm)
+        known = Digest.of(content) if is_known else None
+        copy = self.runner.run(self.writers[upload_id].writer.commit(expected, known=known))
+        self.leave(upload_id)
+        assert copy.key not in self.stored
+        assert copy.size == len(content)
+        self.stored[copy.key] = content
+
+    @precondition(lambda self: self.writers)
+    @rule(draw=st.data(), algorithm=st.sampled_from(Algorithm))
+    def commit_wrongly(self, draw: st.DataObject, algorithm: Algorithm) -> None:
+        """Commit with a digest of other bytes."""
+        upload_id = draw.draw(st.sampled_from(sorted(self.writers)))
+        expected = Digest.of(self.staged.pop(upload_id) + b"!", algorithm)
+        with pytest.raises(DigestMismatch):
+            self.runner.run(self.writers[upload_id].writer.commit(expected))
+        self.leave(upload_id)
+
+    @precondition(lambda self: self.writers)
+    @rule(draw=st.data())
+    def abort(self, draw: st.DataObject) -> None:
+        """Abort an upload."""
+        upload_id = draw.draw(st.sampled_from(sorted(self.writers)))
+        self.runner.run(self.writers[upload_id].writer.abort())
+        self.leave(upload_id)
+        del self.staged[upload_id]
+
+    @precondition(lambda self: self.stored)
+    @rule(draw=st.data())
+    def delete(self, draw: st.DataObject) -> None:
+        """Delete a stored copy."""
+        key = draw.draw(st.sampled_from(sorted(self.stored)))
+        self.runner.run(self.store.delete(key))
+        del self.stored[key]
+
+    @precondition(lambda self: self.stored)
+    @rule(draw=st.data(), offset=NUMBERS, length=NUMBERS)
+    def read(self, draw: st.DataObject, offset: int, length: int) -> None:
+        """Read a span of a stored copy."""
+        key = draw.draw(st.sampled_from(sorted(self.stored)))
+        if offset + length > len(self.stored[key]):
+            with pytest.raises(StoredBytesMissing):
+                self.runner.run(read(self.store, key, offset, length))
+        else:
+            assert self.runner.run(read(self.store, key, offset, length)) == self.stored[key][offset : offset + length]
+
+    @invariant()
+    def writers_tell_the_truth(self) -> None:
+        """Offsets and digests are those of the model."""
+        for upload_id, held in self.writers.items():
+            content = self.staged[upload_id]
+            assert held.writer.offset == len(content)
+            assert held.writer.digest in {None, Digest.of(content)}
+
+    @invariant()
+    def walk_finds_what_is_there(self) -> None:
+        """Exactly the model's copies and uploads are in the store."""
+        copies = {(key, None, len(content)) for key, content in self.stored.items()}
+        uploads = {(None, upload_id, len(content)) for upload_id, content in self.staged.items()}
+        assert self.runner.run(walk(self.store)) == copies | uploads
+
+    def teardown(self) -> None:
+        """Leave every writer; every stored copy is whole."""
+        for upload_id in list(self.writers):
+            self.leave(upload_id)
+        for key, content in self.stored.items():
+            assert self.runner.run(read(self.store, key, 0, len(content))) == content
+        self.runner.close()

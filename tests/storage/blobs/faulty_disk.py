@@ -1,0 +1,110 @@
+"""A disk that fails on demand, and shorthands for the tests of the filesystem store."""
+
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from storage.blobs.disk import Durability, FileOperations
+from storage.blobs.filesystem import FilesystemStore
+from storage.blobs.interface import BlobStore, StoredCopy
+from storage.digest import Algorithm, Digest
+
+UPLOAD = "11111111-1111-4111-8111-111111111111"
+HELLO = Digest.parse("sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824")
+HELLO_PATH = f"sha256/2c/f2/{HELLO.hex}"
+MEBIBYTE = 1024 * 1024
+
+
+class MakeStore(Protocol):
+    """Makes stores in the data directory."""
+
+    def __call__(
+        self, durability: Durability = "full", reserve_bytes: int = 0, operations: FileOperations | None = None
+    ) -> FilesystemStore:
+        """One store, on the faulty disk unless told otherwise."""
+
+
+class FaultyOperations(FileOperations):
+    """A disk whose calls fail, by name, with an errno; every call is recorded as (name, path below the root)."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.calls: list[tuple[str, str]] = []
+        self.opened: dict[int, Path] = {}
+        self.failures: dict[str, int] = {}
+        self.free = 1024**4
+        self.largest_write = 2**31
+
+    def record(self, name: str, subject: Path | int) -> None:
+        """Note a call, and fail it if it is to fail."""
+        path = self.opened[subject] if isinstance(subject, int) else subject
+        self.calls.append((name, path.relative_to(self.root).as_posix()))
+        if name in self.failures:
+            raise OSError(self.failures[name], os.strerror(self.failures[name]))
+
+    def open(self, path: Path, flags: int) -> int:
+        """Open, and remember what the descriptor is of."""
+        descriptor = super().open(path, flags)
+        self.opened[descriptor] = path
+        return descriptor
+
+    def write(self, descriptor: int, buffers: Sequence[memoryview], offset: int) -> int:
+        """Write no more than `largest_write` bytes."""
+        self.record("write", descriptor)
+        return super().write(descriptor, [buffers[0][: self.largest_write]], offset)
+
+    def truncate(self, descriptor: int, length: int) -> None:
+        """Truncate, recorded."""
+        self.record("truncate", descriptor)
+        super().truncate(descriptor, length)
+
+    def sync(self, descriptor: int) -> None:
+        """Sync, recorded; failures are named apart for files and directories."""
+        is_directory = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+        self.record("sync directory" if is_directory else "sync file", descriptor)
+        super().sync(descriptor)
+
+    def rename(self, source: Path, target: Path) -> None:
+        """Rename, recorded."""
+        self.record("rename", target)
+        super().rename(source, target)
+
+    def unlink(self, path: Path) -> None:
+        """Unlink, recorded."""
+        self.record("unlink", path)
+        super().unlink(path)
+
+    def free_bytes(self, path: Path) -> int:
+        """As many as the test says."""
+        self.record("free", path)
+        return self.free
+
+
+async def push(store: BlobStore, content: bytes, upload_id: str = UPLOAD) -> StoredCopy:
+    """Store some bytes in one go."""
+    async with store.begin(upload_id, Algorithm.SHA256) as writer:
+        await writer.write([content])
+        return await writer.commit(Digest.of(content))
+
+
+async def stage(store: BlobStore, content: bytes) -> None:
+    """Stage some bytes and leave them."""
+    async with store.begin(UPLOAD, Algorithm.SHA256) as writer:
+        await writer.write([content])
+
+
+def files(root: Path) -> set[str]:
+    """Every file below the root."""
+    return {path.relative_to(root).as_posix() for path in root.rglob("*") if not path.is_dir()}
+
+
+def modes(root: Path) -> set[tuple[bool, int]]:
+    """Permissions of everything below the root: (is a directory, mode)."""
+    return {(path.is_dir(), stat.S_IMODE(path.stat().st_mode)) for path in root.rglob("*")}
+
+
+def open_descriptors() -> set[str]:
+    """Every descriptor that this process has open."""
+    return {path.name for path in Path("/dev/fd").iterdir()}
