@@ -10,6 +10,7 @@ prints its own address, and appends one line to LOG for every request with a Ran
 import http.client
 import http.server
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 PIECE_BYTES = 1 << 18
@@ -42,7 +43,7 @@ class Recorder(http.server.BaseHTTPRequestHandler):
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any  # noqa: N815 - the library's names
 
-    def chunked_body(self):  # type: ignore[no-untyped-def] # a generator of bytes
+    def chunked_body(self) -> Iterator[bytes]:
         """The body's chunks as they come."""
         while size := int(self.rfile.readline().split(b";")[0], 16):
             yield self.rfile.read(size)

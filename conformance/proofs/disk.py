@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Self
 
 from proofs.outcome import Inconclusive, Skipped
 from proofs.workspace import need_root
@@ -29,7 +30,7 @@ class Disk:
         run("mkfs.ext4", "-q", "-F", "-m", "0", "-E", "lazy_itable_init=0,lazy_journal_init=0", str(image))
         return cls(image, folder)
 
-    def __enter__(self) -> "Disk":
+    def __enter__(self) -> Self:
         self.folder.mkdir(exist_ok=True)
         try:
             run("mount", "-o", "loop", str(self.image), str(self.folder))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from proofs.disk import Disk
 from proofs.outcome import Failed, check
-from proofs.pushes import BROKEN, Ledger
+from proofs.pushes import BROKEN, Ledger, reads
 from proofs.registry import Answer, Registry, sha256
 from proofs.server import Server
 from proofs.workspace import Workspace
@@ -36,12 +36,17 @@ def prove(workspace: Workspace) -> str:
             expect_no_space(push_too_much(registry, headers))
             expect_space_back(disk, free_bytes)
             registry.push_blob(REPOSITORY, os.urandom(100_000))
-        full_before_a_push(registry, disk)
-        for repository, digest in ledger.blobs:
-            registry.pull_blob(repository, digest)
+        full_before_a_push(registry, disk, ledger)
+        read_all(registry, ledger)
         server.verify()
         server.stop()
     return f"507 for {TOO_LARGE_BYTES >> 20} MiB on a disk of {DISK_BYTES >> 20} MiB; space came back, content intact"
+
+
+def read_all(registry: Registry, ledger: Ledger) -> None:
+    """What was there before is intact."""
+    lost = [reason for reason in (read() for read in reads(registry, ledger)) if reason]
+    check(not lost, f"{len(lost)} are not readable: {lost[:3]}")
 
 
 def push_too_much(registry: Registry, headers: dict[str, str]) -> Answer:
@@ -74,8 +79,8 @@ def expect_space_back(disk: Disk, free_bytes: int) -> None:
         time.sleep(0.2)
 
 
-def full_before_a_push(registry: Registry, disk: Disk) -> None:
-    """Somebody else fills the disk: pushes are refused, the server says that it is not ready, and recovers."""
+def full_before_a_push(registry: Registry, disk: Disk, ledger: Ledger) -> None:
+    """Somebody else fills the disk: pushes are refused, /readyz says so, reads go on, and all recovers."""
     filler = disk.folder / "somebody-else"
     with filler.open("wb", buffering=0) as file:
         try:
@@ -85,12 +90,11 @@ def full_before_a_push(registry: Registry, disk: Disk) -> None:
             pass
     expect_ready(registry, UNAVAILABLE)
     content = os.urandom(2_000_000)
-    answer = registry.request(
-        "POST", f"/v2/{REPOSITORY}/blobs/uploads/?digest={sha256(content)}", body=content
-    )
+    answer = registry.request("POST", f"/v2/{REPOSITORY}/blobs/uploads/?digest={sha256(content)}", body=content)
     if answer.status == 202:  # not taken in one request: the upload is refused instead
         answer = registry.request("PATCH", registry.local(answer.headers["location"]), body=content)
     expect_no_space(answer)
+    read_all(registry, ledger)
     filler.unlink()
     expect_ready(registry, 200)
     registry.pull_blob(REPOSITORY, registry.push_blob(REPOSITORY, content))

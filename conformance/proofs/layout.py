@@ -82,4 +82,5 @@ def push_manifest(registry: Registry, directory: Path, described: Descriptor, re
 
 def read(directory: Path, described: Descriptor) -> bytes:
     """The bytes that a descriptor names."""
-    return (directory / "blobs" / described["digest"].replace(":", "/")).read_bytes()
+    digest: str = described["digest"]
+    return (directory / "blobs" / digest.replace(":", "/")).read_bytes()

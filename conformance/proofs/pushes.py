@@ -11,6 +11,7 @@ import random
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Self
 
 from proofs.outcome import Failed, Inconclusive, check
 from proofs.registry import CONFIG, LAYER, MANIFEST, Registry, Unexpected, sha256
@@ -114,7 +115,7 @@ class Pushing:
         self._ending = threading.Event()
         self._threads = [threading.Thread(target=self._push, args=(number,)) for number in range(PUSHERS)]
 
-    def __enter__(self) -> "Pushing":
+    def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
         return self
@@ -179,6 +180,7 @@ class Read:
     is_blob: bool = False
 
     def __call__(self) -> str:
+        """Read it."""
         pull = self.registry.pull_blob if self.is_blob else self.registry.pull_manifest
         try:
             found = sha256(pull(self.repository, self.reference))

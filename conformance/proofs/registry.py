@@ -15,7 +15,7 @@ import threading
 import time
 import urllib.parse
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Self
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -52,7 +52,7 @@ class Answer:
         """The body as JSON."""
         return json.loads(self.body)
 
-    def expect(self, *statuses: int) -> "Answer":
+    def expect(self, *statuses: int) -> Self:
         """This answer, or Unexpected when its status is none of these."""
         if self.status not in statuses:
             raise Unexpected(f"answered {self.status}, not {statuses}: {self.body[:300]!r}")

@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Self
 
 from proofs.api import wait_until_ready
 from proofs.outcome import Failed
@@ -33,7 +34,7 @@ class Server:
         self.data = data
         self.registry = Registry("", "", "")
 
-    def __enter__(self) -> "Server":
+    def __enter__(self) -> Self:
         self.start()
         return self
 
@@ -150,16 +151,16 @@ class Server:
         if done.returncode != 0:
             raise Failed(f"lading verify exited with {done.returncode}: {(done.stdout + done.stderr)[-LOG_TAIL:]}")
 
-    def memory_bytes(self) -> int:
-        """The proportional share of memory of all its processes together."""
-        total_kib = 0
+    def memory_bytes(self) -> dict[int, int]:
+        """The proportional share of memory of each of its processes."""
+        found = {}
         for process in self.processes():
             try:
                 lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
             except (FileNotFoundError, ProcessLookupError):
                 continue
-            total_kib += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
-        return total_kib << 10
+            found[process] = sum(int(line.split()[1]) << 10 for line in lines if line.startswith("Pss:"))
+        return found
 
 
 def threads(process: int) -> list[Path]:

@@ -5,7 +5,7 @@
 """
 
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -107,16 +107,15 @@ class Blobs:
         digest: Digest,
         *,
         source: RepositoryName | None,
-        may_pull: Callable[[RepositoryName], bool],
+        choose: Callable[[Sequence[RepositoryName]], RepositoryName | None],
         create: bool,
     ) -> bool:
         """Let `target` read a blob that the caller may pull elsewhere; False when there is none to mount.
 
-        Without a source, only repositories that the caller may pull are looked at. Raises RepositoryUnknown for a
-        target that is not there and may not be created.
+        `choose` picks, of the repositories that may have the blob, one that the caller may pull. Raises
+        RepositoryUnknown for a target that is not there and may not be created.
         """
-        sources = await self._sources(digest, source)
-        readable = next((name for name in sources if may_pull(name)), None)
+        readable = choose(await self._sources(digest, source))
         if readable is None:
             return False
         now = self._now()

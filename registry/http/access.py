@@ -4,7 +4,7 @@
 - A refusal for want of credentials carries the challenge that tells a client which token to fetch.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -62,6 +62,27 @@ class Access:
         except AuthError:
             return False
         return True
+
+    def first_readable(self, request: web.Request, names: Sequence[RepositoryName]) -> RepositoryName | None:
+        """The first of these repositories that the caller may pull from, None when there is none.
+
+        Where the caller may but its token does not say so, it is told which token to fetch: raises ScopeInsufficient.
+        """
+        action = Action.GET_DOWNLOAD_URL_FOR_LAYER
+        readable = next((name for name in names if self.may(request, action, name)), None)
+        if readable is not None:
+            return readable
+        principal = request[CALLER].principal
+        for name in names:
+            source = self.authorizer.repository(name.text)
+            if self.authorizer.authorize(principal, action, source).allowed:
+                target = self.authorizer.repository(request[REPOSITORY].text)
+                scopes = (needed_scope(request[ACTION], target), needed_scope(action, source))
+                request[CHALLENGE] = bearer_challenge(
+                    self.realm(request), self.service, filter(None, scopes), "insufficient_scope"
+                )
+                raise ScopeInsufficient(action, source)
+        return None
 
     def sees(self, request: web.Request) -> Callable[[str], bool]:
         """Which repositories the caller may know of: what the rules say, for a token cannot name them all."""

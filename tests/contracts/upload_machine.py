@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from storage.blobs.interface import BlobStore, BlobWriter
 from storage.digest import Algorithm, Digest
-from storage.errors import DigestMismatch, StagedBytesBusy, StagedBytesMissing, StoredBytesMissing
+from storage.errors import DigestMismatch, StagedBytesBusy, StoredBytesMissing
 from tests.contracts.blob_access import OTHER_UPLOAD, UPLOAD, read, walk
 
 UPLOADS = st.sampled_from([UPLOAD, OTHER_UPLOAD])
@@ -37,6 +37,23 @@ class UploadMachine(RuleBasedStateMachine):
         self.stored: dict[str, bytes] = {}
         self.writers: dict[str, OpenWriter] = {}
 
+    def stage(self, upload_id: str, offset: int) -> None:
+        """Open a writer at an offset; the store asks for it once, or not at all while there is another writer."""
+        answers = [offset]
+
+        async def committed() -> int:
+            return answers.pop()
+
+        context = self.store.stage(upload_id, Algorithm.SHA256, committed)
+        if upload_id in self.writers:
+            with pytest.raises(StagedBytesBusy):
+                self.enter(upload_id, context)
+            assert answers == [offset]
+        else:
+            self.enter(upload_id, context)
+            assert answers == []
+            self.staged[upload_id] = self.staged.get(upload_id, b"")[:offset]
+
     def enter(self, upload_id: str, context: AbstractAsyncContextManager[BlobWriter]) -> None:
         """Open a writer and leave it open."""
         leave = AsyncExitStack()
@@ -48,28 +65,13 @@ class UploadMachine(RuleBasedStateMachine):
 
     @rule(upload_id=UPLOADS)
     def begin(self, upload_id: str) -> None:
-        """Begin an upload, unless it is being written."""
-        context = self.store.begin(upload_id, Algorithm.SHA256)
-        if upload_id in self.writers:
-            with pytest.raises(StagedBytesBusy):
-                self.enter(upload_id, context)
-        else:
-            self.enter(upload_id, context)
-            self.staged[upload_id] = b""
+        """Begin an upload, or start it over, unless it is being written."""
+        self.stage(upload_id, 0)
 
     @rule(upload_id=UPLOADS, offset=NUMBERS)
     def resume(self, upload_id: str, offset: int) -> None:
-        """Continue an upload somewhere, if there is one that is not being written."""
-        context = self.store.resume(upload_id, Algorithm.SHA256, offset)
-        if upload_id in self.writers:
-            with pytest.raises(StagedBytesBusy):
-                self.enter(upload_id, context)
-        elif upload_id not in self.staged:
-            with pytest.raises(StagedBytesMissing):
-                self.enter(upload_id, context)
-        else:
-            self.enter(upload_id, context)
-            self.staged[upload_id] = self.staged[upload_id][:offset]
+        """Continue an upload somewhere, an empty one if there is none, unless it is being written."""
+        self.stage(upload_id, offset)
 
     @precondition(lambda self: self.writers)
     @rule(draw=st.data(), chunks=CHUNKS)

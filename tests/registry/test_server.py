@@ -134,7 +134,10 @@ def test_running_upload_finishes_while_draining(tmp_path: Path) -> None:
     """The rest of a body is still read, and the answer says that the connection ends."""
     with serving(tmp_path) as server:
         stream = server.connect()
-        stream.sendall(b"PUT /receive HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n" + b"x" * 100_000)
+        head = b"PUT /receive HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\nExpect: 100-continue\r\n\r\n"
+        stream.sendall(head)
+        assert stream.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        stream.sendall(b"x" * 100_000)
         idle = server.connect()
         idle.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
         idle.recv(65536)

@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -82,16 +82,25 @@ class FaultyOperations(FileOperations):
         return self.free
 
 
+def at(offset: int) -> Callable[[], Awaitable[int]]:
+    """What `stage` asks when this many bytes are committed."""
+
+    async def committed() -> int:
+        return offset
+
+    return committed
+
+
 async def push(store: BlobStore, content: bytes, upload_id: str = UPLOAD) -> StoredCopy:
     """Store some bytes in one go."""
-    async with store.begin(upload_id, Algorithm.SHA256) as writer:
+    async with store.stage(upload_id, Algorithm.SHA256, at(0)) as writer:
         await writer.write([content])
         return await writer.commit(Digest.of(content))
 
 
 async def stage(store: BlobStore, content: bytes) -> None:
     """Stage some bytes and leave them."""
-    async with store.begin(UPLOAD, Algorithm.SHA256) as writer:
+    async with store.stage(UPLOAD, Algorithm.SHA256, at(0)) as writer:
         await writer.write([content])
 
 

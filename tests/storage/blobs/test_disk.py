@@ -19,6 +19,7 @@ from tests.storage.blobs.faulty_disk import (
     UPLOAD,
     FaultyOperations,
     MakeStore,
+    at,
     files,
     modes,
     push,
@@ -28,7 +29,7 @@ from tests.storage.blobs.faulty_disk import (
 
 async def test_a_commit_is_synced_step_by_step(store: FilesystemStore, operations: FaultyOperations) -> None:
     """The file, its name, and every directory on the way are on the disk before the copy is acknowledged."""
-    async with store.begin(UPLOAD, Algorithm.SHA256) as writer:
+    async with store.stage(UPLOAD, Algorithm.SHA256, at(0)) as writer:
         await writer.write([b"hello"])
         operations.calls.clear()
         await writer.commit(HELLO)
@@ -83,7 +84,7 @@ async def test_a_failed_commit_keeps_nothing(
     store: FilesystemStore, operations: FaultyOperations, root: Path, call: str, code: int, error: type[Exception]
 ) -> None:
     """After a failed sync the kernel may call the pages clean: neither the copy nor the staged file can be trusted."""
-    async with store.begin(UPLOAD, Algorithm.SHA256) as writer:
+    async with store.stage(UPLOAD, Algorithm.SHA256, at(0)) as writer:
         await writer.write([b"hello"])
         operations.failures[call] = code
 
@@ -95,7 +96,7 @@ async def test_a_failed_commit_keeps_nothing(
 
 async def test_a_failed_sync_is_not_repeated(store: FilesystemStore, operations: FaultyOperations) -> None:
     """The second fsync of a file succeeds without the bytes, so there is none."""
-    async with store.begin(UPLOAD, Algorithm.SHA256) as writer:
+    async with store.stage(UPLOAD, Algorithm.SHA256, at(0)) as writer:
         await writer.write([b"hello"])
         operations.failures["sync file"] = errno.EIO
         with pytest.raises(StoreUnavailable):
@@ -151,7 +152,7 @@ async def test_a_failed_write_says_what_failed(
     store: FilesystemStore, operations: FaultyOperations, code: int, error: type[Exception]
 ) -> None:
     """A full disk is told apart from a broken one."""
-    async with store.begin(UPLOAD, Algorithm.SHA256) as writer:
+    async with store.stage(UPLOAD, Algorithm.SHA256, at(0)) as writer:
         operations.failures["write"] = code
 
         with pytest.raises(error) as caught:
@@ -165,7 +166,7 @@ async def test_short_writes_are_continued(store: FilesystemStore, operations: Fa
     operations.largest_write = 7
     content = b"0123456789" * 50
 
-    async with store.begin(UPLOAD, Algorithm.SHA256) as writer:
+    async with store.stage(UPLOAD, Algorithm.SHA256, at(0)) as writer:
         await writer.write([content[:13], b"", content[13:20], content[20:]])
         copy = await writer.commit(Digest.of(content))
 
@@ -179,6 +180,8 @@ async def test_no_upload_begins_below_the_reserve(make_store: MakeStore, operati
     with pytest.raises(NoSpace):
         await stage(make_store(reserve_bytes=100), b"hello")
 
+    assert [call for call, _ in operations.calls].count("write") == 0
+
 
 async def test_no_upload_continues_below_the_reserve(make_store: MakeStore, operations: FaultyOperations) -> None:
     """An upload that began in time is refused as well when it goes on too late."""
@@ -186,9 +189,59 @@ async def test_no_upload_continues_below_the_reserve(make_store: MakeStore, oper
     await stage(store, b"hel")
     operations.free = 99
 
-    with pytest.raises(NoSpace):
-        async with store.resume(UPLOAD, Algorithm.SHA256, 3):
-            pass
+    async with store.stage(UPLOAD, Algorithm.SHA256, at(3)) as writer:
+        for _ in range(2):
+            with pytest.raises(NoSpace):
+                await writer.write([b"lo"])
+
+        assert writer.offset == 3
+
+
+async def test_a_refused_writer_goes_on_once_there_is_space(
+    make_store: MakeStore, operations: FaultyOperations
+) -> None:
+    """A refusal costs nothing that was staged, and is looked at again by the next write."""
+    store = make_store(reserve_bytes=100)
+    async with store.stage(UPLOAD, Algorithm.SHA256, at(0)) as writer:
+        operations.free = 99
+        with pytest.raises(NoSpace):
+            await writer.write([b"hello"])
+        operations.free = 100
+
+        await writer.write([b"hello"])
+        copy = await writer.commit(HELLO)
+
+    assert copy.size == 5
+
+
+@pytest.mark.parametrize("offset", [0, 3, 5])
+async def test_staged_bytes_can_be_dropped_on_a_full_disk(
+    make_store: MakeStore, operations: FaultyOperations, root: Path, offset: int
+) -> None:
+    """Dropping uploads is how a full disk gets space again."""
+    store = make_store(reserve_bytes=100)
+    await stage(store, b"hello")
+    operations.free = 0
+    operations.failures["write"] = errno.ENOSPC
+
+    async with store.stage(UPLOAD, Algorithm.SHA256, at(offset)) as writer:
+        await writer.abort()
+
+    assert files(root) == set()
+
+
+async def test_staged_bytes_can_be_committed_below_the_reserve(
+    make_store: MakeStore, operations: FaultyOperations
+) -> None:
+    """A commit moves bytes that are there already: it takes no space that the upload did not have."""
+    store = make_store(reserve_bytes=100)
+    await stage(store, b"hello")
+    operations.free = 99
+
+    async with store.stage(UPLOAD, Algorithm.SHA256, at(5)) as writer:
+        copy = await writer.commit(HELLO)
+
+    assert copy.size == 5
 
 
 async def test_an_upload_begins_at_the_reserve(make_store: MakeStore, operations: FaultyOperations) -> None:

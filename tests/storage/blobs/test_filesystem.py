@@ -18,6 +18,7 @@ from tests.storage.blobs.faulty_disk import (
     HELLO_PATH,
     MEBIBYTE,
     UPLOAD,
+    at,
     files,
     modes,
     open_descriptors,
@@ -104,7 +105,7 @@ async def test_what_cannot_be_an_upload_id_is_never_a_path(store: FilesystemStor
     with pytest.raises(StagedBytesMissing):
         await push(store, b"hello", upload_id)
     with pytest.raises(StagedBytesMissing):
-        async with store.resume(upload_id, Algorithm.SHA256, 0):
+        async with store.stage(upload_id, Algorithm.SHA256, at(0)):
             pass
 
     assert files(root) == set()

@@ -7,8 +7,7 @@ import pytest
 from storage.blobs.memory import MemoryStore
 from storage.digest import Algorithm, Digest
 from storage.errors import NoSpace
-
-UPLOAD = "11111111-1111-4111-8111-111111111111"
+from tests.storage.blobs.faulty_disk import UPLOAD, at, stage
 
 
 def store_of(capacity_bytes: int) -> MemoryStore:
@@ -21,7 +20,7 @@ async def test_a_full_store_takes_no_more_bytes() -> None:
     """A test can fill the store and see NoSpace; what was staged before stays."""
     store = store_of(5)
 
-    async with store.begin(UPLOAD, Algorithm.SHA256) as writer:
+    async with store.stage(UPLOAD, Algorithm.SHA256, at(0)) as writer:
         await writer.write([b"hello"])
         with pytest.raises(NoSpace):
             await writer.write([b"!"])
@@ -29,16 +28,27 @@ async def test_a_full_store_takes_no_more_bytes() -> None:
         assert writer.offset == 5
 
 
+async def test_staged_bytes_can_be_dropped_from_a_full_store() -> None:
+    """A full store is emptied by aborting uploads: neither opening one nor dropping it takes room."""
+    store = store_of(5)
+    await stage(store, b"hello")
+
+    async with store.stage(UPLOAD, Algorithm.SHA256, at(5)) as writer:
+        await writer.abort()
+
+    assert [found async for found in store.walk()] == []
+
+
 async def test_deleting_a_copy_makes_room() -> None:
     """Capacity counts what is stored at the moment."""
     store = store_of(5)
-    async with store.begin(UPLOAD, Algorithm.SHA256) as writer:
+    async with store.stage(UPLOAD, Algorithm.SHA256, at(0)) as writer:
         await writer.write([b"hello"])
         copy = await writer.commit(Digest.of(b"hello"))
 
     await store.delete(copy.key)
 
-    async with store.begin(UPLOAD, Algorithm.SHA256) as writer:
+    async with store.stage(UPLOAD, Algorithm.SHA256, at(0)) as writer:
         await writer.write([b"again"])
         assert writer.offset == 5
 
@@ -46,7 +56,7 @@ async def test_deleting_a_copy_makes_room() -> None:
 async def test_times_are_those_of_the_clock_it_was_given() -> None:
     """A test decides how old everything is."""
     store = store_of(5)
-    async with store.begin(UPLOAD, Algorithm.SHA256) as writer:
+    async with store.stage(UPLOAD, Algorithm.SHA256, at(0)) as writer:
         await writer.write([b"hello"])
 
     assert [found.modified_at async for found in store.walk()] == [1000.0]

@@ -15,6 +15,7 @@ from storage.blobs.filesystem import FilesystemStore
 from storage.blobs.interface import BlobStore, Span
 from storage.digest import Algorithm, Digest
 from storage.errors import StoredBytesMissing
+from tests.storage.blobs.faulty_disk import at
 from tests.storage.blobs.volatile_disk import PowerCut, Survival, VolatileDisk
 
 Parameters = ParamSpec("Parameters")
@@ -80,7 +81,7 @@ class Machine:
 
     async def push(self, store: BlobStore, upload_id: str, content: bytes) -> str:
         """Push a blob in one request."""
-        async with store.begin(upload_id, Algorithm.SHA256) as writer:
+        async with store.stage(upload_id, Algorithm.SHA256, at(0)) as writer:
             await writer.write([content])
             copy = await writer.commit(Digest.of(content))
         self.acknowledged[copy.key] = content
@@ -90,14 +91,14 @@ class Machine:
         """Push in one request and in several, push again, push from another process, delete."""
         store, neighbour = self.store(root, disk), self.store(root, disk)
         doomed = await self.push(store, FIRST, b"hello")
-        async with store.begin(SECOND, Algorithm.SHA256) as writer:
+        async with store.stage(SECOND, Algorithm.SHA256, at(0)) as writer:
             await writer.write([b"worXX"])
-        async with store.resume(SECOND, Algorithm.SHA256, 3) as writer:
+        async with store.stage(SECOND, Algorithm.SHA256, at(3)) as writer:
             await writer.write([b"ld"])
             copy = await writer.commit(Digest.of(b"world"))
         self.acknowledged[copy.key] = b"world"
         await self.push(neighbour, FIRST, b"hello")
-        async with neighbour.begin(THIRD, Algorithm.SHA256) as writer:
+        async with neighbour.stage(THIRD, Algorithm.SHA256, at(0)) as writer:
             await writer.write([b"given up"])
             await writer.abort()
         del self.acknowledged[doomed]

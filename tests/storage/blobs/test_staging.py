@@ -18,7 +18,6 @@ from storage.errors import (
     DigestMismatch,
     NoSpace,
     StagedBytesBusy,
-    StagedBytesMissing,
 )
 from tests.storage.blobs.faulty_disk import (
     HELLO,
@@ -27,6 +26,7 @@ from tests.storage.blobs.faulty_disk import (
     UPLOAD,
     FaultyOperations,
     MakeStore,
+    at,
     open_descriptors,
     push,
     stage,
@@ -34,25 +34,32 @@ from tests.storage.blobs.faulty_disk import (
 
 
 async def test_writers_close_what_they_open(store: FilesystemStore) -> None:
-    """A writer that is suspended, committed, aborted, refused or wrong leaks no descriptor."""
+    """A writer that is suspended, committed, aborted, refused, wrong or never told its offset leaks no descriptor."""
+
+    async def committed() -> int:
+        raise ConnectionResetError
+
     before = open_descriptors()
 
     await stage(store, b"hello")
-    async with store.resume(UPLOAD, Algorithm.SHA256, 5) as writer:
+    async with store.stage(UPLOAD, Algorithm.SHA256, at(5)) as writer:
         with pytest.raises(StagedBytesBusy):
             await stage(store, b"hello")
         await writer.abort()
     await push(store, b"hello")
     with pytest.raises(DigestMismatch):
-        async with store.begin(UPLOAD, Algorithm.SHA256) as writer:
+        async with store.stage(UPLOAD, Algorithm.SHA256, at(0)) as writer:
             await writer.commit(HELLO)
+    with pytest.raises(ConnectionResetError):
+        async with store.stage(UPLOAD, Algorithm.SHA256, committed):
+            pass
 
     assert open_descriptors() == before
 
 
 async def test_a_finished_writer_takes_nothing(store: FilesystemStore) -> None:
     """A committed copy cannot be changed through the writer that made it."""
-    async with store.begin(UPLOAD, Algorithm.SHA256) as writer:
+    async with store.stage(UPLOAD, Algorithm.SHA256, at(0)) as writer:
         await writer.write([b"hello"])
         copy = await writer.commit(HELLO)
 
@@ -64,17 +71,17 @@ async def test_a_finished_writer_takes_nothing(store: FilesystemStore) -> None:
 
 async def test_a_writer_from_the_first_byte_knows_the_digest(store: FilesystemStore) -> None:
     """Nothing is hashed twice: a push in one request is not read again."""
-    async with store.begin(UPLOAD, Algorithm.SHA256) as writer:
+    async with store.stage(UPLOAD, Algorithm.SHA256, at(0)) as writer:
         await writer.write([b"hel", b"lo"])
 
         assert writer.digest == HELLO
 
 
-async def test_a_writer_resumed_at_zero_knows_the_digest(store: FilesystemStore) -> None:
+async def test_a_writer_that_starts_over_knows_the_digest(store: FilesystemStore) -> None:
     """A writer that starts over sees every byte."""
     await stage(store, b"other")
 
-    async with store.resume(UPLOAD, Algorithm.SHA256, 0) as writer:
+    async with store.stage(UPLOAD, Algorithm.SHA256, at(0)) as writer:
         await writer.write([b"hello"])
 
         assert writer.digest == HELLO
@@ -84,13 +91,13 @@ async def test_a_writer_that_missed_bytes_does_not_know_the_digest(store: Filesy
     """A running hash counts only when it has taken in every byte."""
     await stage(store, b"hel")
 
-    async with store.resume(UPLOAD, Algorithm.SHA256, 3) as writer:
+    async with store.stage(UPLOAD, Algorithm.SHA256, at(3)) as writer:
         assert writer.digest is None
 
 
 async def test_a_known_digest_stands_for_the_bytes(store: FilesystemStore) -> None:
     """A store around this one names copies by the digest of what it sealed, which is not that of the file."""
-    async with store.begin(UPLOAD, Algorithm.SHA256) as writer:
+    async with store.stage(UPLOAD, Algorithm.SHA256, at(0)) as writer:
         await writer.write([b"sealed"])
         copy = await writer.commit(HELLO, known=HELLO)
 
@@ -102,7 +109,7 @@ async def test_a_large_continued_upload_is_read_again_whole(store: FilesystemSto
     content = bytes(range(256)) * 4096 + b"tail"
     await stage(store, content[:1_000_001])
 
-    async with store.resume(UPLOAD, Algorithm.SHA256, 1_000_001) as writer:
+    async with store.stage(UPLOAD, Algorithm.SHA256, at(1_000_001)) as writer:
         await writer.write([content[1_000_001:]])
         copy = await writer.commit(Digest.of(content, Algorithm.SHA512))
 
@@ -133,7 +140,7 @@ async def test_the_lock_ends_with_the_process_that_holds_it(store: FilesystemSto
     holder.kill()
     await holder.wait()
 
-    async with store.resume(UPLOAD, Algorithm.SHA256, 3) as writer:
+    async with store.stage(UPLOAD, Algorithm.SHA256, at(3)) as writer:
         assert writer.offset == 3
 
 
@@ -143,7 +150,7 @@ async def test_a_lock_won_too_late_does_not_open_a_committed_copy(
     """A writer that opened the file before a commit renamed it must not cut the stored copy."""
 
     class CommitsMeanwhile(FileOperations):
-        """Before this opens an upload to resume it, another writer opened it; after, that one has committed it."""
+        """Before this opens an upload to continue it, another writer opened it; after, that one has committed it."""
 
         def open(self, path: Path, flags: int) -> int:
             descriptor = super().open(path, flags)
@@ -163,9 +170,9 @@ async def test_a_lock_won_too_late_does_not_open_a_committed_copy(
         operations=CommitsMeanwhile(),
     )
 
-    with pytest.raises(StagedBytesMissing):
-        async with late.resume(UPLOAD, Algorithm.SHA256, 0):
-            pass
+    async with late.stage(UPLOAD, Algorithm.SHA256, at(3)) as writer:
+        assert writer.offset == 0
+        await writer.write([b"other bytes"])
 
     assert committed[0].with_name("committed").read_bytes() == b"hello"
 
@@ -189,13 +196,13 @@ async def test_a_write_that_fails_half_way_takes_nothing(store: FilesystemStore,
         executor=ThreadPoolExecutor(1),
         operations=FillsUp(),
     )
-    async with full.begin(UPLOAD, Algorithm.SHA256) as writer:
+    async with full.stage(UPLOAD, Algorithm.SHA256, at(0)) as writer:
         await writer.write([b"hel"])
         with pytest.raises(NoSpace):
             await writer.write([b"XXX"])
         assert (writer.offset, writer.digest) == (3, Digest.of(b"hel"))
 
-    async with store.resume(UPLOAD, Algorithm.SHA256, 3) as writer:
+    async with store.stage(UPLOAD, Algorithm.SHA256, at(3)) as writer:
         await writer.write([b"lo"])
         copy = await writer.commit(HELLO)
 
@@ -203,12 +210,13 @@ async def test_a_write_that_fails_half_way_takes_nothing(store: FilesystemStore,
 
 
 async def test_a_long_upload_stops_at_the_reserve(make_store: MakeStore, operations: FaultyOperations) -> None:
-    """Free space is looked at again at least every 64 MiB."""
+    """Free space is looked at by the first write, and again at least every 64 MiB."""
     store = make_store(reserve_bytes=100)
     chunks = [bytes(MEBIBYTE)]
-    async with store.begin(UPLOAD, Algorithm.SHA256) as writer:
-        operations.free = 99
+    async with store.stage(UPLOAD, Algorithm.SHA256, at(0)) as writer:
         operations.largest_write = 2**31
+        await writer.write(chunks)
+        operations.free = 99
         for _ in range(63):
             await writer.write(chunks)
 
@@ -247,5 +255,5 @@ async def test_a_cancelled_write_is_finished_before_the_file_is_closed(root: Pat
         await task
 
     assert (root / "uploads" / "11" / UPLOAD).read_bytes() == b"hello"
-    async with store.resume(UPLOAD, Algorithm.SHA256, 5) as writer:
+    async with store.stage(UPLOAD, Algorithm.SHA256, at(5)) as writer:
         assert writer.offset == 5

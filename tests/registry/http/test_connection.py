@@ -1,0 +1,229 @@
+"""The bounds and manners of one connection."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+import structlog
+from aiohttp import web
+
+from registry.http.connection import Connection, ConnectionLimits, close_when_draining, connection_factory
+
+LIMITS = ConnectionLimits(header_bytes=4096, header_seconds=0.2)
+OK = b"GET /ok HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@dataclass
+class Served:
+    """A listening server, what its handlers met, and what was logged."""
+
+    port: int
+    server: web.Server
+    met: list[BaseException] = field(default_factory=list)
+    lines: list[dict[str, object]] = field(default_factory=list)
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection("127.0.0.1", self.port)
+
+    async def exchange(self, sent: bytes) -> bytes:
+        """Send, and read until the server closes."""
+        reader, writer = await self.connect()
+        writer.write(sent)
+        async with asyncio.timeout(5):
+            received = await reader.read()
+        writer.close()
+        return received
+
+
+Serve = Callable[[], AbstractAsyncContextManager[Served]]
+
+
+@pytest.fixture
+def serve() -> Serve:
+    """Serve a few handlers on a free port."""
+    return _serve
+
+
+@asynccontextmanager
+async def _serve() -> AsyncIterator[Served]:
+    app = web.Application()
+    app.on_response_prepare.append(close_when_draining)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    lines: list[dict[str, object]] = []
+
+    def keep(_: object, level: str, event: dict[str, object]) -> None:
+        lines.append({"level": level, **event})
+        raise structlog.DropEvent
+
+    log = structlog.wrap_logger(None, processors=[keep], wrapper_class=structlog.make_filtering_bound_logger(10))
+    met: list[BaseException] = []
+
+    async def receive(request: web.Request) -> web.Response:
+        try:
+            await request.read()
+        except Exception as error:
+            met.append(error)
+            raise
+        return web.Response()
+
+    async def pour(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while True:
+            await response.write(b"x" * 65536)
+            await asyncio.sleep(0)
+
+    async def break_down(_: web.Request) -> web.Response:
+        raise LookupError("broken")
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(text="ok")
+
+    app.add_routes([web.put("/receive", receive), web.get("/pour", pour), web.get("/ok", answer)])
+    app.add_routes([web.get("/broken", break_down)])
+    await runner.setup()
+    assert runner.server is not None
+    loop = asyncio.get_running_loop()
+    listening = await loop.create_server(connection_factory(runner.server, LIMITS, log), "127.0.0.1", 0)
+    yield Served(listening.sockets[0].getsockname()[1], runner.server, met, lines)
+    listening.close()
+    await runner.cleanup()
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "message"),
+    [
+        (b"NONSENSE\r\n\r\n", b"400", b"the request is not valid HTTP"),
+        (b"BREW / HTTP/1.1\r\nHost: x\r\n\r\n", b"400", b"the request is not valid HTTP"),
+        (b"GET /ok HTTP/1.1\r\n\r\n", b"400", b"the request is not valid HTTP"),
+        (b"GET /ok HTTP/1.1\r\nHost: x\r\nbad header\r\n\r\n", b"400", b"the request is not valid HTTP"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"400", b"the request is not valid HTTP"),
+        (
+            b"PUT /receive HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            b"400",
+            b"the request is not valid HTTP",
+        ),
+        (
+            b"PUT /receive HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n0\r\n\r\n",
+            b"400",
+            b"the request is not valid HTTP",
+        ),
+        (
+            b"PUT /receive HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n0\r\n\r\n",
+            b"400",
+            b"the request is not valid HTTP",
+        ),
+        (
+            b"GET /ok HTTP/1.1\r\nHost: x\r\nA: " + b"a" * 5000 + b"\r\n\r\n",
+            b"431",
+            b"a request header is longer than 4096 bytes",
+        ),
+        (
+            b"GET /" + b"a" * 5000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+            b"414",
+            b"the request line is longer than 4096 bytes",
+        ),
+    ],
+)
+async def test_bad_request_gets_the_error_document(serve: Serve, sent: bytes, status: bytes, message: bytes) -> None:
+    """Clients can read every refusal, and none of them is a traceback in the log."""
+    async with serve() as served:
+        answer = await served.exchange(sent)
+
+    assert answer.startswith(b"HTTP/1.1 " + status) or answer.startswith(b"HTTP/1.0 " + status)
+    assert b"Docker-Distribution-API-Version: registry/2.0\r\n" in answer
+    assert answer.endswith(b'\r\n\r\n{"errors":[{"code":"UNSUPPORTED","message":"' + message + b'","detail":null}]}')
+    assert [line["level"] for line in served.lines] == ["debug"]
+
+
+@pytest.mark.parametrize("before", [b"", OK])
+async def test_head_that_does_not_arrive_is_given_up(serve: Serve, before: bytes) -> None:
+    """A client that sends a head byte by byte holds a connection only so long, the second head like the first."""
+    async with serve() as served:
+        reader, writer = await served.connect()
+        writer.write(before)
+        if before:
+            await reader.readuntil(b"\r\n\r\nok")
+        received = asyncio.ensure_future(reader.read())
+        for byte in b"GET /ok HTTP/1.1\r\nX-Slow: " + b"x" * 400:
+            if received.done():
+                break
+            writer.write(bytes([byte]))
+            await asyncio.sleep(0.01)
+        answer = await received
+
+    assert answer.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+    assert b'"code":"UNSUPPORTED"' in answer
+
+
+async def test_silent_connection_is_closed_without_a_word(serve: Serve) -> None:
+    """An answer to nothing would be taken for the answer to a later request."""
+    async with serve() as served:
+        assert await served.exchange(b"") == b""
+
+
+async def test_head_time_does_not_count_between_requests(serve: Serve) -> None:
+    """A connection that is kept alive may stand idle for longer than a head may take."""
+    async with serve() as served:
+        reader, writer = await served.connect()
+        for _ in range(2):
+            writer.write(OK)
+            await reader.readuntil(b"\r\n\r\nok")
+            await asyncio.sleep(LIMITS.header_seconds * 1.5)
+        writer.write(OK)
+        assert b"200 OK" in await reader.readuntil(b"\r\n\r\nok")
+
+
+async def test_broken_body_is_an_error_to_its_reader(serve: Serve) -> None:
+    """A handler never waits for a body that the parser has given up."""
+    async with serve() as served:
+        head = b"PUT /receive HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        answer = await served.exchange(head + b"5\r\nhello\r\nZZZ\r\n")
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert len(served.met) == 1
+
+
+async def test_client_that_leaves_is_not_an_error(serve: Serve) -> None:
+    """Neither in the middle of an answer nor in the middle of a body is there anything to look into."""
+    async with serve() as served:
+        for request in (
+            b"GET /pour HTTP/1.1\r\nHost: x\r\n\r\n",
+            b"PUT /receive HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc",
+        ):
+            _, writer = await served.connect()
+            writer.write(request)
+            await asyncio.sleep(0.05)
+            writer.transport.abort()
+        async with asyncio.timeout(5):
+            while served.server.connections:
+                await asyncio.sleep(0.01)
+
+    assert [line for line in served.lines if line["level"] != "debug"] == []
+
+
+async def test_unanswered_failure_is_logged_and_answered(serve: Serve) -> None:
+    """What escapes every handler is a 500 without a traceback in it."""
+    async with serve() as served:
+        answer = await served.exchange(b"GET /broken HTTP/1.1\r\nHost: x\r\n\r\n")
+
+    assert answer.startswith(b"HTTP/1.1 500 ")
+    assert b"broken" not in answer
+    assert [line["level"] for line in served.lines] == ["error"]
+
+
+async def test_draining_connection_ends_with_its_next_answer(serve: Serve) -> None:
+    """The answer says so in its head."""
+    async with serve() as served:
+        reader, writer = await served.connect()
+        writer.write(OK)
+        await reader.readuntil(b"\r\n\r\nok")
+        for connection in served.server.connections:
+            assert isinstance(connection, Connection)
+            connection.drain()
+        writer.write(OK)
+        answer = await reader.read()
+
+    assert b"Connection: close\r\n" in answer
