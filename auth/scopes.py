@@ -5,19 +5,15 @@
   name) is left out, so that the rest of the request still gets its token.
 """
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from auth.actions import CATALOG, SCOPE_WORDS, Action, Resource, ScopeType, ScopeWord
 from auth.errors import ScopeInvalid
+from storage.names import is_repository_name
 
 _MAX_SCOPES = 100
 _MAX_CHARACTERS = 16 * 1024
-_MAX_NAME = 255
-# OCI distribution specification, "Pulling manifests".
-_NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*", re.ASCII)
-
 _ORDER = tuple(ScopeWord)
 _WORDS_OF = {ScopeType.REPOSITORY: frozenset(ScopeWord), ScopeType.REGISTRY: frozenset({ScopeWord.ALL})}
 
@@ -86,11 +82,6 @@ def needed_scope(action: Action, resource: Resource) -> Scope | None:
         return Scope(ScopeType.REGISTRY, CATALOG, frozenset({ScopeWord.ALL}))
     words = frozenset({ScopeWord.PULL, word}) if word is ScopeWord.PUSH else frozenset({word})
     return Scope(scope_type, resource.repository, words)
-
-
-def is_repository_name(text: str) -> bool:
-    """Whether a repository can have this name."""
-    return len(text) <= _MAX_NAME and _NAME.fullmatch(text) is not None
 
 
 def _split(texts: Iterable[str]) -> Iterator[str]:

@@ -27,6 +27,7 @@ debian_package() { # NAME: the Debian package that brings a command
     ctr) echo containerd ;;
     postgres) echo postgresql ;;
     mkfs.ext4) echo e2fsprogs ;;
+    findmnt | setpriv) echo util-linux ;;
     busybox) echo busybox-static ;;
     *) echo "$1" ;;
   esac

@@ -277,14 +277,6 @@ class LogSettings(Section):
     access: bool = Field(default=True, description="Write a line for every request.")
 
 
-class GcSettings(Section):
-    """Collecting garbage."""
-
-    grace: WholeSeconds = Field(
-        default=86_400, description="How long content that nothing names any more is kept before it is removed."
-    )
-
-
 class Settings(BaseSettings):
     """Everything that a person can set. Construction reads nothing but its arguments."""
 
@@ -310,7 +302,6 @@ class Settings(BaseSettings):
     repositories: RepositoriesSettings = Field(default_factory=RepositoriesSettings)
     limits: LimitsSettings = Field(default_factory=LimitsSettings)
     log: LogSettings = Field(default_factory=LogSettings)
-    gc: GcSettings = Field(default_factory=GcSettings)
 
     @classmethod
     def settings_customise_sources(

@@ -84,8 +84,8 @@ def configure(settings: LogSettings, write: Write = write_line) -> None:
     )
     root = logging.getLogger()
     root.handlers[:] = [_Forward()]
-    root.setLevel(_LEVELS[settings.level])
-    logging.getLogger("asyncio").setLevel(max(logging.WARNING, _LEVELS[settings.level]))
+    # what libraries find worth telling is our detail (Alembic: thirteen lines for one migration)
+    root.setLevel(logging.DEBUG if settings.level == "debug" else max(logging.WARNING, _LEVELS[settings.level]))
 
 
 def logger(**bound: object) -> Logger:

@@ -4,6 +4,7 @@ Everything that a worker needs is imported before it is forked: once, and shared
 """
 
 import gc
+import os
 import time
 from importlib import import_module
 from typing import cast
@@ -22,6 +23,7 @@ def serve(settings: Settings, factory: Factory | None = None, prepare: Prepare |
     """Serve until told to stop; returns the exit code. Without a factory and a prepare it serves the real registry."""
     began = time.monotonic()
     logs.configure(settings.log)
+    os.umask(0o077)  # whatever any of the processes writes is its owner's alone
     server = settings.server
     try:
         _check(settings)

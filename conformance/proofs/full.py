@@ -15,6 +15,7 @@ from proofs.workspace import Workspace
 DISK_BYTES = 192 << 20
 TOO_LARGE_BYTES = 256 << 20
 PIECE = os.urandom(1 << 20)
+ACCEPTED = 202
 NO_SPACE = 507
 UNAVAILABLE = 503
 SLACK_BYTES = 4 << 20
@@ -91,7 +92,7 @@ def full_before_a_push(registry: Registry, disk: Disk, ledger: Ledger) -> None:
     expect_ready(registry, UNAVAILABLE)
     content = os.urandom(2_000_000)
     answer = registry.request("POST", f"/v2/{REPOSITORY}/blobs/uploads/?digest={sha256(content)}", body=content)
-    if answer.status == 202:  # not taken in one request: the upload is refused instead
+    if answer.status == ACCEPTED:  # not taken in one request: the upload is refused instead
         answer = registry.request("PATCH", registry.local(answer.headers["location"]), body=content)
     expect_no_space(answer)
     read_all(registry, ledger)

@@ -18,7 +18,7 @@ def prove(workspace: Workspace) -> str:
     with Server(workspace, folder / "data", folder / "server.log") as server:
         for _ in range(workspace.rounds):
             with Pushing(server.registry, ledger) as pushing:
-                time.sleep(random.uniform(*SECONDS_BEFORE))  # noqa: S311 - a moment, not a secret
+                time.sleep(random.uniform(*SECONDS_BEFORE))
                 pushing.expect_the_end()
                 server.kill()
             server.start()

@@ -6,7 +6,7 @@ class Failed(Exception):
 
 
 class Skipped(Exception):
-    """This machine cannot run the proof; the reason says what is missing."""
+    """The machine cannot run the proof; the reason says what is missing."""
 
 
 class Inconclusive(Exception):

@@ -50,7 +50,7 @@ def cut(workspace: Workspace, disk: Disk, ledger: Ledger, image: Path) -> Path:
     with disk, serving(workspace, disk) as server, contextlib.ExitStack() as ending:
         pushing = ending.enter_context(Pushing(server.registry, ledger))
         ending.callback(server.kill)  # before the pushers are waited for
-        time.sleep(random.uniform(*SECONDS_BEFORE))  # noqa: S311 - a moment, not a secret
+        time.sleep(random.uniform(*SECONDS_BEFORE))
         pushing.expect_the_end()
         server.pause()
         time.sleep(LAST_ANSWERS_SECONDS)  # what was sent before the cut is read

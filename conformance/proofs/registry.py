@@ -21,14 +21,9 @@ MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar"
-ACCEPT = ", ".join(
-    (
-        MANIFEST,
-        INDEX,
-        "application/vnd.docker.distribution.manifest.v2+json",
-        "application/vnd.docker.distribution.manifest.list.v2+json",
-    )
-)
+DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
+ACCEPT = f"{MANIFEST}, {INDEX}, {DOCKER_MANIFEST}, {DOCKER_LIST}"
 READ_BYTES = 1 << 20
 TOKEN_SECONDS = 240
 SCOPED = re.compile(r"^/v2/(?P<name>.+)/(?:blobs|manifests|tags|referrers)/")
@@ -53,7 +48,7 @@ class Answer:
         return json.loads(self.body)
 
     def expect(self, *statuses: int) -> Self:
-        """This answer, or Unexpected when its status is none of these."""
+        """Return this answer, or raise Unexpected when its status is none of these."""
         if self.status not in statuses:
             raise Unexpected(f"answered {self.status}, not {statuses}: {self.body[:300]!r}")
         return self

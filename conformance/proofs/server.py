@@ -1,7 +1,6 @@
 """One Lading server in a session of its own: started, killed, stopped, measured."""
 
 import os
-import secrets
 import signal
 import socket
 import subprocess
@@ -28,7 +27,6 @@ class Server:
     def __init__(self, workspace: Workspace, data: Path, log: Path, settings: Mapping[str, str] | None = None) -> None:
         self._workspace = workspace
         self._log = log
-        self._password = secrets.token_urlsafe(18)
         self._settings = dict(settings or {})
         self._process: subprocess.Popen[bytes] | None = None
         self.data = data
@@ -44,7 +42,7 @@ class Server:
     def _environment(self) -> dict[str, str]:
         return os.environ | {
             "LADING_STORAGE__ROOT": str(self.data),
-            "LADING_AUTH__ADMIN_PASSWORD": self._password,
+            "LADING_AUTH__ADMIN_PASSWORD": self._workspace.password,
             "LADING_SERVER__WORKERS": str(self._workspace.workers),
             **self._settings,
         }
@@ -55,7 +53,7 @@ class Server:
             probe.bind(("127.0.0.1", 0))
             address = f"127.0.0.1:{probe.getsockname()[1]}"
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603 - the command that the caller asked to prove
+            self._process = subprocess.Popen(
                 [*self._workspace.command, "serve"],
                 env=self._environment() | {"LADING_SERVER__LISTEN": address},
                 stdin=subprocess.DEVNULL,
@@ -66,8 +64,13 @@ class Server:
         if not wait_until_ready(address, self._process.pid, START_SECONDS):
             self.kill()
             raise Failed(f"the server did not start: {self.log_tail()}")
-        self.registry = Registry(address, "admin", self._password)
+        self.registry = Registry(address, "admin", self._workspace.password)
         return self.registry
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            raise Failed("the server does not run")
+        return self._process
 
     def log_tail(self) -> str:
         """The end of what the server wrote."""
@@ -113,14 +116,12 @@ class Server:
 
     def terminate(self) -> None:
         """Ask the server to stop."""
-        assert self._process is not None
-        self._process.terminate()
+        self._running().terminate()
 
     def wait(self) -> None:
         """Wait for its end after `terminate`; it must be clean."""
-        assert self._process is not None
         try:
-            status = self._process.wait(STOP_SECONDS)
+            status = self._running().wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             raise Failed(f"the server did not stop within {STOP_SECONDS} s") from None
         if status != 0:
@@ -137,7 +138,7 @@ class Server:
     def verify(self) -> None:
         """`lading verify` finds nothing wrong."""
         try:
-            done = subprocess.run(  # noqa: S603 - as above
+            done = subprocess.run(
                 [*self._workspace.command, "verify"],
                 env=self._environment(),
                 stdin=subprocess.DEVNULL,

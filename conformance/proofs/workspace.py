@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import secrets
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,8 @@ class Workspace:
     workers: int
     rounds: int
     large_bytes: int
+    # a data directory keeps the password of its first start, whichever server comes to serve it
+    password: str = dataclasses.field(default_factory=lambda: secrets.token_urlsafe(18))
 
     def folder(self, name: str) -> Path:
         """An empty folder for one proof."""

@@ -6,9 +6,8 @@ from typing import Self
 
 from registry.core.errors import NameInvalid, TagInvalid
 from storage.digest import Digest
+from storage.names import is_repository_name
 
-_MAX_NAME = 255
-_NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*", re.ASCII)
 _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}", re.ASCII)
 # Length limits of the referrers tag schema, in the specification's section of that name.
 _ALGORITHM_PART, _ENCODED_PART = 32, 64
@@ -23,7 +22,7 @@ class RepositoryName:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read a name; raises NameInvalid."""
-        if len(text) > _MAX_NAME or not _NAME.fullmatch(text):
+        if not is_repository_name(text):
             raise NameInvalid(text)
         return cls(text)
 

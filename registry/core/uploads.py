@@ -185,7 +185,8 @@ class Uploads:
         row = await self._activity.read(lambda c: uploads.find_upload(c, upload_id))
         try:
             return row is not None and await self._drop(row)
-        except (UploadBusy, UploadUnknown):
+        except (UploadBusy, UploadUnknown, NoSpace):
+            # On a full disk, a session that never staged a byte must not keep the others from giving theirs back.
             return False
 
     async def _sweep_orphan(self, upload_id: str) -> bool:

@@ -19,6 +19,7 @@ from auth.scopes import Scope, needed_scope
 from registry.core.names import RepositoryName
 from registry.http.addresses import Addresses
 from registry.http.routes import PUBLIC, ROUTE
+from storage.names import is_repository_name
 
 TOKEN_PATH = "/auth/token"  # noqa: S105  a path
 CALLER = web.RequestKey("caller", Caller)
@@ -121,10 +122,12 @@ class Access:
 
 def _scopes(request: web.Request, action: Action, resource: Resource) -> list[Scope]:
     """What a token must cover for this request; for a mount, reading the source as well."""
+    if resource.repository is not None and not is_repository_name(resource.repository):
+        return []
     needed = needed_scope(action, resource)
     scopes = [] if needed is None else [needed]
     source = request.query.get("from")
-    if action is Action.INITIATE_LAYER_UPLOAD and source is not None and scopes:
+    if action is Action.INITIATE_LAYER_UPLOAD and source is not None and is_repository_name(source):
         scopes.append(Scope(ScopeType.REPOSITORY, source, frozenset({ScopeWord.PULL})))
     return scopes
 

@@ -62,8 +62,7 @@ async def _answer(request: web.Request, handler: Handler, render: Render) -> web
 
 def _has_begun(request: web.Request) -> bool:
     """Whether a part of the answer is on its way, so that no other can be given."""
-    writer = request._payload_writer  # noqa: SLF001  aiohttp tells it nowhere else
-    return writer is not None and writer.output_size > 0
+    return request._payload_writer.output_size > 0  # noqa: SLF001  aiohttp tells it nowhere else
 
 
 def _observe(

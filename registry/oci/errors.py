@@ -54,6 +54,7 @@ TABLE: Mapping[type[Exception], tuple[HTTPStatus, str]] = {
     storage_errors.DigestInvalid: (HTTPStatus.BAD_REQUEST, "DIGEST_INVALID"),
     storage_errors.DigestMismatch: (HTTPStatus.BAD_REQUEST, "DIGEST_INVALID"),
     storage_errors.StoredBytesMissing: (HTTPStatus.NOT_FOUND, "BLOB_UNKNOWN"),
+    storage_errors.StagedBytesMissing: (HTTPStatus.NOT_FOUND, "BLOB_UPLOAD_UNKNOWN"),
     storage_errors.StagedBytesBusy: (HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, "BLOB_UPLOAD_INVALID"),
     storage_errors.NoSpace: (HTTPStatus.INSUFFICIENT_STORAGE, "UNAVAILABLE"),
     storage_errors.StoreUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "UNAVAILABLE"),

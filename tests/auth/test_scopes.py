@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from auth.actions import REGISTRY, Action, Resource, ScopeType, ScopeWord
 from auth.errors import ScopeInvalid
-from auth.scopes import Access, Scope, is_repository_name, needed_scope, parse_scopes, serialise
+from auth.scopes import Access, Scope, needed_scope, parse_scopes, serialise
+from storage.names import is_repository_name
 
 PULL, PUSH, DELETE, ALL = ScopeWord.PULL, ScopeWord.PUSH, ScopeWord.DELETE, ScopeWord.ALL
 

@@ -65,11 +65,11 @@ class Server:
 @contextmanager
 def starting(root: Path, settings: Mapping[str, Mapping[str, object]], mode: str = "") -> Iterator[Server]:
     """Start the program; it need not come up."""
-    merged = {"server": {"listen": "127.0.0.1:0", "workers": 2, **settings.get("server", {})}}
-    merged = {**settings, **merged, "storage": {"root": str(root / "data")}, "log": {"format": "json"}}
+    server = {"listen": "127.0.0.1:0", "workers": 2, **settings.get("server", {})}
+    merged = {**settings, "server": server, "storage": {"root": str(root / "data")}, "log": {"format": "json"}}
     log = root / "log"
     with log.open("wb") as output:
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: S603 (our own program)
             [sys.executable, __file__, json.dumps(merged), mode],
             stderr=output,
             cwd=ROOT,
