@@ -85,9 +85,7 @@ def open_databases(settings: Settings) -> Databases:
             SqliteDatabase(root / "activity.db", durable=False),
         )
     url = settings.metadata.url.get_secret_value()
-    return Databases(
-        PostgresDatabase(url), PostgresDatabase(url, schema=ACTIVITY_SCHEMA_NAME, durable=False)
-    )
+    return Databases(PostgresDatabase(url), PostgresDatabase(url, schema=ACTIVITY_SCHEMA_NAME, durable=False))
 
 
 @asynccontextmanager
@@ -201,7 +199,6 @@ def _observers(settings: Settings, run: Run) -> Observers:
 
 async def _probe_database(database: Database) -> None:
     """A write, for a database that only reads is not ready."""
-
     await database.write(touch)
 
 

@@ -101,7 +101,7 @@ def _schemas(databases: Databases) -> tuple[tuple[Database, Schema], ...]:
 
 async def _write_private(path: Path, text: str) -> None:
     """Write a file that only its owner can read, in place of an older one."""
-    path.unlink(missing_ok=True)
+    path.unlink(missing_ok=True)  # noqa: ASYNC240  once, before anything is served
     async with aiofiles.open(
         path, "x", opener=lambda name, flags: os.open(name, flags, mode=0o600), encoding="utf-8"
     ) as file:

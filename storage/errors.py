@@ -47,7 +47,7 @@ class StagedBytesBusy(StorageError):
     """Another writer holds the staged bytes of this upload."""
 
     def __init__(self, upload_id: str) -> None:
-        super().__init__(f"upload {upload_id} is being written by another request: wait for it, then ask for the offset")
+        super().__init__(f"upload {upload_id} is being written by another request: wait, then ask for the offset")
         self.upload_id = upload_id
 
 

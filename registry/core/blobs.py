@@ -125,9 +125,7 @@ class Blobs:
             if found is None:
                 return False
             repository_id = locked_repository(connection, target, create=create, now=now)
-            blobs.link_blob(
-                connection, repository_id=repository_id, digest=str(digest), blob_id=found.id, now=now
-            )
+            blobs.link_blob(connection, repository_id=repository_id, digest=str(digest), blob_id=found.id, now=now)
             return True
 
         return await self._database.write(change)

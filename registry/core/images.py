@@ -121,9 +121,7 @@ class Images:
         repository_id = await self._require(repository)
         if limit == 0:
             return Listing([], more=False)
-        found = await self._database.scan(
-            lambda c: tags.list_tags(c, repository_id, after=page.last, limit=limit + 1)
-        )
+        found = await self._database.scan(lambda c: tags.list_tags(c, repository_id, after=page.last, limit=limit + 1))
         return Listing(found[:limit], more=len(found) > limit)
 
     async def referrers(

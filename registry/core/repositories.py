@@ -13,7 +13,7 @@ from storage.metadata.database import Database
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A piece of a sorted list: what sorts after `last`, at most `limit` entries (None: as many as one answer takes)."""
+    """A piece of a sorted list: what sorts after `last`, at most `limit` entries (None: all of them)."""
 
     last: str = ""
     limit: int | None = None

@@ -87,7 +87,7 @@ class UploadLimits:
 class Uploads:
     """The upload sessions of a registry."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  what it works on, its bounds, and where time and ids come from
         self,
         activity: Database,
         store: BlobStore,
@@ -216,12 +216,11 @@ class Uploads:
     @asynccontextmanager
     async def _writing(self, owner: Owner, upload_id: str) -> AsyncIterator[tuple[StoredUpload, BlobWriter]]:
         """The session as its one writer sees it; without room or within a bound, its bytes are freed at once."""
-        row = await self._find(owner, upload_id)
-        async with self._staged(row) as (row, writer):
-            if writer.offset < row.committed:
-                row = await self._move(row, writer.offset)
+        found = await self._find(owner, upload_id)
+        async with self._staged(found) as (row, writer):
+            held = await self._move(row, writer.offset) if writer.offset < row.committed else row
             try:
-                yield row, writer
+                yield held, writer
             except (NoSpace, BlobTooLarge):
                 await writer.abort()
                 await self._forget(row.id)
@@ -263,15 +262,16 @@ class Uploads:
 
         try:
             await chunk.body.pour(write)
-            received = writer.offset - start
-            if chunk.length is not None and received != chunk.length:
-                message = f"the body has {received} bytes, Content-Range announced {chunk.length}"
-                raise SizeInvalid(message)
-        except (SizeInvalid, NoSpace, BlobTooLarge):
+        except (NoSpace, BlobTooLarge):
             raise
         except BaseException:
             await self._move(promised, writer.offset)
             raise
+        received = writer.offset - start
+        if chunk.length is not None and received != chunk.length:
+            # What is not promised is cut off before the next append.
+            message = f"the body has {received} bytes, Content-Range announced {chunk.length}"
+            raise SizeInvalid(message)
         if writer.offset != promised.committed:
             await self._move(promised, writer.offset)
 

@@ -88,9 +88,9 @@ class Access:
     def sees(self, request: web.Request) -> Callable[[str], bool]:
         """Which repositories the caller may know of: what the rules say, for a token cannot name them all."""
         principal, authorizer = request[CALLER].principal, self.authorizer
-        return lambda name: authorizer.authorize(
-            principal, Action.DESCRIBE_REPOSITORIES, authorizer.repository(name)
-        ).allowed
+        return lambda name: (
+            authorizer.authorize(principal, Action.DESCRIBE_REPOSITORIES, authorizer.repository(name)).allowed
+        )
 
     def realm(self, request: web.Request) -> str:
         """Where a client gets a token."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Self
 
 from aiohttp import web
 
@@ -13,14 +14,14 @@ _BATCH_BYTES = 1024 * 1024
 Write = Callable[[Sequence[bytes]], Awaitable[None]]
 
 
-class BodyTooSlow(Exception):  # noqa: N818  a fact, like the errors of the core
+class BodyTooSlow(Exception):
     """No byte of the body came for longer than the server waits."""
 
     def __init__(self) -> None:
         super().__init__("no byte of the body came for too long: send it again, or go on from the upload's offset")
 
 
-class BodyTooLong(Exception):  # noqa: N818  a fact, like the errors of the core
+class BodyTooLong(Exception):
     """The body is longer than this request may bring."""
 
 
@@ -84,7 +85,7 @@ class _SilenceBound:
         self._last = self._loop.time()
         self._timer: asyncio.TimerHandle | None = None
 
-    def __enter__(self) -> "_SilenceBound":
+    def __enter__(self) -> Self:
         self._timer = self._loop.call_later(self._seconds, self._check)
         return self
 

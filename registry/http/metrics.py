@@ -35,7 +35,7 @@ class RequestMetrics:
         self._requests: dict[tuple[str, str, int], int] = {}
         self._actions: dict[str, tuple[int, int, int, list[int]]] = {}
 
-    def observe(  # noqa: PLR0913 (one request has six figures; a value for them would cost as much as the counting)
+    def observe(
         self, *, method: str, action: str, status: int, seconds: float, received_bytes: int, sent_bytes: int
     ) -> None:
         """Count one request; `action` is a name from the route table or "none", never a caller's text."""

@@ -53,7 +53,7 @@ async def _answer(request: web.Request, handler: Handler, render: Render) -> web
     except (ConnectionError, asyncio.CancelledError):
         # The client is gone, or the answer has begun: an answer would reach nobody or the middle of a blob.
         raise
-    except Exception as error:  # noqa: BLE001  the one place where everything becomes an answer
+    except Exception as error:
         if _has_begun(request):
             logger().error("answer broken off", request_id=request[REQUEST_ID], exc_info=error)
             raise ConnectionAbortedError from error
@@ -65,9 +65,7 @@ def _has_begun(request: web.Request) -> bool:
     return request._payload_writer.output_size > 0  # noqa: SLF001  aiohttp tells it nowhere else
 
 
-def _observe(
-    request: web.Request, response: web.StreamResponse | None, observers: Observers, seconds: float
-) -> None:
+def _observe(request: web.Request, response: web.StreamResponse | None, observers: Observers, seconds: float) -> None:
     status = response.status if response is not None else 499
     caller = request.get(CALLER)
     action = request.get(ACTION)

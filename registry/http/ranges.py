@@ -13,7 +13,7 @@ _MAX_DIGITS = 19
 _CONTENT_RANGE = re.compile(r"(?:bytes[ =])?(\d{1,19})-(\d{1,19})(?:/(?:\d{1,19}|\*))?", re.ASCII)
 
 
-class RangeNotSatisfiable(Exception):  # noqa: N818  the name of the status in RFC 9110
+class RangeNotSatisfiable(Exception):
     """None of the ranges asked for lies within the blob, which has `size` bytes."""
 
     def __init__(self, size: int) -> None:
@@ -40,18 +40,10 @@ def requested_spans(header: str | None, size: int) -> Sequence[Span] | None:
     unit, separator, listed = header.partition("=")
     if not separator or unit.strip().lower() != "bytes":
         return None
-    spans: list[Span] = []
-    parts = [part.strip() for part in listed.split(",")]
-    if len(parts) > _MAX_RANGES:
+    matches = [_RANGE.fullmatch(part.strip()) for part in listed.split(",", _MAX_RANGES)]
+    if len(matches) > _MAX_RANGES or not all(match and match.group() != "-" for match in matches):
         return None
-    for part in parts:
-        match = _RANGE.fullmatch(part)
-        if match is None or match.group() == "-":
-            return None
-        first, last = match.groups()
-        span = _span(first, last, size)
-        if span is not None:
-            spans.append(span)
+    spans = [span for match in matches if match and (span := _span(match[1], match[2], size))]
     if not spans:
         raise RangeNotSatisfiable(size)
     if len(spans) > 1 and sum(span.length for span in spans) > size:

@@ -28,9 +28,7 @@ class Job:
 class Scheduler:
     """Runs the jobs of one worker; `holder` names the worker among all of all nodes."""
 
-    def __init__(
-        self, database: Database, jobs: Sequence[Job], *, holder: str, now: Callable[[], float]
-    ) -> None:
+    def __init__(self, database: Database, jobs: Sequence[Job], *, holder: str, now: Callable[[], float]) -> None:
         self._database = database
         self._jobs = jobs
         self._holder = holder
@@ -75,6 +73,4 @@ class Scheduler:
 
     async def _take(self, name: str, seconds: float) -> bool:
         now = self._now()
-        return await self._database.write(
-            lambda c: leases.take_lease(c, name, self._holder, now=now, seconds=seconds)
-        )
+        return await self._database.write(lambda c: leases.take_lease(c, name, self._holder, now=now, seconds=seconds))

@@ -95,10 +95,8 @@ async def _send_parts(
 ) -> web.StreamResponse:
     """Several ranges as one multipart/byteranges body (RFC 9110 section 14.6)."""
     boundary = secrets.token_hex(16)
-    heads = [
-        f"\r\n--{boundary}\r\nContent-Type: {_TYPE}\r\nContent-Range: {_content_range(span, blob.size)}\r\n\r\n".encode()
-        for span in spans
-    ]
+    opening = f"\r\n--{boundary}\r\nContent-Type: {_TYPE}\r\nContent-Range: "
+    heads = [f"{opening}{_content_range(span, blob.size)}\r\n\r\n".encode() for span in spans]
     tail = f"\r\n--{boundary}--\r\n".encode()
     headers["Content-Type"] = f"multipart/byteranges; boundary={boundary}"
     response = web.StreamResponse(status=HTTPStatus.PARTIAL_CONTENT, headers=headers)

@@ -82,9 +82,7 @@ def render(request: web.Request, error: Exception) -> web.Response:
     return answer(status, list(_entries(request, error, code, status)), headers=_headers(request, error, status))
 
 
-def answer(
-    status: int, entries: list[dict[str, Any]], *, headers: Mapping[str, str] | None = None
-) -> web.Response:
+def answer(status: int, entries: list[dict[str, Any]], *, headers: Mapping[str, str] | None = None) -> web.Response:
     """An error document of the specification."""
     return web.Response(
         status=status,
@@ -153,6 +151,4 @@ def _refused(request: web.Request, error: web.HTTPException) -> web.Response:
 
 def _unexpected(request: web.Request) -> web.Response:
     message = "the registry failed to answer: its log says why, under this request id"
-    return answer(
-        HTTPStatus.INTERNAL_SERVER_ERROR, [_entry("UNKNOWN", message, {"request_id": request[REQUEST_ID]})]
-    )
+    return answer(HTTPStatus.INTERNAL_SERVER_ERROR, [_entry("UNKNOWN", message, {"request_id": request[REQUEST_ID]})])

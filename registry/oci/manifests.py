@@ -17,7 +17,6 @@ from storage.blobs.blocking import run_to_end
 from storage.digest import Algorithm, Digest
 from storage.metadata.manifests import StoredManifest
 
-
 # Measured: 64 KiB parse in under a millisecond.
 _PARSED_ON_LOOP_BYTES = 64 * 1024
 

@@ -4,21 +4,19 @@ Source: distribution, "Token Authentication Specification" and "OAuth2 Token Aut
 """
 
 from datetime import UTC, datetime
-from http import HTTPStatus
+from urllib.parse import parse_qs
 
 import orjson
 from aiohttp import web
 
 from auth.authenticator import Authenticator, Caller
 from auth.authorizer import Authorizer
-from auth.challenge import bearer_challenge
 from auth.credentials import BasicCredentials
 from auth.errors import AuthError, GrantUnsupported
 from auth.scopes import parse_scopes
 from auth.tokens import TokenIssuer
-from registry.http.access import ACCESS, CALLER, CHALLENGE
+from registry.http.access import ACCESS, CHALLENGE
 from registry.http.bodies import read_body
-from urllib.parse import parse_qs
 
 _MAX_FORM_BYTES = 64 * 1024
 _MAX_FIELDS = 200

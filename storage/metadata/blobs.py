@@ -168,9 +168,7 @@ def hold_blobs(connection: Connection, repository_id: int, digests: Iterable[str
             repository_blob.c.repository_id == repository_id, repository_blob.c.digest.in_(part)
         )
         connection.execute(
-            delete(gc_candidate).where(
-                gc_candidate.c.repository_id == repository_id, gc_candidate.c.blob_id.in_(named)
-            )
+            delete(gc_candidate).where(gc_candidate.c.repository_id == repository_id, gc_candidate.c.blob_id.in_(named))
         )
 
 

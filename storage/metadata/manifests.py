@@ -135,9 +135,7 @@ def delete_manifest(connection: Connection, repository_id: int, digest: str, now
         ).scalars()
     )
     connection.execute(
-        delete(manifest_child).where(
-            manifest_child.c.repository_id == repository_id, manifest_child.c.parent == digest
-        )
+        delete(manifest_child).where(manifest_child.c.repository_id == repository_id, manifest_child.c.parent == digest)
     )
     release_blobs(connection, repository_id, named, now)
     return True

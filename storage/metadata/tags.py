@@ -11,9 +11,7 @@ def put_tag(connection: Connection, repository_id: int, name: str, digest: str, 
     connection.execute(
         insert(connection, tag)
         .values(repository_id=repository_id, name=name, digest=digest, updated_at=now)
-        .on_conflict_do_update(
-            index_elements=["repository_id", "name"], set_={"digest": digest, "updated_at": now}
-        )
+        .on_conflict_do_update(index_elements=["repository_id", "name"], set_={"digest": digest, "updated_at": now})
     )
 
 

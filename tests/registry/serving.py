@@ -9,8 +9,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -42,6 +42,7 @@ class Server:
     process: subprocess.Popen[bytes]
     port: int
     log: Path
+    streams: ExitStack
 
     def get(self, path: str) -> str:
         connection = HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE_SECONDS)
@@ -51,8 +52,11 @@ class Server:
         finally:
             connection.close()
 
-    def connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), timeout=DEADLINE_SECONDS)
+    def connect(self, host: str = "127.0.0.1") -> socket.socket:
+        """Open a connection, which is closed at the end of the test."""
+        stream = socket.create_connection((host, self.port), timeout=DEADLINE_SECONDS)
+        self.streams.callback(stream.close)
+        return stream
 
     def workers(self) -> set[int]:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
@@ -69,7 +73,7 @@ def starting(root: Path, settings: Mapping[str, Mapping[str, object]], mode: str
     merged = {**settings, "server": server, "storage": {"root": str(root / "data")}, "log": {"format": "json"}}
     log = root / "log"
     with log.open("wb") as output:
-        process = subprocess.Popen(  # noqa: S603 (our own program)
+        process = subprocess.Popen(
             [sys.executable, __file__, json.dumps(merged), mode],
             stderr=output,
             cwd=ROOT,
@@ -77,7 +81,8 @@ def starting(root: Path, settings: Mapping[str, Mapping[str, object]], mode: str
             start_new_session=True,
         )
     try:
-        yield Server(process, 0, log)
+        with ExitStack() as streams:
+            yield Server(process, 0, log, streams)
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -90,7 +95,7 @@ def serving(root: Path, **settings: Mapping[str, object]) -> Iterator[Server]:
     with starting(root, settings) as server:
         eventually(lambda: b'"event":"serving"' in server.log.read_bytes() or server.process.poll() is not None)
         line = next(line for line in server.log.read_text().splitlines() if '"serving"' in line)
-        yield Server(server.process, int(json.loads(line)["address"].rpartition(":")[2]), server.log)
+        yield replace(server, port=int(json.loads(line)["address"].rpartition(":")[2]))
 
 
 async def _slow(request: web.Request) -> web.StreamResponse:

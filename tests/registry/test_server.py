@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 import trustme
-from serving import ROOT, Server, eventually, serving, starting
+
+from tests.registry.serving import ROOT, Server, eventually, serving, starting
 
 Stop = Callable[[Server], None]
 
@@ -27,7 +28,7 @@ def _read_all(stream: socket.socket) -> bytes:
 
 def _is_up(server: Server) -> bool:
     try:
-        server.connect().close()
+        server.connect()
     except ConnectionRefusedError:
         return False
     return True
@@ -230,7 +231,7 @@ def test_server_that_cannot_start_says_why(tmp_path: Path, mode: str, line: str)
 def test_listens_on_version_6(tmp_path: Path) -> None:
     """An address in brackets is an IPv6 address."""
     with serving(tmp_path, server={"listen": "[::1]:0"}) as server:
-        stream = socket.create_connection(("::1", server.port), timeout=5)
+        stream = server.connect("::1")
         stream.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 
         assert b'{"status":"ok"}' in _read_all(stream)
@@ -289,6 +290,6 @@ def test_registry_itself_loads_nothing_heavy() -> None:
     program = f"import registry.server, registry.app, sys; print(sorted({HEAVY!r} & set(sys.modules)))"
 
     command = [sys.executable, "-c", program]
-    found = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True)  # noqa: S603 (our own program)
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True)
 
     assert found.stdout.strip() == "[]"

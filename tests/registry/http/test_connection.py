@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, MutableMapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,18 +24,19 @@ class Served:
     server: web.Server
     met: list[BaseException] = field(default_factory=list)
     lines: list[dict[str, object]] = field(default_factory=list)
+    streams: list[asyncio.StreamWriter] = field(default_factory=list)
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        return await asyncio.open_connection("127.0.0.1", self.port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        self.streams.append(writer)
+        return reader, writer
 
     async def exchange(self, sent: bytes) -> bytes:
         """Send, and read until the server closes."""
         reader, writer = await self.connect()
         writer.write(sent)
         async with asyncio.timeout(5):
-            received = await reader.read()
-        writer.close()
-        return received
+            return await reader.read()
 
 
 Serve = Callable[[], AbstractAsyncContextManager[Served]]
@@ -88,7 +89,12 @@ async def _serve() -> AsyncIterator[Served]:
     assert runner.server is not None
     loop = asyncio.get_running_loop()
     listening = await loop.create_server(connection_factory(runner.server, LIMITS, log), "127.0.0.1", 0)
-    yield Served(listening.sockets[0].getsockname()[1], runner.server, met, lines)
+    served = Served(listening.sockets[0].getsockname()[1], runner.server, met, lines)
+    yield served
+    for stream in served.streams:
+        stream.close()
+        with suppress(ConnectionError):
+            await stream.wait_closed()
     listening.close()
     await runner.cleanup()
 

@@ -1,0 +1,87 @@
+"""The whole application on a real socket, with a data directory of its own for every test."""
+
+import asyncio
+import os
+import shutil
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvloop
+
+from auth.passwords import Passwords
+from auth.principals import PrincipalKind
+from registry.app import open_databases
+from registry.bootstrap import prepare
+from registry.config import Settings
+from registry.run import Run
+from storage.metadata.accounts import StoredPrincipal, add_principal, find_principal
+from tests.http.client import ADMIN_PASSWORD, USER_PASSWORD, Registry, serving
+
+EPOCH = bytes(range(32))
+Start = Callable[..., AbstractAsyncContextManager[Registry]]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "settings(**sections): settings of the registry that the test gets")
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The loop that serves in production."""
+    return {"uvloop": uvloop.new_event_loop}
+
+
+def _settings(root: Path, sections: Mapping[str, Any]) -> Settings:
+    merged = {"log": {"access": False, "level": "error"}, **sections}
+    merged["storage"] = {"root": root, "reserve": 0, **sections.get("storage", {})}
+    return Settings(**merged)
+
+
+async def _prepare(root: Path) -> None:
+    settings = _settings(root, {"auth": {"admin_password": ADMIN_PASSWORD}})
+    await prepare(settings)
+    passwords, databases = Passwords(), open_databases(settings)
+    admin = await databases.registry.read(lambda connection: find_principal(connection, "admin"))
+    assert admin is not None
+    user = StoredPrincipal(admin.account_id, "bob", PrincipalKind.USER.value, await passwords.hash(USER_PASSWORD))
+    await databases.registry.write(lambda connection: add_principal(connection, user, time.time()))
+    await databases.close()
+    passwords.close()
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory after its first start, with the root user and one other."""
+    root = tmp_path_factory.mktemp("prepared") / "data"
+    mask = os.umask(0o077)
+    try:
+        asyncio.run(_prepare(root))
+    finally:
+        os.umask(mask)
+    return root
+
+
+@pytest.fixture
+def start(prepared: Path, tmp_path: Path) -> Start:
+    """Serve with settings, each start on the same data; `epoch` tells one start of a server from another."""
+    root = tmp_path / "data"
+    shutil.copytree(prepared, root)
+
+    def begin(
+        *, epoch: bytes = EPOCH, tls: ssl.SSLContext | None = None, **sections: Any
+    ) -> AbstractAsyncContextManager[Registry]:
+        return serving(_settings(root, sections), Run(epoch=epoch, worker=0, started_at=0.0), tls)
+
+    return begin
+
+
+@pytest.fixture
+async def registry(start: Start, request: pytest.FixtureRequest) -> AsyncIterator[Registry]:
+    """A registry with the settings of the test's marker, else the defaults."""
+    marker = request.node.get_closest_marker("settings")
+    async with start(**(marker.kwargs if marker else {})) as serving_registry:
+        yield serving_registry
