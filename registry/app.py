@@ -34,7 +34,7 @@ from registry.http.access import ACCESS, Access
 from registry.http.addresses import Addresses
 from registry.http.budget import BufferBudget
 from registry.http.metrics import HTTP_METRICS, RequestMetrics
-from registry.http.middleware import Observers, answering
+from registry.http.middleware import Observers, answering, sign
 from registry.http.routes import add_routes
 from registry.http.transfers import Sender
 from registry.jobs.scheduler import Job, Scheduler
@@ -124,7 +124,7 @@ async def create_app(settings: Settings, run: Run) -> web.Application:
     app[metrics.EXPOSITION] = metrics.Exposition(run.counts, HTTP_METRICS)
     add_routes(app, oci_routes.ROUTES)
     add_routes(app, admin_routes.ROUTES)
-    app.on_response_prepare.append(oci_routes.add_version)
+    app.on_response_prepare.extend((sign, oci_routes.add_version))
 
     scheduler = Scheduler(databases.registry, _jobs(settings, services), holder=_new_id(), now=time.time)
     await stack.enter_async_context(scheduler.running())

@@ -254,7 +254,7 @@ class LimitsSettings(Section):
     tags_per_push: int = Field(default=100, ge=1, description="Most tags that one manifest push may set.")
     page: int = Field(default=1000, ge=1, le=100_000, description="Longest page of a list.")
     blob_bytes: Bytes | None = Field(default=None, ge=1, description="Largest blob accepted, inclusive; default: any.")
-    uploads: int = Field(default=1000, ge=1, description="Most open upload sessions of one caller.")
+    uploads: int = Field(default=10_000, ge=1, description="Most open upload sessions of one caller.")
     upload_ttl: WholeSeconds = Field(
         default=86_400, ge=1, description="An upload that nobody continued for so long is removed."
     )

@@ -8,8 +8,10 @@ from aiohttp import web
 
 from registry.http.budget import BufferBudget
 
-# Large enough that a thread hop and a system call cost little beside hashing, small enough for many streams at once.
+# Large enough that a thread hop and a system call cost little beside hashing.
 _BATCH_BYTES = 1024 * 1024
+# While memory is short, so that clients that stall keep little of it from the others.
+_SMALL_BATCH_BYTES = 64 * 1024
 
 Write = Callable[[Sequence[bytes]], Awaitable[None]]
 
@@ -47,8 +49,7 @@ class RequestBody:
         pump = _Pump(write, self._budget)
         try:
             with _SilenceBound(self._request, self._idle_seconds) as bound:
-                while chunk := await self._request.content.readany():
-                    bound.heard()
+                while chunk := await bound.next_chunk():
                     await pump.take(chunk)
         finally:
             await pump.finish()
@@ -61,8 +62,7 @@ async def read_body(request: web.Request, *, limit_bytes: int, idle_seconds: flo
     await _invite(request)
     body = bytearray()
     with _SilenceBound(request, idle_seconds) as bound:
-        while chunk := await request.content.readany():
-            bound.heard()
+        while chunk := await bound.next_chunk():
             body += chunk
             if len(body) > limit_bytes:
                 raise BodyTooLong
@@ -76,13 +76,16 @@ async def _invite(request: web.Request) -> None:
 
 
 class _SilenceBound:
-    """Fails the body when no byte came for a while; re-armed lazily, for a timer per chunk would cost too much."""
+    """Fails the body when the client sends nothing for a while; time that the server takes does not count.
+
+    Re-armed lazily, for a timer per chunk would cost too much.
+    """
 
     def __init__(self, request: web.Request, seconds: float) -> None:
         self._content = request.content
         self._seconds = seconds
         self._loop = asyncio.get_running_loop()
-        self._last = self._loop.time()
+        self._listening_since: float | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     def __enter__(self) -> Self:
@@ -93,12 +96,15 @@ class _SilenceBound:
         if self._timer is not None:
             self._timer.cancel()
 
-    def heard(self) -> None:
-        """A byte came."""
-        self._last = self._loop.time()
+    async def next_chunk(self) -> bytes:
+        """What has arrived, waiting for some; empty at the end of the body."""
+        self._listening_since = self._loop.time()
+        chunk = await self._content.readany()
+        self._listening_since = None
+        return chunk
 
     def _check(self) -> None:
-        silent = self._loop.time() - self._last
+        silent = 0.0 if self._listening_since is None else self._loop.time() - self._listening_since
         if silent >= self._seconds:
             self._content.set_exception(BodyTooSlow())
         else:
@@ -124,7 +130,7 @@ class _Pump:
             await self._budget.take(len(chunk))
         self._batch.append(chunk)
         self._size += len(chunk)
-        if self._size >= _BATCH_BYTES:
+        if self._size >= (_SMALL_BATCH_BYTES if self._budget.is_short else _BATCH_BYTES):
             await self._flush()
 
     async def finish(self) -> None:

@@ -17,6 +17,11 @@ class BufferBudget:
         """Bytes that are held at this moment."""
         return self._held
 
+    @property
+    def is_short(self) -> bool:
+        """Whether more than half of it is held."""
+        return 2 * self._held > self._limit
+
     def try_take(self, size: int) -> bool:
         """Take bytes if they are free and nobody waits."""
         if self._waiting or self._held + size > self._limit:

@@ -22,6 +22,7 @@ from registry.logs import Logger
 
 _KEEPALIVE_SECONDS: Final = 75
 _LINGER_SECONDS: Final = 5
+_FAREWELL_SECONDS: Final = 1
 _HEADERS: Final = {"Docker-Distribution-API-Version": "registry/2.0", "Content-Type": "application/json"}
 
 
@@ -164,6 +165,13 @@ class Connection(RequestHandler):
         if self._head_begun:
             body = _document("the head of the request took too long to arrive")
             self.transport.write(_REQUEST_TIMEOUT % (len(body), body))
+            if (
+                self.transport.can_write_eof()
+            ):  # closed at once, TCP could reset the answer away under a client that sends
+                self.transport.write_eof()
+                self.close()
+                self._loop.call_later(_FAREWELL_SECONDS, self.force_close)
+                return
         self.force_close()
 
 

@@ -60,6 +60,11 @@ async def _answer(request: web.Request, handler: Handler, render: Render) -> web
         return render(request, error)
 
 
+async def sign(_request: web.Request, response: web.StreamResponse) -> None:
+    """Say which program answers, and nothing of what it runs on."""
+    response.headers["Server"] = "Lading"
+
+
 def _has_begun(request: web.Request) -> bool:
     """Whether a part of the answer is on its way, so that no other can be given."""
     return request._payload_writer.output_size > 0  # noqa: SLF001  aiohttp tells it nowhere else
@@ -70,7 +75,7 @@ def _observe(request: web.Request, response: web.StreamResponse | None, observer
     caller = request.get(CALLER)
     action = request.get(ACTION)
     sent = request.get(SENT_BYTES, 0) or (response.content_length or 0 if response is not None else 0)
-    received = request.content_length or 0
+    received = getattr(request.content, "total_bytes", 0)
     action_name = None if action is None else action.value
     observers.metrics.observe(
         method=request.method,

@@ -38,7 +38,8 @@ class SqliteDatabase:
 
     def __init__(self, path: Path, *, durable: bool = True) -> None:
         self._path = path
-        self._synchronous = "FULL" if durable else "OFF"
+        # NORMAL syncs at checkpoints only: a power cut may take the last writes, and never the whole file as OFF may.
+        self._synchronous = "FULL" if durable else "NORMAL"
         self._waiting: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._writer: threading.Thread | None = None
         self._closed = False

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import io
 import json
 import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
@@ -106,10 +107,11 @@ class Registry:
         if authorization is not None:
             sent.append(("Authorization", authorization))
         url = URL(f"{self.scheme}://{self.host}{path}", encoded=True)
+        payload = io.BytesIO(body) if isinstance(body, bytes) else body
         async with (
             asyncio.timeout(20),
             self.session.request(
-                method, url, data=body, headers=sent, allow_redirects=False, skip_auto_headers=("Content-Type",)
+                method, url, data=payload, headers=sent, allow_redirects=False, skip_auto_headers=("Content-Type",)
             ) as response,
         ):
             return Answer(response.status, response.headers, await response.read())

@@ -38,6 +38,13 @@ class Served:
         async with asyncio.timeout(5):
             return await reader.read()
 
+    async def close(self) -> None:
+        """Close what was opened."""
+        for stream in self.streams:
+            stream.close()
+            with suppress(ConnectionError):
+                await stream.wait_closed()
+
 
 Serve = Callable[[], AbstractAsyncContextManager[Served]]
 
@@ -50,18 +57,27 @@ def serve() -> Serve:
 
 @asynccontextmanager
 async def _serve() -> AsyncIterator[Served]:
-    app = web.Application()
-    app.on_response_prepare.append(close_when_draining)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     lines: list[dict[str, object]] = []
+    met: list[BaseException] = []
 
     def keep(_: object, level: str, event: MutableMapping[str, Any]) -> str:
         lines.append({"level": level, **event})
         raise structlog.DropEvent
 
     log = structlog.wrap_logger(None, processors=[keep], wrapper_class=structlog.make_filtering_bound_logger(10))
-    met: list[BaseException] = []
+    runner = web.AppRunner(_application(met), access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    assert runner.server is not None
+    loop = asyncio.get_running_loop()
+    listening = await loop.create_server(connection_factory(runner.server, LIMITS, log), "127.0.0.1", 0)
+    served = Served(listening.sockets[0].getsockname()[1], runner.server, met, lines)
+    yield served
+    await served.close()
+    listening.close()
+    await runner.cleanup()
 
+
+def _application(met: list[BaseException]) -> web.Application:
     async def receive(request: web.Request) -> web.Response:
         try:
             await request.read()
@@ -83,20 +99,11 @@ async def _serve() -> AsyncIterator[Served]:
     async def answer(_: web.Request) -> web.Response:
         return web.Response(text="ok")
 
+    app = web.Application()
+    app.on_response_prepare.append(close_when_draining)
     app.add_routes([web.put("/receive", receive), web.get("/pour", pour), web.get("/ok", answer)])
     app.add_routes([web.get("/broken", break_down)])
-    await runner.setup()
-    assert runner.server is not None
-    loop = asyncio.get_running_loop()
-    listening = await loop.create_server(connection_factory(runner.server, LIMITS, log), "127.0.0.1", 0)
-    served = Served(listening.sockets[0].getsockname()[1], runner.server, met, lines)
-    yield served
-    for stream in served.streams:
-        stream.close()
-        with suppress(ConnectionError):
-            await stream.wait_closed()
-    listening.close()
-    await runner.cleanup()
+    return app
 
 
 @pytest.mark.parametrize(
