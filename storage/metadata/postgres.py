@@ -5,7 +5,8 @@
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TypeVar
 
@@ -14,6 +15,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from storage.errors import DatabaseUnavailable
 from storage.metadata.database import translated_errors
 
 T = TypeVar("T")
@@ -38,10 +40,14 @@ class PostgresDatabase:
             "synchronous_commit": "on" if durable else "off",
             **({"search_path": schema} if schema else {}),
         }
+        self._under_way = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._closed = False
 
     async def read(self, query: Callable[[Connection], T]) -> T:
         """Run a look-up; each statement sees the newest commit."""
-        with translated_errors():
+        with translated_errors(), self._working():
             async with self._reads.connect() as connection:
                 return await connection.run_sync(query)
 
@@ -51,7 +57,7 @@ class PostgresDatabase:
 
     async def write(self, change: Callable[[Connection], T]) -> T:
         """Run a change as one transaction, again if it lost a race that a second attempt can win."""
-        with translated_errors():
+        with translated_errors(), self._working():
             for attempt in range(1, _ATTEMPTS + 1):
                 try:
                     async with self.engine.begin() as connection:
@@ -63,9 +69,25 @@ class PostgresDatabase:
         raise AssertionError  # the last attempt returned or raised
 
     async def close(self) -> None:
-        """Close the pool."""
+        """Wait for what is under way, then close the pool: connections in use would outlive it."""
+        self._closed = True
+        await self._idle.wait()
         if "engine" in self.__dict__:
             await self.engine.dispose()
+
+    @contextmanager
+    def _working(self) -> Iterator[None]:
+        if self._closed:
+            message = "the metadata database is closed"
+            raise DatabaseUnavailable(message)
+        self._under_way += 1
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._idle.set()
 
     @cached_property
     def engine(self) -> AsyncEngine:

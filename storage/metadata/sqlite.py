@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import QueuePool, StaticPool
 
+from storage.errors import DatabaseUnavailable
 from storage.metadata.database import translated_errors
 
 T = TypeVar("T")
@@ -60,6 +61,9 @@ class SqliteDatabase:
 
     async def write(self, change: Callable[[Connection], T]) -> T:
         """Queue a change for the writer thread and wait until it is committed."""
+        if self._closed:
+            message = "the metadata database is closed"
+            raise DatabaseUnavailable(message)
         if self._writer is None:
             self._writer = threading.Thread(target=self._write_groups, name="sqlite-writer", daemon=True)
             self._writer.start()

@@ -12,7 +12,7 @@ from storage.blobs.filesystem import FilesystemStore
 from storage.blobs.interface import BlobStore
 from storage.blobs.memory import MemoryStore
 
-pytest.register_assert_rewrite("tests.contracts")
+pytest.register_assert_rewrite("tests.contracts.blob_store", "tests.contracts.blob_writer")
 
 # The suite is imported once its asserts are explained.
 from tests.contracts.blob_store import *  # noqa: E402, F403  # every test of it

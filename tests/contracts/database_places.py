@@ -1,0 +1,119 @@
+"""Where tests keep their databases: a folder for SQLite, a database of its own on a PostgreSQL server.
+
+- The tables are made once for each kind, by the real migrations, and copied for each test.
+- PostgreSQL is tested where `LADING_TEST_POSTGRES_URL` names a server and a user who may create databases.
+- Its databases sort by a language, so that a column that forgets to sort by bytes is found out.
+"""
+
+import asyncio
+import os
+import shutil
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+import pytest
+from sqlalchemy.engine import make_url
+
+from storage.metadata.database import Database
+from storage.metadata.migration import ACTIVITY_SCHEMA, REGISTRY_SCHEMA, Schema, create_namespace, upgrade
+from storage.metadata.postgres import PostgresDatabase
+from storage.metadata.sqlite import SqliteDatabase
+
+POSTGRES_URL: Final = "LADING_TEST_POSTGRES_URL"
+ACTIVITY_NAMESPACE: Final = "activity"
+
+Kind = Literal["sqlite", "postgres"]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where databases are: `address` is a folder or a URL."""
+
+    kind: Kind
+    address: str
+
+    def open(self, schema: Schema) -> Database:
+        """Open one of the two databases, as another process would."""
+        durable = schema is REGISTRY_SCHEMA
+        if self.kind == "sqlite":
+            return SqliteDatabase(Path(self.address) / f"{schema.name}.db", durable=durable)
+        return PostgresDatabase(self.address, schema=None if durable else ACTIVITY_NAMESPACE, durable=durable)
+
+    @asynccontextmanager
+    async def opened(self, schema: Schema) -> AsyncIterator[Database]:
+        """Open one of the two databases and close it."""
+        database = self.open(schema)
+        try:
+            yield database
+        finally:
+            await database.close()
+
+    async def migrate(self) -> None:
+        """Make or change the tables of both databases."""
+        async with self.opened(REGISTRY_SCHEMA) as registry, self.opened(ACTIVITY_SCHEMA) as activity:
+            await registry.write(lambda connection: upgrade(connection, REGISTRY_SCHEMA))
+            await registry.write(lambda connection: create_namespace(connection, ACTIVITY_NAMESPACE))
+            await activity.write(lambda connection: upgrade(connection, ACTIVITY_SCHEMA))
+
+    @asynccontextmanager
+    async def copied(self, folder: Path) -> AsyncIterator["Place"]:
+        """A place of its own with the same tables."""
+        if self.kind == "sqlite":
+            shutil.copytree(self.address, folder, dirs_exist_ok=True)
+            yield Place("sqlite", str(folder))
+            return
+        name = await _create(f"TEMPLATE {make_url(self.address).database}")
+        try:
+            yield Place("postgres", _address(name))
+        finally:
+            await _drop(name)
+
+
+@contextmanager
+def empty_place(kind: Kind, folder: Path) -> Iterator[Place]:
+    """A place without tables; skips the test where there is no such server."""
+    if kind == "sqlite":
+        yield Place("sqlite", str(folder))
+        return
+    if not os.environ.get(POSTGRES_URL):
+        pytest.skip(f"{POSTGRES_URL} names no PostgreSQL server")
+    name = asyncio.run(_create("TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US'"))
+    try:
+        yield Place("postgres", _address(name))
+    finally:
+        asyncio.run(_drop(name))
+
+
+@contextmanager
+def template_place(kind: Kind, folder: Path) -> Iterator[Place]:
+    """A place with tables, to be copied."""
+    with empty_place(kind, folder) as place:
+        asyncio.run(place.migrate())
+        yield place
+
+
+async def _create(options: str) -> str:
+    name = f"lading_test_{uuid.uuid4().hex}"
+    await _command(f"CREATE DATABASE {name} {options}")
+    return name
+
+
+async def _drop(name: str) -> None:
+    await _command(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def _command(statement: str) -> None:
+    server = PostgresDatabase(os.environ[POSTGRES_URL])
+    try:
+        # A look-up runs outside a transaction, as these commands must.
+        await server.read(lambda connection: connection.exec_driver_sql(statement))
+    finally:
+        await server.close()
+
+
+def _address(name: str) -> str:
+    return make_url(os.environ[POSTGRES_URL]).set(database=name).render_as_string(hide_password=False)
