@@ -18,6 +18,7 @@ from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError
 
+from registry.http.bodies import BodyTooSlow
 from registry.logs import Logger
 
 _KEEPALIVE_SECONDS: Final = 75
@@ -130,6 +131,11 @@ class Connection(RequestHandler):
         response = web.Response(status=status, body=_document(text), headers=_HEADERS)
         response.force_close()
         return response
+
+    def log_exception(self, *args: object, **kw: object) -> None:
+        """Keep silent about what the client did to its own body: who reads the body has been told."""
+        if not isinstance(kw.get("exc_info"), RequestPayloadError | BodyTooSlow):
+            super().log_exception(*args, **kw)
 
     def _verdict(self, status: int, exc: BaseException | None) -> tuple[int, str]:
         match exc:

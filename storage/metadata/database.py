@@ -33,6 +33,7 @@ class Database(Protocol):
     async def write(self, change: Callable[[Connection], T]) -> T:
         """Run a change as one transaction and return when it is durable; what `change` raises undoes it.
 
+        A change may be run again where its transaction could not go on through no fault of its own (a lost race).
         Raises NoSpace or DatabaseUnavailable where the database could not take it.
         """
 

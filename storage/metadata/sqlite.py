@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import QueuePool, StaticPool
 
-from storage.errors import DatabaseUnavailable
+from storage.errors import DatabaseUnavailable, NoSpace
 from storage.metadata.database import translated_errors
 
 T = TypeVar("T")
@@ -145,7 +145,10 @@ class SqliteDatabase:
 
 
 def _commit_group(engine: Engine, group: list[_Waiting]) -> None:
-    """Run each change in a savepoint of one transaction; nobody hears of success before the commit."""
+    """Run each change in a savepoint of one transaction; nobody hears of success before the commit.
+
+    Where the whole transaction did not fit on the disk, each change gets one of its own: most are small.
+    """
     outcomes: list[tuple[_Waiting, Any, BaseException | None]] = []
     try:
         with translated_errors(), engine.connect() as connection:
@@ -158,7 +161,10 @@ def _commit_group(engine: Engine, group: list[_Waiting]) -> None:
                 raise
     except Exception as error:  # noqa: BLE001  the writer thread answers every caller, whatever went wrong
         for waiting in group:
-            waiting.done.set_exception(error)
+            if isinstance(error, NoSpace) and len(group) > 1:
+                _commit_group(engine, [waiting])
+            else:
+                waiting.done.set_exception(error)
         return
     for waiting, result, failure in outcomes:
         if failure is None:
@@ -172,7 +178,9 @@ def _run_in_savepoint(connection: Connection, change: Callable[[Connection], T])
     try:
         with translated_errors():
             result = change(connection)
-    except Exception as error:  # noqa: BLE001  it belongs to the caller of this change alone
+    except Exception as error:  # it belongs to the caller of this change alone
+        if not _is_in_transaction(connection):
+            raise
         connection.exec_driver_sql("ROLLBACK TO change")
         connection.exec_driver_sql("RELEASE change")
         return None, error
@@ -181,7 +189,11 @@ def _run_in_savepoint(connection: Connection, change: Callable[[Connection], T])
 
 
 def _roll_back(connection: Connection) -> None:
-    """Undo the transaction; SQLite may have done so itself (a full disk)."""
-    driver: Any = connection.connection.driver_connection
-    if driver is not None and driver.in_transaction:
+    if _is_in_transaction(connection):
         connection.exec_driver_sql("ROLLBACK")
+
+
+def _is_in_transaction(connection: Connection) -> bool:
+    """Whether there is a transaction to go on with; SQLite may have undone it itself (a full disk)."""
+    driver: Any = connection.connection.driver_connection
+    return driver is not None and bool(driver.in_transaction)

@@ -170,7 +170,7 @@ async def test_another_process_writes_beside_this_one(place: Place, database: Da
         "            await database.write(lambda c: add_setting(c, f'theirs {n:02}', ''))\n"
         "asyncio.run(main())\n"
     )
-    arguments = [sys.executable, "-c", program, json.dumps([place.kind, place.address])]
+    arguments = [sys.executable, "-c", program, json.dumps([place.kind, place.address, place.namespace])]
     process = await asyncio.create_subprocess_exec(*arguments, cwd=ROOT, stderr=subprocess.PIPE)
     written = 0
     while process.returncode is None:

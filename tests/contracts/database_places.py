@@ -1,8 +1,9 @@
 """Where tests keep their databases: a folder for SQLite, a database of its own on a PostgreSQL server.
 
-- The tables are made once for each kind, by the real migrations, and copied for each test.
+- The migrations make the tables once for each kind. Each test gets a copy: of the file, or in PostgreSQL schemas of its
+  own, made of what `schema.py` says (that the migrations say the same is tested on its own).
 - PostgreSQL is tested where `LADING_TEST_POSTGRES_URL` names a server and a user who may create databases.
-- Its databases sort by a language, so that a column that forgets to sort by bytes is found out.
+- Its database sorts by a language, so that a column that forgets to sort by bytes is found out.
 """
 
 import asyncio
@@ -12,11 +13,16 @@ import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final, Literal
 
+import asyncpg
 import pytest
+from sqlalchemy import create_mock_engine
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import make_url
+from sqlalchemy.schema import ExecutableDDLElement
 
 from storage.metadata.database import Database
 from storage.metadata.migration import ACTIVITY_SCHEMA, REGISTRY_SCHEMA, Schema, create_namespace, upgrade
@@ -31,17 +37,19 @@ Kind = Literal["sqlite", "postgres"]
 
 @dataclass(frozen=True)
 class Place:
-    """Where databases are: `address` is a folder or a URL."""
+    """Where databases are: `address` is a folder or a URL; `namespace` is the PostgreSQL schema of a copy."""
 
     kind: Kind
     address: str
+    namespace: str | None = None
 
     def open(self, schema: Schema) -> Database:
         """Open one of the two databases, as another process would."""
         durable = schema is REGISTRY_SCHEMA
         if self.kind == "sqlite":
             return SqliteDatabase(Path(self.address) / f"{schema.name}.db", durable=durable)
-        return PostgresDatabase(self.address, schema=None if durable else ACTIVITY_NAMESPACE, durable=durable)
+        schema_name = self.namespace if durable else (self.namespace or "") + ACTIVITY_NAMESPACE
+        return PostgresDatabase(self.address, schema=schema_name, durable=durable)
 
     @asynccontextmanager
     async def opened(self, schema: Schema) -> AsyncIterator[Database]:
@@ -66,11 +74,29 @@ class Place:
             shutil.copytree(self.address, folder, dirs_exist_ok=True)
             yield Place("sqlite", str(folder))
             return
-        name = await _create(f"TEMPLATE {make_url(self.address).database}")
+        name = f"test_{uuid.uuid4().hex}"
+        server = await asyncpg.connect(self.address)
         try:
-            yield Place("postgres", _address(name))
+            await server.execute(_tables(REGISTRY_SCHEMA, name) + _tables(ACTIVITY_SCHEMA, name + ACTIVITY_NAMESPACE))
+            yield Place("postgres", self.address, name)
+            await server.execute(f"DROP SCHEMA {name}, {name}{ACTIVITY_NAMESPACE} CASCADE")
         finally:
-            await _drop(name)
+            await server.close()
+
+
+@cache
+def _definitions(schema: Schema) -> str:
+    statements: list[str] = []
+
+    def take(statement: ExecutableDDLElement, *_: object, **__: object) -> None:
+        statements.append(str(statement.compile(dialect=postgresql.dialect())))
+
+    schema.metadata.create_all(create_mock_engine("postgresql+asyncpg://", take), checkfirst=False)
+    return ";".join(statements)
+
+
+def _tables(schema: Schema, name: str) -> str:
+    return f"CREATE SCHEMA {name}; SET search_path = {name}; {_definitions(schema)};"
 
 
 @contextmanager
@@ -107,10 +133,9 @@ async def _drop(name: str) -> None:
 
 
 async def _command(statement: str) -> None:
-    server = PostgresDatabase(os.environ[POSTGRES_URL])
+    server = await asyncpg.connect(os.environ[POSTGRES_URL])
     try:
-        # A look-up runs outside a transaction, as these commands must.
-        await server.read(lambda connection: connection.exec_driver_sql(statement))
+        await server.execute(statement)
     finally:
         await server.close()
 

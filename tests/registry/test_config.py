@@ -31,7 +31,7 @@ def test_flag_beats_environment_beats_file_beats_default(tmp_path: Path, monkeyp
     loaded = load({"limits.page": "3"}, file)
 
     limits = loaded.settings.limits
-    assert (limits.page, limits.json_depth, limits.tags_per_push, limits.uploads) == (3, 12, 21, 1000)
+    assert (limits.page, limits.json_depth, limits.tags_per_push, limits.manifest_bytes) == (3, 12, 21, 4194304)
     assert loaded.origins == {
         "limits.page": "flag",
         "limits.json_depth": "environment",

@@ -1,0 +1,119 @@
+"""PostgreSQL: what its sessions are set to, races that are run again, and a server that is away."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from sqlalchemy import Connection
+from sqlalchemy.engine import make_url
+
+from storage.errors import DatabaseUnavailable
+from storage.metadata.database import Database
+from storage.metadata.postgres import PostgresDatabase
+from tests.contracts.database_places import Place, template_place
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """PostgreSQL alone."""
+    with template_place("postgres", tmp_path_factory.mktemp("template")) as place:
+        yield place
+
+
+@pytest.fixture
+async def relaxed(template: Place) -> AsyncIterator[Place]:
+    """A database whose default is to answer before the disk has the log."""
+    url = make_url(template.address)
+    admin = PostgresDatabase(template.address)
+    await admin.read(lambda c: c.exec_driver_sql(f"ALTER DATABASE {url.database} SET synchronous_commit = off"))
+    await admin.close()
+    yield template
+
+
+def setting(connection: Connection, name: str) -> object:
+    return connection.exec_driver_sql(f"SHOW {name}").scalar_one()
+
+
+async def test_a_write_waits_for_the_disk_whatever_the_server_does(relaxed: Place) -> None:
+    database = PostgresDatabase(relaxed.address)
+
+    assert await database.write(lambda c: setting(c, "synchronous_commit")) == "on"
+    await database.close()
+
+
+async def test_a_database_may_be_written_without_waiting_for_the_disk(template: Place) -> None:
+    database = PostgresDatabase(template.address, durable=False)
+
+    assert await database.write(lambda c: setting(c, "synchronous_commit")) == "off"
+    await database.close()
+
+
+async def test_tables_are_looked_for_in_the_schema_that_was_named(template: Place) -> None:
+    database = PostgresDatabase(template.address, schema="elsewhere")
+
+    assert await database.read(lambda c: setting(c, "search_path")) == "elsewhere"
+    await database.close()
+
+
+@pytest.mark.parametrize("url", ["postgresql://test@127.0.0.1:1/test", "postgresql://test@no-such-host.invalid/test"])
+async def test_a_server_that_is_away_is_a_fact_about_storage(url: str) -> None:
+    database = PostgresDatabase(url)
+
+    for use in (database.read, database.scan, database.write):
+        with pytest.raises(DatabaseUnavailable):
+            await use(lambda _: None)
+    await database.close()
+
+
+async def test_a_server_that_refuses_the_connection_is_a_fact_about_storage(template: Place) -> None:
+    """It answers while it starts or has too many clients, but not with a session."""
+    url = make_url(template.address).set(database="no_such_database").render_as_string(hide_password=False)
+    database = PostgresDatabase(url)
+
+    for use in (database.read, database.scan, database.write):
+        with pytest.raises(DatabaseUnavailable):
+            await use(lambda _: None)
+    await database.close()
+
+
+def _end_session(connection: Connection) -> None:
+    connection.exec_driver_sql("SELECT pg_terminate_backend(pg_backend_pid())")
+
+
+async def test_a_session_that_the_server_ends_is_a_fact_about_storage(database: Database) -> None:
+    with pytest.raises(DatabaseUnavailable):
+        await database.write(_end_session)
+
+
+async def test_work_goes_on_after_the_server_ended_a_session(database: Database) -> None:
+    with pytest.raises(DatabaseUnavailable):
+        await database.write(_end_session)
+
+    assert await database.write(lambda _: 1) == 1
+    assert await database.read(lambda _: 1) == 1
+
+
+async def test_a_deadlock_is_run_again(database: Database) -> None:
+    """Two changes that take the same rows in opposite orders are both made."""
+    await database.write(
+        lambda c: c.exec_driver_sql("INSERT INTO registry_setting VALUES ('a', '0'), ('b', '0')").close()
+    )
+    attempts = 0
+
+    def change(connection: Connection, first: str, second: str) -> None:
+        nonlocal attempts
+        attempts += 1
+        for name in (first, second):
+            connection.exec_driver_sql(f"UPDATE registry_setting SET value = value || 'x' WHERE name = '{name}'")
+            connection.exec_driver_sql("SELECT pg_sleep(0.05)")
+
+    await asyncio.gather(
+        database.write(lambda c: change(c, "a", "b")),
+        database.write(lambda c: change(c, "b", "a")),
+    )
+
+    values = await database.read(lambda c: c.exec_driver_sql("SELECT value FROM registry_setting").scalars().all())
+    assert values == ["0xx", "0xx"]
+    assert attempts == 3
+
+

@@ -1,0 +1,143 @@
+"""SQLite: what its connections are set to, and a disk that is full."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection
+
+from storage.errors import DatabaseUnavailable, NoSpace
+from storage.metadata.sqlite import SqliteDatabase
+
+
+@pytest.fixture
+async def file(tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
+    """A database with one empty table."""
+    database = SqliteDatabase(tmp_path / "file.db")
+    await database.write(lambda c: c.exec_driver_sql("CREATE TABLE thing (content BLOB)").close())
+    yield database
+    await database.close()
+
+
+def pragma(connection: Connection, name: str) -> object:
+    return connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
+
+
+def store(connection: Connection, size: int) -> None:
+    connection.exec_driver_sql(f"INSERT INTO thing VALUES (zeroblob({size}))")
+
+
+def fill(connection: Connection) -> None:
+    """Let the file grow no further."""
+    pragma(connection, f"max_page_count = {pragma(connection, 'page_count')}")
+
+
+def count(connection: Connection) -> object:
+    return connection.exec_driver_sql("SELECT count(*) FROM thing").scalar_one()
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("synchronous", 2), ("journal_mode", "wal"), ("foreign_keys", 1), ("query_only", 0)]
+)
+async def test_the_writer_waits_for_the_disk(file: SqliteDatabase, name: str, expected: object) -> None:
+    """An acknowledged write is durable: 2 is FULL, which syncs the log at every commit."""
+    assert await file.write(lambda c: pragma(c, name)) == expected
+
+
+async def test_a_database_may_be_written_without_waiting_for_the_disk(tmp_path: Path) -> None:
+    """What changes with every request may lose its last seconds: 0 is OFF."""
+    database = SqliteDatabase(tmp_path / "activity.db", durable=False)
+
+    assert await database.write(lambda c: pragma(c, "synchronous")) == 0
+    await database.close()
+
+
+async def test_a_read_cannot_write(file: SqliteDatabase) -> None:
+    with pytest.raises(DatabaseUnavailable):
+        await file.read(lambda c: store(c, 1))
+
+
+async def test_a_scan_cannot_write(file: SqliteDatabase) -> None:
+    with pytest.raises(DatabaseUnavailable):
+        await file.scan(lambda c: store(c, 1))
+
+
+async def test_a_write_that_does_not_fit_raises_no_space(file: SqliteDatabase) -> None:
+    await file.write(fill)
+
+    with pytest.raises(NoSpace):
+        await file.write(lambda c: store(c, 100_000))
+
+
+async def test_a_write_that_does_not_fit_leaves_nothing(file: SqliteDatabase) -> None:
+    await file.write(fill)
+
+    def change(connection: Connection) -> None:
+        store(connection, 10)
+        store(connection, 100_000)
+
+    with pytest.raises(NoSpace):
+        await file.write(change)
+
+    assert await file.read(count) == 0
+
+
+async def test_a_write_that_does_not_fit_takes_no_neighbour_with_it(file: SqliteDatabase) -> None:
+    await file.write(fill)
+    sizes = (10, 100_000, 10)
+
+    outcomes = await asyncio.gather(*(file.write(lambda c, n=n: store(c, n)) for n in sizes), return_exceptions=True)
+
+    assert [type(outcome) for outcome in outcomes] == [type(None), NoSpace, type(None)]
+    assert await file.read(count) == 2
+
+
+async def test_writes_that_shared_an_undone_transaction_are_made_on_their_own(file: SqliteDatabase) -> None:
+    """A disk that fills up while a transaction runs makes SQLite undo all of it, not only the change at fault."""
+
+    def overflow(connection: Connection) -> None:
+        connection.exec_driver_sql("ROLLBACK")  # as SQLite does
+        raise NoSpace
+
+    changes = [lambda c: store(c, 1), overflow, lambda c: store(c, 2)]
+
+    outcomes = await asyncio.gather(*(file.write(change) for change in changes), return_exceptions=True)
+
+    assert [type(outcome) for outcome in outcomes] == [type(None), NoSpace, type(None)]
+    assert await file.read(count) == 2
+
+
+async def test_nobody_hears_of_success_when_the_transaction_was_undone(file: SqliteDatabase) -> None:
+    """Whatever made SQLite undo a transaction, no change of it counts as made."""
+
+    def fail(connection: Connection) -> None:
+        connection.exec_driver_sql("ROLLBACK")  # as SQLite does
+        raise DatabaseUnavailable("disk I/O error")
+
+    changes = [lambda c: store(c, 1), fail, lambda c: store(c, 2)]
+
+    outcomes = await asyncio.gather(*(file.write(change) for change in changes), return_exceptions=True)
+
+    made = [outcome for outcome in outcomes if outcome is None]
+    assert await file.read(count) == len(made)
+
+
+async def test_writes_go_on_when_there_is_space_again(file: SqliteDatabase) -> None:
+    await file.write(fill)
+    with pytest.raises(NoSpace):
+        await file.write(lambda c: store(c, 100_000))
+    await file.write(lambda c: pragma(c, "max_page_count = 1000"))
+
+    await file.write(lambda c: store(c, 100_000))
+
+    assert await file.read(count) == 1
+
+
+async def test_a_file_that_cannot_be_opened_is_a_fact_about_storage(tmp_path: Path) -> None:
+    database = SqliteDatabase(tmp_path / "missing" / "file.db")
+
+    for use in (database.read, database.scan, database.write):
+        with pytest.raises(DatabaseUnavailable):
+            await use(count)
+    await database.close()
