@@ -42,7 +42,7 @@ random_password() {
 # server_start DIRECTORY [NAME=VALUE...]: serve DIRECTORY/data on a free loopback port, wait until it is ready, and
 # export OCI_REGISTRY, OCI_USERNAME and OCI_PASSWORD. A second start on the same DIRECTORY keeps the password.
 server_start() {
-  local work="$1" port
+  local folder="$1" port
   shift
   if [ -n "${CONFORMANCE_REGISTRY:-}" ]; then
     export OCI_REGISTRY="$CONFORMANCE_REGISTRY"
@@ -51,22 +51,22 @@ server_start() {
   local -a command
   mapfile -t command < <(lading_command)
   [ "${#command[@]}" -gt 0 ] || exit 1
-  mkdir -p "$work"
-  [ -s "$work/password" ] || (umask 077 && random_password >"$work/password")
+  mkdir -p "$folder"
+  [ -s "$folder/password" ] || (umask 077 && random_password >"$folder/password")
   port="$(free_port)"
-  server_log="$work/server.log"
+  server_log="$folder/server.log"
   export OCI_REGISTRY="127.0.0.1:$port" OCI_USERNAME=admin
-  OCI_PASSWORD="$(cat "$work/password")"
+  OCI_PASSWORD="$(cat "$folder/password")"
   export OCI_PASSWORD
   # a session of its own, so that nothing of it can be left behind
   setsid env LADING_SERVER__LISTEN="$OCI_REGISTRY" LADING_SERVER__WORKERS="${LADING_SERVER__WORKERS:-2}" \
-    LADING_STORAGE__ROOT="$work/data" LADING_AUTH__ADMIN_PASSWORD="$OCI_PASSWORD" "$@" \
+    LADING_STORAGE__ROOT="$folder/data" LADING_AUTH__ADMIN_PASSWORD="$OCI_PASSWORD" "$@" \
     "${command[@]}" serve >>"$server_log" 2>&1 </dev/null &
   server_pid=$!
   if ! "$conformance/api" ready --pid "$server_pid" --seconds "$server_seconds"; then
     tail -n 30 "$server_log" >&2
     server_abandon
-    fail "the server was not ready within $server_seconds s"
+    fail "the server ended, or was not ready within $server_seconds s"
   fi
 }
 

@@ -176,7 +176,7 @@ def _serving_copy(
         return (served.id if served else None), False
     added = blobs.add_copy(connection, digest=str(digest), size=copy.size, storage_key=copy.key, now=now)
     if added is not None:
-        blobs.repair_readers(connection, digest=str(digest), blob_id=added)
+        blobs.repair_readers(connection, digest=str(digest), blob_id=added, now=now)
         return added, True
     # Another push of the same bytes was faster; its row is visible since add_copy waited for it.
     served = blobs.find_stored_copy(connection, str(digest))

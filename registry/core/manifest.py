@@ -168,7 +168,8 @@ def _media_type(document: dict[str, Any], content_type: str | None) -> str:
 
 def _refuse_ambiguity(document: dict[str, Any], *, is_index: bool) -> None:
     _refuse_other_spelling(document, None)
-    if document.get("schemaVersion") != _SCHEMA_VERSION or isinstance(document["schemaVersion"], bool):
+    version = document.get("schemaVersion")
+    if not isinstance(version, int) or version != _SCHEMA_VERSION:
         raise ManifestInvalid("must be 2", "schemaVersion")
     foreign = {"layers", "config"} if is_index else {"manifests"}
     for name in sorted((foreign | _OF_SCHEMA_1) & document.keys()):
@@ -183,9 +184,10 @@ def _refuse_other_spelling(members: dict[str, Any], place: str | None) -> None:
 
 
 def _descriptors(document: dict[str, Any], name: str) -> tuple[Descriptor, ...]:
-    # Go writes an empty list as null.
-    listed = document.get(name) or []
-    if name not in document or not isinstance(listed, list):
+    listed = document.get(name)
+    if listed is None and name in document:
+        return ()  # Go writes an empty list as null
+    if not isinstance(listed, list):
         raise ManifestInvalid("must be a list of descriptors", name)
     return tuple(_descriptor(entry, f"{name}[{index}]") for index, entry in enumerate(listed))
 

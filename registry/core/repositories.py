@@ -54,13 +54,14 @@ class Repositories:
         limit = self._most if page.limit is None else min(page.limit, self._most)
         found: list[str] = []
         after = page.last
+        wanted = limit + 1
         while limit and len(found) <= limit:
-            wanted = limit + 1 - len(found)
             names = await self._names(after, wanted)
             found += filter(visible, names)
             if len(names) < wanted:
                 break
             after = names[-1]
+            wanted = self._most + 1  # what is hidden is passed over by the page
         return Listing(found[:limit], more=len(found) > limit)
 
     async def _names(self, after: str, limit: int) -> list[str]:

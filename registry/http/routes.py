@@ -28,14 +28,21 @@ ROUTE: web.AppKey[dict[Handler, Route]] = web.AppKey("routes", dict)
 
 
 def add_routes(app: web.Application, routes: Iterable[Route]) -> None:
-    """Put a door's rows into the application; a handler serves one row of actions, however many paths it has."""
+    """Put a door's rows into the application; a handler serves one row of actions, however many paths it has.
+
+    HEAD is answered wherever GET is (RFC 9110 section 9.1), by the same handler unless a row says otherwise.
+    """
     rows = app[ROUTE] if ROUTE in app else app.setdefault(ROUTE, {})
+    routes = tuple(routes)
+    with_head = {route.path for route in routes if route.method == "HEAD"}
     for route in routes:
         known = rows.setdefault(route.handler, route)
         if known.actions != route.actions:
             message = f"{route.handler.__name__} is routed with two sets of actions"
             raise ValueError(message)
-        app.router.add_route(route.method, route.path, route.handler, expect_handler=_continue_later)
+        methods = ("GET", "HEAD") if route.method == "GET" and route.path not in with_head else (route.method,)
+        for method in methods:
+            app.router.add_route(method, route.path, route.handler, expect_handler=_continue_later)
 
 
 async def _continue_later(_request: web.Request) -> None:

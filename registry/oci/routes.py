@@ -7,7 +7,8 @@ from registry.http.routes import PUBLIC, Route
 from registry.oci import blobs, catalog, manifests, referrers, tags, token, uploads
 from registry.oci.errors import VERSION, VERSION_HEADER
 
-_NAME = "/v2/{name:.+}"
+# Everything, line ends included: that a name is no good is told by its own error, and only to who may ask.
+_NAME = "/v2/{name:(?s:.+)}"
 _BLOB = _NAME + "/blobs/{digest:[^/]+}"
 _MANIFEST = _NAME + "/manifests/{reference:[^/]+}"
 _UPLOADS = _NAME + "/blobs/uploads{slash:/?}"

@@ -198,10 +198,27 @@ def quarantine(connection: Connection, blob_id: int) -> None:
     )
 
 
-def repair_readers(connection: Connection, *, digest: str, blob_id: int) -> None:
-    """Point every repository that reads a quarantined copy of a digest to the good one that was just pushed."""
-    bad = select(blob.c.id).where(blob.c.digest == digest, blob.c.state == BlobState.QUARANTINED.value)
+def repair_readers(connection: Connection, *, digest: str, blob_id: int, now: float) -> None:
+    """Point every repository that reads a quarantined copy of a digest to the good one that was just pushed.
+
+    What was a candidate there stays one; a bad copy that was read becomes one, for nobody reads it any more.
+    """
+    quarantined = select(blob.c.id).where(blob.c.digest == digest, blob.c.state == BlobState.QUARANTINED.value)
+    bad = list(
+        connection.execute(
+            select(repository_blob.c.blob_id).distinct().where(repository_blob.c.blob_id.in_(quarantined))
+        ).scalars()
+    )
+    if not bad:
+        return
+    connection.execute(
+        update(gc_candidate)
+        .where(gc_candidate.c.blob_id.in_(bad), gc_candidate.c.repository_id != NO_REPOSITORY)
+        .values(blob_id=blob_id)
+    )
     connection.execute(update(repository_blob).where(repository_blob.c.blob_id.in_(bad)).values(blob_id=blob_id))
+    for bad_id in bad:
+        restart_grace(connection, blob_id=bad_id, repository_id=NO_REPOSITORY, now=now)
 
 
 def list_copies(connection: Connection, *, after: int, limit: int) -> list[StoredBlob]:

@@ -5,11 +5,11 @@ import base64
 import io
 import json
 import ssl
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from aiohttp import ClientSession, DummyCookieJar, TCPConnector, web
 from multidict import CIMultiDictProxy
@@ -25,6 +25,7 @@ from tests.http.documents import CONFIG_BYTES, IMAGE, image, sha256, sha512
 ADMIN_PASSWORD: Final = "correct-horse"
 USER_PASSWORD: Final = "battery-staple"
 Headers = Iterable[tuple[str, str]]
+Found = TypeVar("Found")
 
 
 def basic(name: str, password: str) -> str:
@@ -34,6 +35,14 @@ def basic(name: str, password: str) -> str:
 ADMIN: Final = basic("admin", ADMIN_PASSWORD)
 USER: Final = basic("bob", USER_PASSWORD)
 """May log in, and nothing else."""
+
+
+async def eventually(ask: Callable[[], Awaitable[Found]], is_enough: Callable[[Found], bool]) -> Found:
+    """Ask until the answer is enough, at most ten seconds; the last answer."""
+    async with asyncio.timeout(10):
+        while not is_enough(found := await ask()):  # noqa: ASYNC110 (what is asked is on another side of a socket)
+            await asyncio.sleep(0.01)
+    return found
 
 
 @dataclass(frozen=True)
@@ -168,7 +177,7 @@ class Registry:
         """Push a manifest that must be accepted; returns its digest."""
         answer = await self.put_manifest(repository, reference, payload, media_type=media_type)
         assert answer.status == 201, answer.body
-        return answer.headers["Docker-Content-Digest"]
+        return str(answer.headers["Docker-Content-Digest"])
 
     async def push_image(self, repository: str, tag: str, *layers: bytes, **members: Any) -> bytes:
         """Push config, layers and manifest; returns the manifest."""

@@ -28,13 +28,13 @@ def descriptor(content: bytes, media_type: str, **members: Any) -> dict[str, Any
     return {"mediaType": media_type, "digest": sha256(content), "size": len(content), **members}
 
 
-def image(layers: Sequence[bytes] = (b"layer",), *, config: bytes = CONFIG_BYTES, **members: Any) -> bytes:
+def image(layers: Sequence[bytes] = (b"layer",), /, **members: Any) -> bytes:
     """An OCI image; more members replace or follow its own."""
     return encoded(
         {
             "schemaVersion": 2,
             "mediaType": IMAGE,
-            "config": descriptor(config, CONFIG),
+            "config": descriptor(CONFIG_BYTES, CONFIG),
             "layers": [descriptor(layer, LAYER) for layer in layers],
             **members,
         }

@@ -169,9 +169,7 @@ async def test_known_blob_is_not_sent_again(registry: Registry, method: str, con
     """A client that has it gets 304 and no body."""
     digest = await registry.push_blob("a", BLOB)
 
-    answer = await registry.ask(
-        method, f"/v2/a/blobs/{digest}", headers=[("If-None-Match", condition.format(digest))]
-    )
+    answer = await registry.ask(method, f"/v2/a/blobs/{digest}", headers=[("If-None-Match", condition.format(digest))])
 
     assert (answer.status, answer.body) == (304, b"")
     assert answer.headers["ETag"] == f'"{digest}"'

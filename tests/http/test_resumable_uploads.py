@@ -2,22 +2,38 @@
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
 
 import pytest
 
-from tests.http.client import ADMIN, Registry
+from tests.http.client import ADMIN, Answer, Registry, eventually
 from tests.http.conftest import Start
 from tests.http.documents import sha256
 from tests.http.test_uploads import BLOB, staged, with_query
 
+EXPECT = "Expect: 100-continue"
 LARGE = bytes(range(250)) * 12_000
 
 
-async def standing_at(registry: Registry, location: str, offset: int) -> None:
-    """Wait until an upload is free and stands somewhere, at most ten seconds."""
-    async with asyncio.timeout(10):
-        while (await registry.get(location)).headers["Range"] != f"0-{offset - 1}":
-            await asyncio.sleep(0.01)
+async def break_off(registry: Registry, head: bytes, body: bytes) -> None:
+    """Send a head that expects 100-continue and, once it may, a part of the body; then go away."""
+    reader, writer = await registry.connect()
+    writer.write(head)
+    assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+    writer.write(body)
+    await writer.drain()
+    writer.close()
+
+
+async def offset_of(registry: Registry, location: str) -> int:
+    """Wait until something of a broken request is promised; how much that is."""
+    status = await eventually(lambda: registry.get(location), lambda answer: answer.headers["Range"] != "0-0")
+    return int(status.headers["Range"].removeprefix("0-")) + 1
+
+
+async def when_free(send: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Send until the request before has let go of the upload."""
+    return await eventually(send, lambda answer: answer.status != 416)
 
 
 async def test_closing_without_the_locations_query_works(registry: Registry) -> None:
@@ -106,10 +122,12 @@ async def test_interrupted_patch_is_resumed_where_it_stopped(registry: Registry,
     with contextlib.suppress(ConnectionError):
         await writer.wait_closed()
 
-    await standing_at(registry, location, 3_000_000)
-    resumed = await registry.patch(location, b"the rest", headers=[("Content-Range", "3000000-3000007")])
+    offset = await offset_of(registry, location)
+    said = [("Content-Range", f"{offset}-3000007")]
+    resumed = await when_free(lambda: registry.patch(location, LARGE[offset:] + b"the rest", headers=said))
     closed = await registry.put(with_query(resumed.location, f"digest={sha256(LARGE + b'the rest')}"))
 
+    assert 0 < offset <= 3_000_000
     assert resumed.headers["Range"] == "0-3000007"
     assert closed.status == 201
 
@@ -117,16 +135,15 @@ async def test_interrupted_patch_is_resumed_where_it_stopped(registry: Registry,
 async def test_truncated_put_is_resumed(registry: Registry) -> None:
     """The closing request may break off too; nothing is visible before it is whole."""
     location = await registry.start_upload("a")
-    head = registry.request_head("PUT", f"{location}?digest={sha256(BLOB)}", "Content-Length: 19")
-    _, writer = await registry.connect()
-    writer.write(head + BLOB[:7])
-    await writer.drain()
-    writer.close()
+    path = f"{location}?digest={sha256(BLOB)}"
+    await break_off(registry, registry.request_head("PUT", path, "Content-Length: 19", EXPECT), BLOB[:7])
 
-    await standing_at(registry, location, 7)
+    offset = await offset_of(registry, location)
     unseen = await registry.get(f"/v2/a/blobs/{sha256(BLOB)}")
-    closed = await registry.put(f"{location}?digest={sha256(BLOB)}", BLOB[7:], headers=[("Content-Range", "7-18")])
+    rest = [("Content-Range", "7-18")]
+    closed = await when_free(lambda: registry.put(path, BLOB[7:], headers=rest))
 
+    assert offset == 7
     assert unseen.status == 404
     assert closed.status == 201
 
@@ -134,25 +151,20 @@ async def test_truncated_put_is_resumed(registry: Registry) -> None:
 async def test_truncated_chunk_with_a_range_keeps_what_arrived(registry: Registry) -> None:
     """The offset is that of the bytes, not of the promise."""
     location = await registry.start_upload("a")
-    _, writer = await registry.connect()
-    writer.write(registry.request_head("PATCH", location, "Content-Length: 19", "Content-Range: 0-18") + BLOB[:5])
-    await writer.drain()
-    writer.close()
+    head = registry.request_head("PATCH", location, "Content-Length: 19", "Content-Range: 0-18", EXPECT)
 
-    await standing_at(registry, location, 5)
+    await break_off(registry, head, BLOB[:5])
+
+    assert await offset_of(registry, location) == 5
 
 
 async def test_truncated_single_post_leaves_nothing(registry: Registry) -> None:
     """Nobody knows of its session, so nobody will come back for it."""
-    head = registry.request_head("POST", f"/v2/a/blobs/uploads/?digest={sha256(BLOB)}", "Content-Length: 19")
-    _, writer = await registry.connect()
-    writer.write(head + BLOB[:7])
-    await writer.drain()
-    writer.close()
+    path = f"/v2/a/blobs/uploads/?digest={sha256(BLOB)}"
 
-    async with asyncio.timeout(10):
-        while registry.app is not None and (await registry.get("/v2/")).status and staged(registry):
-            await asyncio.sleep(0.01)
+    await break_off(registry, registry.request_head("POST", path, "Content-Length: 19", EXPECT), BLOB[:7])
+
+    await eventually(lambda: asyncio.to_thread(staged, registry), lambda files: files == [])
     assert (await registry.get(f"/v2/a/blobs/{sha256(BLOB)}")).status == 404
 
 
@@ -160,7 +172,7 @@ async def test_one_of_two_writers_wins(registry: Registry) -> None:
     """While one sends, the other is told so with 416, and the winner's bytes are what is stored."""
     location = await registry.start_upload("a")
     reader, writer = await registry.connect()
-    head = registry.request_head("PATCH", location, "Content-Length: 19", "Expect: 100-continue")
+    head = registry.request_head("PATCH", location, "Content-Length: 19", EXPECT)
     writer.write(head)
     assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -182,7 +194,7 @@ async def test_upload_being_written_is_neither_closed_nor_cancelled(registry: Re
     """Exactly one outcome: the writer's."""
     location = await registry.start_upload("a")
     reader, writer = await registry.connect()
-    writer.write(registry.request_head("PATCH", location, "Content-Length: 19", "Expect: 100-continue"))
+    writer.write(registry.request_head("PATCH", location, "Content-Length: 19", EXPECT))
     await reader.readuntil(b"\r\n\r\n")
 
     refused = await registry.ask(method, f"{location}?digest={sha256(b'')}")
@@ -198,7 +210,7 @@ async def test_two_workers_do_not_write_one_upload(start: Start) -> None:
     async with start() as one, start() as two:
         location = await one.start_upload("a")
         reader, writer = await one.connect()
-        writer.write(one.request_head("PATCH", location, "Content-Length: 19", "Expect: 100-continue"))
+        writer.write(one.request_head("PATCH", location, "Content-Length: 19", EXPECT))
         await reader.readuntil(b"\r\n\r\n")
 
         refused = await two.patch(location, b"x" * 19)
@@ -230,9 +242,7 @@ async def test_upload_of_another_repository_does_not_exist(registry: Registry, m
     await registry.patch(location, BLOB)
     body = b"x" if method in {"PATCH", "PUT"} else None
 
-    stranger = await registry.ask(
-        method, location.replace("/v2/a/", "/v2/b/") + f"?digest={sha256(BLOB)}", body=body
-    )
+    stranger = await registry.ask(method, location.replace("/v2/a/", "/v2/b/") + f"?digest={sha256(BLOB)}", body=body)
 
     assert stranger.refusal == (404, "BLOB_UPLOAD_UNKNOWN")
     assert (await registry.put(f"{location}?digest={sha256(BLOB)}")).status == 201

@@ -105,9 +105,7 @@ async def test_content_range_is_read_as_clients_write_it(registry: Registry, wri
     assert (answer.status, answer.headers["Range"]) == (202, "0-18")
 
 
-@pytest.mark.parametrize(
-    "first", ["1-19", "5-23", "100-118", "9223372036854775800-9223372036854775818"]
-)
+@pytest.mark.parametrize("first", ["1-19", "5-23", "100-118", "9223372036854775800-9223372036854775818"])
 async def test_chunk_that_leaves_a_gap_is_out_of_order(registry: Registry, first: str) -> None:
     """416 tells where the upload stands and where to send the right chunk."""
     location = await registry.start_upload("a")
@@ -154,7 +152,9 @@ async def test_upload_goes_on_after_an_out_of_order_chunk(registry: Registry) ->
     assert closed.status == 201
 
 
-@pytest.mark.parametrize("said", ["9-0", "x", "0-", "-9", "0", "bytes 0-x/5", "0-9,10-19", "0-99999999999999999999", "٠-٩"])
+@pytest.mark.parametrize(
+    "said", ["9-0", "x", "0-", "-9", "0", "bytes 0-x/5", "0-9,10-19", "0-99999999999999999999", "\u0660-\u0669"]
+)
 async def test_content_range_that_cannot_be_read_is_invalid(registry: Registry, said: str) -> None:
     """Nothing of the body is kept."""
     location = await registry.start_upload("a")

@@ -1,0 +1,62 @@
+"""The services of the core, on a store in memory and databases in SQLite files."""
+
+import itertools
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from storage.blobs.filesystem import FilesystemStore
+from tests.contracts.database_places import Place, template_place
+from tests.registry.core.services import Clock, Core, open_core
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """SQLite databases that the migrations made, to be copied."""
+    with template_place("sqlite", tmp_path_factory.mktemp("template")) as place:
+        yield place
+
+
+@pytest.fixture
+async def place(template: Place, tmp_path: Path) -> AsyncIterator[Place]:
+    async with template.copied(tmp_path) as copied:
+        yield copied
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def core(place: Place, clock: Clock) -> AsyncIterator[Core]:
+    """Every service, on a store in memory."""
+    async with open_core(place, clock) as core:
+        yield core
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Iterator[FilesystemStore]:
+    """A store of plain files."""
+    suffixes = itertools.count()
+    root = tmp_path / "store"
+    root.mkdir()
+    with ThreadPoolExecutor(2) as threads:
+        yield FilesystemStore(
+            root,
+            durability="relaxed",
+            reserve_bytes=0,
+            new_suffix=lambda: f"{next(suffixes):032x}",
+            executor=threads,
+        )
+
+
+@pytest.fixture
+async def core_on_files(place: Place, clock: Clock, files: FilesystemStore) -> AsyncIterator[Core]:
+    """Every service, on a store of plain files."""
+    async with open_core(place, clock, store=files) as core:
+        yield core
+
+

@@ -1,0 +1,113 @@
+"""Upload sessions as rows."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from storage.errors import DatabaseUnavailable
+from storage.metadata.database import Database
+from storage.metadata.uploads import (
+    StoredUpload,
+    add_upload,
+    count_uploads,
+    find_upload,
+    list_idle_uploads,
+    move_upload,
+    remove_upload,
+)
+
+ONE = StoredUpload("one", "alpha", "arn:alice", "sha256", 0, 100.0)
+TWO = StoredUpload("two", "alpha", "arn:bob", "sha512", 7, 200.0)
+
+
+async def test_a_session_is_kept_as_it_was_given(activity: Database) -> None:
+    await activity.write(lambda c: add_upload(c, TWO))
+
+    assert await activity.read(lambda c: find_upload(c, "two")) == TWO
+
+
+async def test_an_unknown_session_is_not_found(activity: Database) -> None:
+    assert await activity.read(lambda c: find_upload(c, "one")) is None
+
+
+async def test_a_session_is_opened_once(activity: Database) -> None:
+    await activity.write(lambda c: add_upload(c, ONE))
+
+    with pytest.raises(DatabaseUnavailable):
+        await activity.write(lambda c: add_upload(c, ONE))
+
+
+async def test_a_session_moves_from_where_it_stands(activity: Database) -> None:
+    await activity.write(lambda c: add_upload(c, ONE))
+
+    assert await activity.write(lambda c: move_upload(c, "one", before=0, after=5, now=101.0)) is True
+
+    assert await activity.read(lambda c: find_upload(c, "one")) == replace(ONE, committed=5)
+
+
+async def test_a_session_that_stands_elsewhere_does_not_move(activity: Database) -> None:
+    """A writer that lost its place cannot promise bytes that are not there."""
+    await activity.write(lambda c: add_upload(c, ONE))
+    await activity.write(lambda c: move_upload(c, "one", before=0, after=5, now=101.0))
+
+    assert await activity.write(lambda c: move_upload(c, "one", before=0, after=9, now=102.0)) is False
+
+    assert await activity.read(lambda c: find_upload(c, "one")) == replace(ONE, committed=5)
+
+
+async def test_a_session_can_move_back(activity: Database) -> None:
+    """After a power cut fewer bytes may be there than were promised."""
+    await activity.write(lambda c: add_upload(c, TWO))
+
+    assert await activity.write(lambda c: move_upload(c, "two", before=7, after=3, now=201.0)) is True
+
+
+async def test_a_session_that_is_closed_does_not_move(activity: Database) -> None:
+    assert await activity.write(lambda c: move_upload(c, "one", before=0, after=5, now=1.0)) is False
+
+
+async def test_of_many_that_move_a_session_at_once_one_does(activity: Database) -> None:
+    await activity.write(lambda c: add_upload(c, ONE))
+    moves = [
+        activity.write(lambda c, n=n: move_upload(c, "one", before=0, after=n, now=101.0)) for n in range(1, 11)
+    ]
+
+    assert sorted(await asyncio.gather(*moves)) == [False] * 9 + [True]
+
+
+async def test_a_session_is_closed_once(activity: Database) -> None:
+    await activity.write(lambda c: add_upload(c, ONE))
+
+    assert await activity.write(lambda c: remove_upload(c, "one")) is True
+    assert await activity.write(lambda c: remove_upload(c, "one")) is False
+
+
+async def test_sessions_are_counted_for_each_principal(activity: Database) -> None:
+    for stored in (ONE, TWO, replace(ONE, id="three", repository="beta")):
+        await activity.write(lambda c, stored=stored: add_upload(c, stored))
+
+    assert await activity.read(lambda c: count_uploads(c, "arn:alice")) == 2
+    assert await activity.read(lambda c: count_uploads(c, "arn:bob")) == 1
+    assert await activity.read(lambda c: count_uploads(c, "arn:carol")) == 0
+
+
+async def test_a_session_that_nobody_touched_since_is_idle(activity: Database) -> None:
+    for stored in (TWO, ONE):
+        await activity.write(lambda c, stored=stored: add_upload(c, stored))
+
+    async def idle(before: float, limit: int = 10) -> list[str]:
+        return await activity.scan(lambda c: list_idle_uploads(c, before=before, limit=limit))
+
+    assert await idle(100.0) == []
+    assert await idle(100.5) == ["one"]
+    assert await idle(201.0) == ["one", "two"]
+    assert await idle(201.0, limit=1) == ["one"]
+
+
+async def test_a_session_that_moved_is_not_idle(activity: Database) -> None:
+    await activity.write(lambda c: add_upload(c, ONE))
+
+    await activity.write(lambda c: move_upload(c, "one", before=0, after=5, now=150.0))
+
+    assert await activity.scan(lambda c: list_idle_uploads(c, before=150.0, limit=10)) == []
