@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+import orjson
 from sqlalchemy import Connection
 
 from registry.core.errors import ManifestInvalid, ManifestNamesUnknown, ManifestUnknown, RepositoryUnknown
@@ -189,7 +190,8 @@ def _fitting(entries: list[Referrer]) -> list[Referrer]:
     """As many entries as one answer may hold, at least one."""
     size = 0
     for index, entry in enumerate(entries):
-        size += len(entry.annotations or "")
+        # What a client chose: escaped as JSON, each character may take several bytes.
+        size += len(orjson.dumps(entry.artifact_type)) + len((entry.annotations or "").encode())
         if index and size > _REFERRERS_PAGE_BYTES:
             return entries[:index]
     return entries

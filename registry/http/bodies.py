@@ -26,6 +26,9 @@ class BodyTooSlow(Exception):
 class BodyTooLong(Exception):
     """The body is longer than this request may bring."""
 
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(f"the body is longer than {limit_bytes} bytes")
+
 
 class RequestBody:
     """The body of one request; what arrived before it broke off is handed on like the rest."""
@@ -58,14 +61,14 @@ class RequestBody:
 async def read_body(request: web.Request, *, limit_bytes: int, idle_seconds: float) -> bytes:
     """The whole of a small body; raises BodyTooLong (before reading it, if it was announced) or BodyTooSlow."""
     if (request.content_length or 0) > limit_bytes:
-        raise BodyTooLong
+        raise BodyTooLong(limit_bytes)
     await _invite(request)
     body = bytearray()
     with _SilenceBound(request, idle_seconds) as bound:
         while chunk := await bound.next_chunk():
             body += chunk
             if len(body) > limit_bytes:
-                raise BodyTooLong
+                raise BodyTooLong(limit_bytes)
     return bytes(body)
 
 

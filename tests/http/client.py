@@ -85,7 +85,7 @@ class Answer:
 
     @property
     def location(self) -> str:
-        return self.headers["Location"]
+        return str(self.headers["Location"])
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,7 @@ class Registry:
     port: int
     root: Path
     app: web.Application
+    server: web.Server
     scheme: str = "http"
 
     @property
@@ -192,7 +193,7 @@ class Registry:
         query = "&".join(f"scope={scope}" for scope in scopes)
         answer = await self.get(f"/auth/token?{query}", authorization=authorization)
         assert answer.status == 200
-        return "Bearer " + answer.document["token"]
+        return f"Bearer {answer.document['token']}"
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection("127.0.0.1", self.port)
@@ -229,7 +230,7 @@ async def serving(settings: Settings, run: Run, tls: ssl.SSLContext | None = Non
     connector = TCPConnector(ssl=False, force_close=True)
     session = ClientSession(connector=connector, cookie_jar=DummyCookieJar(), auto_decompress=False)
     try:
-        yield Registry(session, port, settings.storage.root, app, "https" if tls else "http")
+        yield Registry(session, port, settings.storage.root, app, runner.server, "https" if tls else "http")
     finally:
         await session.close()
         listening.close()
