@@ -16,7 +16,7 @@ from registry.core.names import RepositoryName
 from registry.core.repositories import locked_repository
 from storage.blobs.interface import BlobStore, LocalFiles, Span, StoredCopy
 from storage.digest import Digest
-from storage.errors import StoredBytesMissing
+from storage.errors import StoredBytesMissing, StoreUnavailable
 from storage.metadata import blobs, repositories
 from storage.metadata.database import Database
 
@@ -121,8 +121,10 @@ class Blobs:
         now = self._now()
 
         def change(connection: Connection) -> bool:
+            # The copy is held first, so that it cannot be on its way out while it is linked.
+            served = blobs.find_stored_copy(connection, str(digest))
             found = blobs.find_blob(connection, readable.text, str(digest))
-            if found is None:
+            if served is None or found is None or served.id != found.id:
                 return False
             repository_id = locked_repository(connection, target, create=create, now=now)
             blobs.link_blob(connection, repository_id=repository_id, digest=str(digest), blob_id=found.id, now=now)
@@ -180,4 +182,7 @@ def _serving_copy(
         return added, True
     # Another push of the same bytes was faster; its row is visible since add_copy waited for it.
     served = blobs.find_stored_copy(connection, str(digest))
-    return (served.id if served else None), False
+    if served is None:
+        message = "the blob was pushed and removed by others meanwhile: push it again"
+        raise StoreUnavailable(message)
+    return served.id, False

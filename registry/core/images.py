@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-import orjson
 from sqlalchemy import Connection
 
 from registry.core.errors import ManifestInvalid, ManifestNamesUnknown, ManifestUnknown, RepositoryUnknown
@@ -133,13 +132,15 @@ class Images:
         repository_id = await self._database.read(lambda c: repositories.find_repository(c, repository.text))
         if repository_id is None or limit == 0:
             return Referrers([], more=False)
-        found = await self._database.scan(
-            lambda c: manifests.list_referrers(
-                c, repository_id, str(subject), artifact_type=artifact_type, after=page.last, limit=limit + 1
-            )
-        )
-        fitting = _fitting(found[:limit])
-        return Referrers(fitting, more=len(found) > len(fitting))
+
+        def query(connection: Connection) -> Referrers:
+            asked = manifests.ReferrersOf(repository_id, str(subject), artifact_type)
+            sizes = manifests.referrer_sizes(connection, asked, after=page.last, limit=limit + 1)
+            fitting = _fitting(sizes[:limit])
+            entries = manifests.list_referrers(connection, asked, after=page.last, limit=fitting)
+            return Referrers(entries, more=len(sizes) > fitting)
+
+        return await self._database.scan(query)
 
     async def _require(self, repository: RepositoryName) -> int:
         found = await self._database.read(lambda c: repositories.find_repository(c, repository.text))
@@ -186,12 +187,11 @@ def _row(manifest: Manifest) -> NewManifest:
     )
 
 
-def _fitting(entries: list[Referrer]) -> list[Referrer]:
-    """As many entries as one answer may hold, at least one."""
-    size = 0
-    for index, entry in enumerate(entries):
-        # What a client chose: escaped as JSON, each character may take several bytes.
-        size += len(orjson.dumps(entry.artifact_type)) + len((entry.annotations or "").encode())
-        if index and size > _REFERRERS_PAGE_BYTES:
-            return entries[:index]
-    return entries
+def _fitting(sizes: list[int]) -> int:
+    """How many entries one answer may hold, at least one: none is larger than the manifest that it describes."""
+    total = 0
+    for index, size in enumerate(sizes):
+        total += size
+        if index and total > _REFERRERS_PAGE_BYTES:
+            return index
+    return len(sizes)

@@ -168,23 +168,32 @@ class Uploads:
 
     async def sweep(self, *, idle_since: float) -> int:
         """Drop sessions that nobody touched since then, and staged bytes that no session owns; returns how many."""
-        swept = 0
-        while idle := await self._activity.scan(
-            lambda c: uploads.list_idle_uploads(c, before=idle_since, limit=_SWEPT_AT_ONCE)
-        ):
-            removed = [upload_id for upload_id in idle if await self._sweep_session(upload_id)]
+        swept = kept = 0
+        while idle := (await self._idle(idle_since, kept + _SWEPT_AT_ONCE))[kept:]:
+            removed = [upload_id for upload_id in idle if await self._sweep_session(upload_id, idle_since)]
             swept += len(removed)
-            if not removed:
-                break
+            kept += len(idle) - len(removed)
         async for stored in self._store.walk():
             if stored.upload_id is not None and stored.modified_at < idle_since:
                 swept += int(await self._sweep_orphan(stored.upload_id))
         return swept
 
-    async def _sweep_session(self, upload_id: str) -> bool:
+    async def _idle(self, before: float, limit: int) -> list[str]:
+        return await self._activity.scan(lambda c: uploads.list_idle_uploads(c, before=before, limit=limit))
+
+    async def _sweep_session(self, upload_id: str, idle_since: float) -> bool:
+        """Drop a session unless its client came back since it was listed: then its bytes are promised."""
         row = await self._activity.read(lambda c: uploads.find_upload(c, upload_id))
+        if row is None:
+            return False
         try:
-            return row is not None and await self._drop(row)
+            async with self._staged(row) as (_, writer):
+                is_idle = await self._activity.write(
+                    lambda c: uploads.remove_idle_upload(c, upload_id, before=idle_since)
+                )
+                if is_idle:
+                    await writer.abort()
+                return is_idle
         except (UploadBusy, UploadUnknown, NoSpace):
             # On a full disk, a session that never staged a byte must not keep the others from giving theirs back.
             return False
@@ -283,7 +292,11 @@ class Uploads:
             await writer.abort()
             return
         copy = await writer.commit(digest, known=known)
-        await self._blobs.record(repository, digest, copy, create=create)
+        try:
+            await self._blobs.record(repository, digest, copy, create=create)
+        except RepositoryUnknown:
+            await self._store.delete(copy.key)
+            raise
 
     def _check_size(self, size: int) -> None:
         limit = self._limits.blob_bytes

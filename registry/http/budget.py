@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 
 
 class BufferBudget:
@@ -39,15 +40,20 @@ class BufferBudget:
         try:
             await turn
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self.give(size)
+            if turn.cancelled():
+                with suppress(ValueError):  # its turn came after it had given up
+                    self._waiting.remove((size, turn))
+                self._let_go_on()
             else:
-                self._waiting.remove((size, turn))
+                self.give(size)
             raise
 
     def give(self, size: int) -> None:
         """Give bytes back and let the next in line go on."""
         self._held -= size
+        self._let_go_on()
+
+    def _let_go_on(self) -> None:
         while self._waiting and self._fits(self._waiting[0][0]):
             waited_size, turn = self._waiting.popleft()
             if not turn.done():

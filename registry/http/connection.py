@@ -24,7 +24,11 @@ from registry.logs import Logger
 _KEEPALIVE_SECONDS: Final = 75
 _LINGER_SECONDS: Final = 5
 _FAREWELL_SECONDS: Final = 1
-_HEADERS: Final = {"Docker-Distribution-API-Version": "registry/2.0", "Content-Type": "application/json"}
+_HEADERS: Final = {
+    "Docker-Distribution-API-Version": "registry/2.0",
+    "Content-Type": "application/json",
+    "Server": "Lading",
+}
 
 
 @dataclass(frozen=True, slots=True)

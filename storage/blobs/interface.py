@@ -77,7 +77,7 @@ class BlobWriter(Protocol):
         """
 
     async def abort(self) -> None:
-        """Drop the staged bytes; their space is free when this returns."""
+        """Drop the staged bytes; their space is free when this returns. Does nothing after commit or abort."""
 
 
 class BlobStore(Protocol):

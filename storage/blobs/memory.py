@@ -144,8 +144,9 @@ class _MemoryWriter:
         return StoredCopy(key, len(content))
 
     async def abort(self) -> None:
-        """Drop the staged bytes."""
-        self._require_open()
+        """Drop the staged bytes; does nothing after commit or abort."""
+        if not self._is_open:
+            return
         del self._contents.staged[self._upload_id]
         self.close()
 

@@ -66,7 +66,7 @@ class StagedWriter:
         return await run_to_end(self._executor, self._commit, expected, known)
 
     async def abort(self) -> None:
-        """Drop the staged bytes."""
+        """Drop the staged bytes; does nothing after commit or abort."""
         await run_to_end(self._executor, self._abort)
 
     def open(self) -> None:
@@ -142,8 +142,9 @@ class StagedWriter:
         return read_digest(self._held(), algorithm)
 
     def _abort(self) -> None:
+        if not self.is_open:
+            return
         with storage_errors():
-            self._held()
             try:
                 with suppress(FileNotFoundError):
                     self._disk.operations.unlink(self._path)

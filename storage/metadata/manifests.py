@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, Select, delete, func, select
 
 from storage.metadata.blobs import hold_blobs, release_blobs
 from storage.metadata.database import insert
@@ -156,35 +156,44 @@ def summaries_of(connection: Connection, repository_id: int, digests: Iterable[s
     return found
 
 
-def list_referrers(
-    connection: Connection,
-    repository_id: int,
-    subject: str,
-    *,
-    artifact_type: str | None,
-    after: str,
-    limit: int,
-) -> list[Referrer]:
+@dataclass(frozen=True, slots=True)
+class ReferrersOf:
+    """Which referrers are asked for: those of a subject, of one artifact type or (None) of any."""
+
+    repository_id: int
+    subject: str
+    artifact_type: str | None = None
+
+
+def referrer_sizes(connection: Connection, asked: ReferrersOf, *, after: str, limit: int) -> list[int]:
+    """Bytes of the manifests that `list_referrers` would describe, read without what makes them large."""
+    return list(connection.execute(_referrers(asked, after, limit).with_only_columns(manifest.c.size)).scalars())
+
+
+def list_referrers(connection: Connection, asked: ReferrersOf, *, after: str, limit: int) -> list[Referrer]:
     """Manifests that refer to a subject, by digest, after `after`, at most `limit`."""
+    columns = (
+        manifest.c.digest,
+        manifest.c.media_type,
+        manifest.c.size,
+        manifest.c.artifact_type,
+        manifest.c.annotations,
+    )
+    return [Referrer(*row) for row in connection.execute(_referrers(asked, after, limit).with_only_columns(*columns))]
+
+
+def _referrers(asked: ReferrersOf, after: str, limit: int) -> Select[tuple[str]]:
     query = (
-        select(
-            manifest.c.digest,
-            manifest.c.media_type,
-            manifest.c.size,
-            manifest.c.artifact_type,
-            manifest.c.annotations,
-        )
+        select(manifest.c.digest)
         .where(
-            manifest.c.repository_id == repository_id,
-            manifest.c.subject == subject,
+            manifest.c.repository_id == asked.repository_id,
+            manifest.c.subject == asked.subject,
             manifest.c.digest > after,
         )
         .order_by(manifest.c.digest)
         .limit(limit)
     )
-    if artifact_type is not None:
-        query = query.where(manifest.c.artifact_type == artifact_type)
-    return [Referrer(*row) for row in connection.execute(query)]
+    return query if asked.artifact_type is None else query.where(manifest.c.artifact_type == asked.artifact_type)
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,12 @@ def remove_upload(connection: Connection, upload_id: str) -> bool:
     return connection.execute(delete(upload).where(upload.c.id == upload_id)).rowcount > 0
 
 
+def remove_idle_upload(connection: Connection, upload_id: str, *, before: float) -> bool:
+    """Close an upload session that nobody touched since `before`; False when somebody did, or it was closed."""
+    removed = connection.execute(delete(upload).where(upload.c.id == upload_id, upload.c.touched_at < before))
+    return removed.rowcount > 0
+
+
 def count_uploads(connection: Connection, principal: str) -> int:
     """How many upload sessions a principal has open."""
     count: int = connection.execute(

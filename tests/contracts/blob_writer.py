@@ -9,7 +9,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from storage.blobs.interface import BlobStore
 from storage.digest import Algorithm, Digest
-from storage.errors import StagedBytesBusy
+from storage.errors import DigestMismatch, StagedBytesBusy
 from tests.contracts.blob_access import OTHER_UPLOAD, UPLOAD, at, push, read, stage, walk
 from tests.contracts.upload_machine import UploadMachine
 
@@ -227,6 +227,40 @@ async def test_abort_frees_the_staged_bytes(store: BlobStore) -> None:
         await writer.abort()
 
         assert await walk(store) == set()
+
+
+async def test_abort_after_commit_keeps_the_copy(store: BlobStore) -> None:
+    """Whoever gives up late, for a reason of its own, need not know how far the writer came."""
+    async with store.stage(UPLOAD, Algorithm.SHA256, at(0)) as writer:
+        await writer.write([b"hello"])
+        copy = await writer.commit(HELLO)
+
+        await writer.abort()
+
+    assert await walk(store) == {(copy.key, None, 5)}
+
+
+async def test_abort_after_a_commit_that_was_refused_does_nothing(store: BlobStore) -> None:
+    """The staged bytes are gone already."""
+    async with store.stage(UPLOAD, Algorithm.SHA256, at(0)) as writer:
+        await writer.write([b"hellO"])
+        with pytest.raises(DigestMismatch):
+            await writer.commit(HELLO)
+
+        await writer.abort()
+
+    assert await walk(store) == set()
+
+
+async def test_aborting_twice_does_nothing_to_the_next_writer(store: BlobStore) -> None:
+    """An upload that begins again is not its former writer's to drop."""
+    async with store.stage(UPLOAD, Algorithm.SHA256, at(0)) as writer:
+        await writer.abort()
+        await stage(store, b"hello")
+
+        await writer.abort()
+
+    assert await walk(store) == {(None, UPLOAD, 5)}
 
 
 async def test_an_aborted_upload_can_begin_again(store: BlobStore) -> None:

@@ -5,6 +5,8 @@ import contextlib
 import json
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,11 @@ def refuse(connection: Connection) -> None:
     """Write something, then find that it may not be."""
     add_setting(connection, "refused", "x")
     raise Refusal
+
+
+def add(name: str) -> Callable[[Connection], None]:
+    """A change that adds a setting."""
+    return partial(add_setting, name=name, value="")
 
 
 async def test_a_write_returns_what_its_change_returns(database: Database) -> None:
@@ -88,7 +95,7 @@ async def test_a_change_that_raises_leaves_nothing(database: Database) -> None:
 
 async def test_a_change_that_raises_takes_no_neighbour_with_it(database: Database) -> None:
     """Writes that wait together may share a commit, but not a failure."""
-    changes = [database.write(lambda c, n=n: refuse(c) if n % 3 == 0 else add_setting(c, f"{n:02}", "")) for n in range(30)]
+    changes = [database.write(add(f"{n:02}") if n % 3 else refuse) for n in range(30)]
 
     outcomes = await asyncio.gather(*changes, return_exceptions=True)
 
@@ -98,7 +105,7 @@ async def test_a_change_that_raises_takes_no_neighbour_with_it(database: Databas
 
 async def test_a_statement_that_fails_takes_no_neighbour_with_it(database: Database) -> None:
     """A row that is there already fails in the database rather than in Python."""
-    changes = [database.write(lambda c, n=n: add_setting(c, str(n // 2), "")) for n in range(20)]
+    changes = [database.write(add(str(n // 2))) for n in range(20)]
 
     outcomes = await asyncio.gather(*changes, return_exceptions=True)
 
@@ -131,7 +138,7 @@ async def test_reads_go_on_after_one_that_failed(database: Database) -> None:
 
 
 async def test_every_one_of_many_concurrent_writes_is_kept(database: Database) -> None:
-    await asyncio.gather(*(database.write(lambda c, n=n: add_setting(c, f"{n:03}", "")) for n in range(150)))
+    await asyncio.gather(*(database.write(add(f"{n:03}")) for n in range(150)))
 
     assert await database.read(names) == [f"{n:03}" for n in range(150)]
 
@@ -139,7 +146,7 @@ async def test_every_one_of_many_concurrent_writes_is_kept(database: Database) -
 async def test_writers_of_two_processes_both_make_progress(database: Database, other_database: Database) -> None:
     both = (database, other_database)
 
-    await asyncio.gather(*(both[n % 2].write(lambda c, n=n: add_setting(c, f"{n:03}", "")) for n in range(60)))
+    await asyncio.gather(*(both[n % 2].write(add(f"{n:03}")) for n in range(60)))
 
     assert await database.read(names) == [f"{n:03}" for n in range(60)]
 
@@ -174,7 +181,7 @@ async def test_another_process_writes_beside_this_one(place: Place, database: Da
     process = await asyncio.create_subprocess_exec(*arguments, cwd=ROOT, stderr=subprocess.PIPE)
     written = 0
     while process.returncode is None:
-        await database.write(lambda c, n=written: add_setting(c, f"ours {n:05}", ""))
+        await database.write(add(f"ours {written:05}"))
         written += 1
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(process.wait(), 0.01)
@@ -192,7 +199,7 @@ async def test_a_change_whose_caller_was_cancelled_is_made_whole_or_not_at_all(d
         add_setting(connection, f"first {number}", "")
         add_setting(connection, f"second {number}", "")
 
-    tasks = [asyncio.ensure_future(database.write(lambda c, n=n: change(c, n))) for n in range(20)]
+    tasks = [asyncio.ensure_future(database.write(partial(change, number=n))) for n in range(20)]
     await asyncio.sleep(0)
     for number, task in enumerate(tasks):
         task.cancel()
@@ -218,9 +225,11 @@ async def test_writes_go_on_after_a_caller_was_cancelled(database: Database) -> 
     assert await database.read(lambda c: find_setting(c, "b")) == "2"
 
 
-async def test_closing_finishes_the_writes_that_wait(place: Place, database: Database, other_database: Database) -> None:
+async def test_closing_finishes_the_writes_that_wait(
+    place: Place, database: Database, other_database: Database
+) -> None:
     """A server that stops keeps what it began: every write is finished when `close` returns."""
-    writes = [asyncio.ensure_future(database.write(lambda c, n=n: add_setting(c, f"{n:02}", ""))) for n in range(40)]
+    writes = [asyncio.ensure_future(database.write(add(f"{n:02}"))) for n in range(40)]
     await asyncio.sleep(0)
 
     await database.close()

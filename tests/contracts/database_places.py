@@ -20,7 +20,6 @@ from typing import Final, Literal
 import asyncpg
 import pytest
 from sqlalchemy import create_mock_engine
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import make_url
 from sqlalchemy.schema import ExecutableDDLElement
 
@@ -33,6 +32,8 @@ POSTGRES_URL: Final = "LADING_TEST_POSTGRES_URL"
 ACTIVITY_NAMESPACE: Final = "activity"
 
 Kind = Literal["sqlite", "postgres"]
+
+_POSTGRES = create_mock_engine("postgresql+asyncpg://", lambda *_, **__: None).dialect
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def _definitions(schema: Schema) -> str:
     statements: list[str] = []
 
     def take(statement: ExecutableDDLElement, *_: object, **__: object) -> None:
-        statements.append(str(statement.compile(dialect=postgresql.dialect())))
+        statements.append(str(statement.compile(dialect=_POSTGRES)))
 
     schema.metadata.create_all(create_mock_engine("postgresql+asyncpg://", take), checkfirst=False)
     return ";".join(statements)

@@ -6,7 +6,7 @@ import io
 import json
 import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -212,6 +212,10 @@ class Registry:
             received = await reader.read()
         writer.close()
         return received
+
+
+Start = Callable[..., AbstractAsyncContextManager[Registry]]
+"""Serves with the settings that it is given, section by section."""
 
 
 @asynccontextmanager

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import uvloop
 
+from auth.bootstrap import Prepared, open_registry
 from auth.passwords import Passwords
 from auth.principals import PrincipalKind
 from registry.app import open_databases
@@ -20,10 +21,9 @@ from registry.bootstrap import prepare
 from registry.config import Settings
 from registry.run import Run
 from storage.metadata.accounts import StoredPrincipal, add_principal, find_principal
-from tests.http.client import ADMIN_PASSWORD, USER_PASSWORD, Registry, serving
+from tests.http.client import ADMIN_PASSWORD, USER_PASSWORD, Registry, Start, serving
 
 EPOCH = bytes(range(32))
-Start = Callable[..., AbstractAsyncContextManager[Registry]]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -85,3 +85,13 @@ async def registry(start: Start, request: pytest.FixtureRequest) -> AsyncIterato
     marker = request.node.get_closest_marker("settings")
     async with start(**(marker.kwargs if marker else {})) as serving_registry:
         yield serving_registry
+
+
+@pytest.fixture
+async def identity(registry: Registry) -> Prepared:
+    """Who the registry is, its keys included."""
+    settings = _settings(registry.root, {})
+    databases = open_databases(settings)
+    prepared = await open_registry(databases.registry, settings.key_file)
+    await databases.close()
+    return prepared

@@ -8,8 +8,7 @@ import trustme
 
 from registry.http.routes import PUBLIC, Route
 from registry.oci.routes import ROUTES
-from tests.http.client import ADMIN, USER, Answer, Registry
-from tests.http.conftest import Start
+from tests.http.client import ADMIN, USER, Answer, Registry, Start
 from tests.http.documents import ABSENT, IMAGE
 
 UPLOAD_ID = "00000000-0000-4000-8000-000000000000"

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.http.client import USER, Registry
-from tests.http.test_tags import next_of, pages
+from tests.http.paging import next_of, pages
 
 SORTED = ["a", "a-b", "a.b", "a/b", "a/b/c", "a0", "b", "library/alpine", "z__z"]
 

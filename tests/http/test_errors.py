@@ -65,14 +65,14 @@ async def test_method_that_no_route_has_is_405(registry: Registry, method: str, 
         "/auth/",
     ],
 )
-@pytest.mark.parametrize("method", ["GET", "PUT"])
-async def test_path_that_no_route_has_is_404(registry: Registry, method: str, path: str) -> None:
+async def test_path_that_no_route_has_is_404(registry: Registry, path: str) -> None:
     """With the error document, for clients show nothing else."""
-    answer = await registry.ask(method, path)
+    for method in ("GET", "PUT"):
+        answer = await registry.ask(method, path)
 
-    assert answer.refusal == (404, "UNSUPPORTED")
-    if path.startswith("/v2/"):
-        assert answer.headers["Docker-Distribution-API-Version"] == "registry/2.0"
+        assert answer.refusal == (404, "UNSUPPORTED")
+        if path.startswith("/v2/"):
+            assert answer.headers["Docker-Distribution-API-Version"] == "registry/2.0"
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
@@ -104,6 +104,16 @@ async def test_control_bytes_in_a_path_reach_no_header(registry: Registry) -> No
 
     assert answer.status == 200
     assert "Set-Cookie" not in answer.headers
+
+
+async def test_no_answer_tells_what_the_registry_runs_on(registry: Registry) -> None:
+    """Neither a good answer, nor a refusal, nor one to what is no request."""
+    good, refused = await registry.get("/v2/"), await registry.get("/nothing")
+    broken = await registry.exchange(b"NONSENSE\r\n\r\n")
+
+    assert (good.headers["Server"], refused.headers["Server"]) == ("Lading", "Lading")
+    assert b"\r\nServer: Lading\r\n" in broken
+    assert b"aiohttp" not in broken
 
 
 async def test_long_request_line_is_414(registry: Registry) -> None:

@@ -1,5 +1,7 @@
 """Mounting blobs from one repository into another (end-11)."""
 
+import asyncio
+
 import pytest
 
 from tests.http.client import Registry
@@ -140,3 +142,17 @@ async def test_first_challenge_of_a_mount_names_both_repositories(registry: Regi
 
     assert answer.refusal == (401, "UNAUTHORIZED")
     assert 'scope="repository:target:pull,push repository:source:pull"' in answer.headers["WWW-Authenticate"]
+
+
+async def test_mount_and_delete_at_once_have_one_outcome(registry: Registry) -> None:
+    """201 means that the blob can be read."""
+    for number in range(10):
+        digest = await registry.push_blob("source", b"%d" % number)
+
+        mounted, _ = await asyncio.gather(
+            registry.post(f"/v2/target/blobs/uploads/?mount={digest}&from=source"),
+            registry.delete(f"/v2/source/blobs/{digest}"),
+        )
+
+        pulled = await registry.get(f"/v2/target/blobs/{digest}")
+        assert (mounted.status, pulled.status) in {(201, 200), (202, 404)}

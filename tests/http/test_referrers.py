@@ -1,10 +1,12 @@
 """Listing what refers to a manifest (end-12)."""
 
+import asyncio
+
 import pytest
 
 from tests.http.client import Registry
 from tests.http.documents import ABSENT, CONFIG, CONFIG_BYTES, IMAGE, INDEX, descriptor, image, index, sha256, sha512
-from tests.http.test_tags import next_of, pages
+from tests.http.paging import next_of, pages
 
 SUBJECT = image(())
 SBOM = "application/vnd.example.sbom.v1"
@@ -224,3 +226,16 @@ async def test_broken_subject_is_invalid(registry: Registry) -> None:
     answer = await registry.put_manifest("a", "latest", image((), subject={"digest": ABSENT}))
 
     assert answer.refusal == (400, "MANIFEST_INVALID")
+
+
+async def test_referrers_pushed_at_once_are_all_listed(registry: Registry) -> None:
+    """No update is lost between those who attach to one subject."""
+    await registry.push_blob("a", CONFIG_BYTES)
+    payloads = [referrer(number) for number in range(30)]
+
+    async with asyncio.TaskGroup() as group:
+        for payload in payloads:
+            group.create_task(registry.push_manifest("a", sha256(payload), payload))
+
+    found = (await registry.get(f"/v2/a/referrers/{sha256(SUBJECT)}")).document["manifests"]
+    assert [entry["digest"] for entry in found] == sorted(map(sha256, payloads))

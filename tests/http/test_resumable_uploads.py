@@ -6,10 +6,9 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from tests.http.client import ADMIN, Answer, Registry, eventually
-from tests.http.conftest import Start
+from tests.http.client import ADMIN, Answer, Registry, Start, eventually
 from tests.http.documents import sha256
-from tests.http.test_uploads import BLOB, staged, with_query
+from tests.http.uploading import BLOB, staged, with_query
 
 EXPECT = "Expect: 100-continue"
 LARGE = bytes(range(250)) * 12_000
@@ -272,7 +271,7 @@ async def test_upload_is_continued_with_another_token(registry: Registry) -> Non
     assert answer.status == 201
 
 
-@pytest.mark.settings(limits={"body_idle": 0.2})
+@pytest.mark.settings(limits={"body_idle": 0.5})
 async def test_stalled_body_is_408_and_can_be_resumed(registry: Registry) -> None:
     """The connection is given up, what arrived is kept."""
     location = await registry.start_upload("a")
@@ -295,3 +294,17 @@ async def test_bytes_of_several_mebibytes_arrive_in_order(registry: Registry) ->
 
     assert patched.headers["Range"] == "0-8999999"
     assert closed.status == 201
+
+
+async def test_closing_and_cancelling_at_once_have_one_outcome(registry: Registry) -> None:
+    """Either the blob is there, or it is not and nothing is staged."""
+    for number in range(10):
+        content = b"%d" % number
+        path = f"{await registry.start_upload('a')}?digest={sha256(content)}"
+
+        closed, cancelled = await asyncio.gather(registry.put(path, content), registry.delete(path))
+
+        assert (closed.status, cancelled.status) in {(201, 404), (201, 416), (404, 204), (416, 204)}
+        pulled = await registry.get(f"/v2/a/blobs/{sha256(content)}")
+        assert (pulled.status == 200) == (closed.status == 201)
+    assert staged(registry) == []

@@ -1,14 +1,12 @@
 """Listing tags (end-8)."""
 
-import re
-from collections.abc import AsyncIterator
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.http.client import Answer, Registry
+from tests.http.client import Registry
 from tests.http.documents import INDEX, index, sha256
+from tests.http.paging import next_of, pages
 
 SORTED = ["10", "2", "A", "B.c", "Z", "_x", "a", "a-b", "a.b", "a0", "a_b", "b", "z"]
 
@@ -18,26 +16,6 @@ async def tagged(registry: Registry, tags: list[str]) -> None:
     for start in range(0, len(tags), 100):
         query = "&".join(f"tag={tag}" for tag in tags[start : start + 100])
         await registry.push_manifest("a", f"{sha256(payload)}?{query}", payload, media_type=INDEX)
-
-
-def next_of(answer: Answer) -> str | None:
-    """Where the Link header leads (RFC 8288)."""
-    link = answer.headers.get("Link")
-    if link is None:
-        return None
-    match = re.fullmatch(r'<([^<>\s]+)>; rel="next"', link)
-    assert match is not None
-    return match[1]
-
-
-async def pages(registry: Registry, path: str) -> AsyncIterator[Answer]:
-    """The page under this path and all that follow."""
-    following: str | None = path
-    while following is not None:
-        answer = await registry.get(following)
-        assert answer.status == 200
-        yield answer
-        following = next_of(answer)
 
 
 async def listed(registry: Registry, query: str) -> list[str]:

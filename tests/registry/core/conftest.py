@@ -58,5 +58,3 @@ async def core_on_files(place: Place, clock: Clock, files: FilesystemStore) -> A
     """Every service, on a store of plain files."""
     async with open_core(place, clock, store=files) as core:
         yield core
-
-

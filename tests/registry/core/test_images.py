@@ -153,7 +153,9 @@ async def test_a_manifest_is_no_blob(core: Core) -> None:
     ("sparse", "image_may_be", "index_may_be"),
     [(Sparse.NONE, False, False), (Sparse.INDEX, False, True), (Sparse.ALL, True, True)],
 )
-async def test_what_may_be_missing_is_set(core: Core, sparse: Sparse, *, image_may_be: bool, index_may_be: bool) -> None:
+async def test_what_may_be_missing_is_set(
+    core: Core, sparse: Sparse, *, image_may_be: bool, index_may_be: bool
+) -> None:
     images = core.images_with(sparse)
 
     async def is_accepted(document: dict[str, Any]) -> bool:

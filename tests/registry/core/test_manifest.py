@@ -6,9 +6,9 @@ from typing import Any
 import orjson
 import pytest
 
+from registry.core.manifest import Descriptor, parse_manifest
 from registry.core.media_types import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
 from storage.digest import Algorithm, Digest
-from registry.core.manifest import Descriptor, parse_manifest
 from tests.registry.core.documents import (
     CONFIG_TYPE,
     DEPTH,
@@ -78,7 +78,10 @@ def test_an_image_names_its_config_and_layers() -> None:
     manifest = parsed(image(b"one", b"two"))
 
     assert manifest.config == Descriptor(CONFIG_TYPE, Digest.of(b"{}"), 2)
-    assert manifest.layers == (Descriptor(LAYER_TYPE, Digest.of(b"one"), 3), Descriptor(LAYER_TYPE, Digest.of(b"two"), 3))
+    assert manifest.layers == (
+        Descriptor(LAYER_TYPE, Digest.of(b"one"), 3),
+        Descriptor(LAYER_TYPE, Digest.of(b"two"), 3),
+    )
     assert list(manifest.blobs) == [manifest.config, *manifest.layers]
     assert list(manifest.documents) == []
     assert not manifest.is_index

@@ -155,7 +155,9 @@ async def test_the_last_chunk_that_finds_no_room_leaves_nothing(small: Core) -> 
 
 
 @pytest.mark.parametrize("parts", [(), (b"hello",)], ids=["seen whole", "read again"])
-async def test_metadata_that_finds_no_room_leaves_no_session(core: Core, clock: Clock, parts: tuple[bytes, ...]) -> None:
+async def test_metadata_that_finds_no_room_leaves_no_session(
+    core: Core, clock: Clock, parts: tuple[bytes, ...]
+) -> None:
     """The disk may be too full for the row of a blob whose bytes were taken."""
     upload_id = await staged(core, *parts)
     blobs = Blobs(FullDatabase(core.database), core.store, clock)

@@ -42,7 +42,7 @@ def make_blob(connection: Connection, repository_id: int, number: int = 1, *, no
     return blob_id
 
 
-def new_manifest(  # noqa: PLR0917
+def new_manifest(
     number: int = 100,
     blobs: Iterable[int] = (),
     children: Iterable[int] = (),

@@ -4,6 +4,8 @@ A blob is a candidate when no manifest of its repository names it; the clock sta
 Whoever is told that a candidate exists restarts its clock.
 """
 
+from functools import partial
+
 from sqlalchemy import Connection
 
 from storage.metadata.blobs import find_blob, link_blob, quarantine, renew_candidate, repair_readers, unlink_blob
@@ -85,7 +87,7 @@ async def test_deleting_the_only_manifest_starts_the_clock_at_that_moment(databa
 async def test_deleting_one_of_two_manifests_starts_no_clock(database: Database) -> None:
     repository, _ = await make_both(database)
     for number in (100, 101):
-        await database.write(lambda c, number=number: put_manifest(c, repository, new_manifest(number, [1]), 2.0))
+        await database.write(partial(put_manifest, repository_id=repository, new=new_manifest(number, [1]), now=2.0))
 
     await database.write(lambda c: delete_manifest(c, repository, digest(100), 50.0))
 

@@ -1,6 +1,7 @@
 """Stored copies as rows: who reads them, and what happens to a bad one."""
 
 import asyncio
+from functools import partial
 
 import pytest
 from sqlalchemy import Connection
@@ -68,9 +69,7 @@ async def test_one_copy_serves_a_digest(database: Database) -> None:
     assert await database.read(lambda c: [copy.storage_key for copy in list_copies(c, after=0, limit=9)]) == ["key-1"]
 
 
-async def test_of_many_copies_added_at_once_one_serves_the_digest(
-    database: Database, other_database: Database
-) -> None:
+async def test_of_many_copies_added_at_once_one_serves_the_digest(database: Database, other_database: Database) -> None:
     """The same layer is pushed by many clients at the same time."""
     both = (database, other_database)
 
@@ -81,7 +80,7 @@ async def test_of_many_copies_added_at_once_one_serves_the_digest(
         assert added in {None, served.id}
         return served.id
 
-    served = await asyncio.gather(*(both[n % 2].write(lambda c, n=n: push(c, n)) for n in range(20)))
+    served = await asyncio.gather(*(both[n % 2].write(partial(push, number=n)) for n in range(20)))
 
     assert len(set(served)) == 1
     assert await database.read(count_copies) == 1

@@ -1,7 +1,5 @@
 """Manifests as rows."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 from sqlalchemy import Connection, select
 
@@ -10,6 +8,7 @@ from storage.metadata.manifests import (
     CheckedManifest,
     ManifestSummary,
     Referrer,
+    ReferrersOf,
     StoredManifest,
     count_manifests,
     delete_manifest,
@@ -28,8 +27,8 @@ IMAGE = "application/vnd.oci.image.manifest.v1+json"
 
 
 @pytest.fixture
-async def repository(database: Database) -> AsyncIterator[int]:
-    yield await database.write(make_repository)
+async def repository(database: Database) -> int:
+    return await database.write(make_repository)
 
 
 async def test_a_manifest_is_served_as_it_was_received(database: Database, repository: int) -> None:
@@ -80,8 +79,8 @@ async def test_deleting_a_manifest_forgets_what_it_named(database: Database, rep
 
     await database.write(lambda c: delete_manifest(c, repository, digest(100), 2.0))
 
-    for table in (manifest_blob, manifest_child):
-        assert await database.read(lambda c, table=table: c.execute(select(table)).all()) == []
+    assert await database.read(lambda c: c.execute(select(manifest_blob)).all()) == []
+    assert await database.read(lambda c: c.execute(select(manifest_child)).all()) == []
 
 
 async def test_a_manifest_in_another_repository_outlives_a_deletion(database: Database, repository: int) -> None:
@@ -129,7 +128,7 @@ async def test_referrers_are_listed_by_digest(database: Database, repository: in
     await database.write(make)
 
     found = await database.scan(
-        lambda c: list_referrers(c, repository, digest(1), artifact_type=None, after="", limit=9)
+        lambda c: list_referrers(c, ReferrersOf(repository, digest(1)), after="", limit=9)
     )
 
     assert found == [
@@ -146,7 +145,7 @@ async def test_referrers_can_be_filtered_by_type(database: Database, repository:
     await database.write(make)
 
     found = await database.scan(
-        lambda c: list_referrers(c, repository, digest(1), artifact_type="a/b", after="", limit=9)
+        lambda c: list_referrers(c, ReferrersOf(repository, digest(1), "a/b"), after="", limit=9)
     )
 
     assert [entry.digest for entry in found] == [digest(101), digest(104)]
@@ -159,7 +158,7 @@ async def test_referrers_are_those_of_one_repository(database: Database, reposit
 
     beta = await database.write(make)
 
-    found = await database.scan(lambda c: list_referrers(c, beta, digest(1), artifact_type=None, after="", limit=9))
+    found = await database.scan(lambda c: list_referrers(c, ReferrersOf(beta, digest(1)), after="", limit=9))
 
     assert found == []
 
@@ -171,11 +170,12 @@ async def test_pages_of_referrers_hold_each_once(database: Database, repository:
 
     await database.write(make)
     seen: list[str] = []
-    while page := await database.scan(
-        lambda c: list_referrers(
-            c, repository, digest(1), artifact_type=None, after=seen[-1] if seen else "", limit=3  # noqa: B023
-        )
-    ):
+
+    def next_page(connection: Connection) -> list[Referrer]:
+        after = seen[-1] if seen else ""
+        return list_referrers(connection, ReferrersOf(repository, digest(1)), after=after, limit=3)
+
+    while page := await database.scan(next_page):
         seen += [entry.digest for entry in page]
 
     assert seen == [digest(number) for number in range(101, 108)]

@@ -1,13 +1,13 @@
 """PostgreSQL: what its sessions are set to, races that are run again, and a server that is away."""
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import Connection
 from sqlalchemy.engine import make_url
 
-from storage.errors import DatabaseUnavailable
+from storage.errors import DatabaseUnavailable, NoSpace
+from storage.metadata.accounts import add_setting, find_setting
 from storage.metadata.database import Database
 from storage.metadata.postgres import PostgresDatabase
 from tests.contracts.database_places import Place, template_place
@@ -21,13 +21,13 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 
 @pytest.fixture
-async def relaxed(template: Place) -> AsyncIterator[Place]:
+async def relaxed(template: Place) -> Place:
     """A database whose default is to answer before the disk has the log."""
     url = make_url(template.address)
     admin = PostgresDatabase(template.address)
     await admin.read(lambda c: c.exec_driver_sql(f"ALTER DATABASE {url.database} SET synchronous_commit = off"))
     await admin.close()
-    yield template
+    return template
 
 
 def setting(connection: Connection, name: str) -> object:
@@ -93,27 +93,47 @@ async def test_work_goes_on_after_the_server_ended_a_session(database: Database)
     assert await database.read(lambda _: 1) == 1
 
 
-async def test_a_deadlock_is_run_again(database: Database) -> None:
-    """Two changes that take the same rows in opposite orders are both made."""
-    await database.write(
-        lambda c: c.exec_driver_sql("INSERT INTO registry_setting VALUES ('a', '0'), ('b', '0')").close()
-    )
-    attempts = 0
-
-    def change(connection: Connection, first: str, second: str) -> None:
-        nonlocal attempts
-        attempts += 1
-        for name in (first, second):
-            connection.exec_driver_sql(f"UPDATE registry_setting SET value = value || 'x' WHERE name = '{name}'")
-            connection.exec_driver_sql("SELECT pg_sleep(0.05)")
-
-    await asyncio.gather(
-        database.write(lambda c: change(c, "a", "b")),
-        database.write(lambda c: change(c, "b", "a")),
-    )
-
-    values = await database.read(lambda c: c.exec_driver_sql("SELECT value FROM registry_setting").scalars().all())
-    assert values == ["0xx", "0xx"]
-    assert attempts == 3
+def _raise(connection: Connection, code: str) -> None:
+    connection.exec_driver_sql(f"DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '{code}'; END $$")
 
 
+@pytest.mark.parametrize("code", ["40001", "40P01"], ids=["serialization failure", "deadlock"])
+async def test_a_change_that_lost_a_race_is_run_again(database: Database, code: str) -> None:
+    attempts: list[int] = []
+
+    def change(connection: Connection) -> None:
+        add_setting(connection, "a", "1")
+        attempts.append(1)
+        if len(attempts) < 3:
+            _raise(connection, code)
+
+    await database.write(change)
+
+    assert len(attempts) == 3
+    assert await database.read(lambda c: find_setting(c, "a")) == "1"
+
+
+@pytest.mark.parametrize(("code", "expected"), [("40P01", 5), ("23505", 1), ("53200", 1)])
+async def test_a_change_is_given_up_in_the_end(database: Database, code: str, expected: int) -> None:
+    """What a second attempt cannot win is not tried again."""
+    attempts: list[int] = []
+
+    def change(connection: Connection) -> None:
+        attempts.append(1)
+        _raise(connection, code)
+
+    with pytest.raises(DatabaseUnavailable):
+        await database.write(change)
+
+    assert len(attempts) == expected
+
+
+async def test_a_server_whose_disk_is_full_raises_no_space(database: Database) -> None:
+    def change(connection: Connection) -> None:
+        connection.exec_driver_sql(
+            "DO $$ BEGIN RAISE EXCEPTION 'could not extend file \"x\": No space left on device'"
+            " USING ERRCODE = '53100'; END $$"
+        )
+
+    with pytest.raises(NoSpace):
+        await database.write(change)

@@ -1,11 +1,13 @@
 """Repositories as rows."""
 
+from functools import partial
+
+import pytest
+
 from storage.errors import DatabaseUnavailable
 from storage.metadata.database import Database
 from storage.metadata.repositories import add_repository, find_repository, list_repositories, lock_repository
 from tests.storage.metadata.rows import make_repository
-
-import pytest
 
 BY_BYTES = ["a", "a-b", "a-b/c", "a.b", "a/b", "a0", "a10", "a2", "a_b", "a__b", "aa", "ab/c", "b"]
 
@@ -60,14 +62,14 @@ async def test_locking_finds_the_repository(database: Database) -> None:
 async def test_repositories_are_listed_by_bytes(database: Database) -> None:
     """Clients page by the last name they saw, so every database must agree on the order."""
     for name in reversed(BY_BYTES):
-        await database.write(lambda c, name=name: make_repository(c, name))
+        await database.write(partial(make_repository, name=name))
 
     assert await database.scan(lambda c: list_repositories(c, after="", limit=100)) == sorted(BY_BYTES, key=str.encode)
 
 
 async def test_pages_of_repositories_hold_each_name_once(database: Database) -> None:
     for name in BY_BYTES:
-        await database.write(lambda c, name=name: make_repository(c, name))
+        await database.write(partial(make_repository, name=name))
     seen: list[str] = []
     while page := await database.scan(
         lambda c: list_repositories(c, after=seen[-1] if seen else "", limit=3)  # noqa: B023  awaited at once
@@ -79,6 +81,6 @@ async def test_pages_of_repositories_hold_each_name_once(database: Database) -> 
 
 async def test_a_page_may_start_at_a_name_that_is_not_there(database: Database) -> None:
     for name in ("a", "c"):
-        await database.write(lambda c, name=name: make_repository(c, name))
+        await database.write(partial(make_repository, name=name))
 
     assert await database.scan(lambda c: list_repositories(c, after="b", limit=10)) == ["c"]

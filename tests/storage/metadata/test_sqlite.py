@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -87,7 +88,7 @@ async def test_a_write_that_does_not_fit_takes_no_neighbour_with_it(file: Sqlite
     await file.write(fill)
     sizes = (10, 100_000, 10)
 
-    outcomes = await asyncio.gather(*(file.write(lambda c, n=n: store(c, n)) for n in sizes), return_exceptions=True)
+    outcomes = await asyncio.gather(*(file.write(partial(store, size=size)) for size in sizes), return_exceptions=True)
 
     assert [type(outcome) for outcome in outcomes] == [type(None), NoSpace, type(None)]
     assert await file.read(count) == 2

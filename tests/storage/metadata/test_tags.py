@@ -1,6 +1,6 @@
 """Tags as rows."""
 
-from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 from sqlalchemy import Connection
@@ -11,12 +11,32 @@ from storage.metadata.tags import delete_tag, list_tags, put_tag
 from tests.storage.metadata.rows import digest, make_repository, new_manifest
 
 # As bytes sort: `-` `.` digits, upper case, `_`, lower case.
-BY_BYTES = ["1", "10", "2", "A", "B", "V1", "_", "__a", "_a", "a", "a-b", "a.b", "a1", "aB", "a_b", "ab", "b", "v1", "v10"]
+BY_BYTES = [
+    "1",
+    "10",
+    "2",
+    "A",
+    "B",
+    "V1",
+    "_",
+    "__a",
+    "_a",
+    "a",
+    "a-b",
+    "a.b",
+    "a1",
+    "aB",
+    "a_b",
+    "ab",
+    "b",
+    "v1",
+    "v10",
+]
 BY_BYTES += ["v2"]
 
 
 @pytest.fixture
-async def repository(database: Database) -> AsyncIterator[int]:
+async def repository(database: Database) -> int:
     """A repository with manifests 100 and 101."""
 
     def make(connection: Connection) -> int:
@@ -25,7 +45,7 @@ async def repository(database: Database) -> AsyncIterator[int]:
             put_manifest(connection, made, new_manifest(number), 1.0)
         return made
 
-    yield await database.write(make)
+    return await database.write(make)
 
 
 def tagged(connection: Connection, name: str, repository: str = "alpha") -> str | None:
@@ -80,7 +100,7 @@ async def test_deleting_a_tag_that_is_not_there_says_so(database: Database, repo
 async def test_tags_are_listed_by_bytes(database: Database, repository: int) -> None:
     """The specification asks for ASCII order; a database sorts by a language unless it is told otherwise."""
     for name in reversed(BY_BYTES):
-        await database.write(lambda c, name=name: put_tag(c, repository, name, digest(100), 1.0))
+        await database.write(partial(put_tag, repository_id=repository, name=name, digest=digest(100), now=1.0))
 
     assert await database.scan(lambda c: list_tags(c, repository, after="", limit=100)) == BY_BYTES
 
@@ -88,7 +108,7 @@ async def test_tags_are_listed_by_bytes(database: Database, repository: int) -> 
 @pytest.mark.parametrize("limit", [1, 4, 19])
 async def test_pages_of_tags_hold_each_tag_once(database: Database, repository: int, limit: int) -> None:
     for name in BY_BYTES:
-        await database.write(lambda c, name=name: put_tag(c, repository, name, digest(100), 1.0))
+        await database.write(partial(put_tag, repository_id=repository, name=name, digest=digest(100), now=1.0))
     seen: list[str] = []
     while page := await database.scan(
         lambda c: list_tags(c, repository, after=seen[-1] if seen else "", limit=limit)  # noqa: B023  awaited at once
@@ -101,6 +121,6 @@ async def test_pages_of_tags_hold_each_tag_once(database: Database, repository: 
 
 async def test_a_page_of_tags_may_start_at_a_tag_that_is_not_there(database: Database, repository: int) -> None:
     for name in ("A", "b"):
-        await database.write(lambda c, name=name: put_tag(c, repository, name, digest(100), 1.0))
+        await database.write(partial(put_tag, repository_id=repository, name=name, digest=digest(100), now=1.0))
 
     assert await database.scan(lambda c: list_tags(c, repository, after="B", limit=10)) == ["b"]

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -14,6 +15,7 @@ from storage.metadata.uploads import (
     find_upload,
     list_idle_uploads,
     move_upload,
+    remove_idle_upload,
     remove_upload,
 )
 
@@ -69,9 +71,7 @@ async def test_a_session_that_is_closed_does_not_move(activity: Database) -> Non
 
 async def test_of_many_that_move_a_session_at_once_one_does(activity: Database) -> None:
     await activity.write(lambda c: add_upload(c, ONE))
-    moves = [
-        activity.write(lambda c, n=n: move_upload(c, "one", before=0, after=n, now=101.0)) for n in range(1, 11)
-    ]
+    moves = [activity.write(partial(move_upload, upload_id="one", before=0, after=n, now=101.0)) for n in range(1, 11)]
 
     assert sorted(await asyncio.gather(*moves)) == [False] * 9 + [True]
 
@@ -83,9 +83,17 @@ async def test_a_session_is_closed_once(activity: Database) -> None:
     assert await activity.write(lambda c: remove_upload(c, "one")) is False
 
 
+async def test_a_session_is_swept_only_while_it_is_idle(activity: Database) -> None:
+    await activity.write(lambda c: add_upload(c, ONE))
+
+    assert await activity.write(lambda c: remove_idle_upload(c, "one", before=100.0)) is False
+    assert await activity.write(lambda c: remove_idle_upload(c, "one", before=100.5)) is True
+    assert await activity.write(lambda c: remove_idle_upload(c, "one", before=100.5)) is False
+
+
 async def test_sessions_are_counted_for_each_principal(activity: Database) -> None:
     for stored in (ONE, TWO, replace(ONE, id="three", repository="beta")):
-        await activity.write(lambda c, stored=stored: add_upload(c, stored))
+        await activity.write(partial(add_upload, new=stored))
 
     assert await activity.read(lambda c: count_uploads(c, "arn:alice")) == 2
     assert await activity.read(lambda c: count_uploads(c, "arn:bob")) == 1
@@ -94,7 +102,7 @@ async def test_sessions_are_counted_for_each_principal(activity: Database) -> No
 
 async def test_a_session_that_nobody_touched_since_is_idle(activity: Database) -> None:
     for stored in (TWO, ONE):
-        await activity.write(lambda c, stored=stored: add_upload(c, stored))
+        await activity.write(partial(add_upload, new=stored))
 
     async def idle(before: float, limit: int = 10) -> list[str]:
         return await activity.scan(lambda c: list_idle_uploads(c, before=before, limit=limit))
