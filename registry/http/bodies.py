@@ -100,11 +100,20 @@ class _SilenceBound:
             self._timer.cancel()
 
     async def next_chunk(self) -> bytes:
-        """What has arrived, waiting for some; empty at the end of the body."""
+        """What has arrived, waiting for some; empty at the end of the body.
+
+        When the body broke off, what came before that is given first.
+        """
         self._listening_since = self._loop.time()
-        chunk = await self._content.readany()
-        self._listening_since = None
-        return chunk
+        try:
+            return await self._content.readany()
+        except (ConnectionError, web.RequestPayloadError):
+            arrived = self._content._read_nowait(-1)  # noqa: SLF001  aiohttp lets go of it no other way
+            if not arrived:
+                raise
+            return arrived
+        finally:
+            self._listening_since = None
 
     def _check(self) -> None:
         silent = 0.0 if self._listening_since is None else self._loop.time() - self._listening_since

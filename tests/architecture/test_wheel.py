@@ -35,7 +35,18 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the wheel's files and its command; what it depends on comes from this environment."""
     folder = tmp_path_factory.mktemp("installed")
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", folder, wheel]
+    pip: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-index",
+        "--target",
+        folder,
+        wheel,
+    ]
     subprocess.run(pip, check=True, capture_output=True)
     return folder
 
@@ -53,7 +64,7 @@ def test_the_wheel_holds_three_packages_the_migrations_and_a_command(wheel: Path
 def test_the_command_serves_from_a_folder_with_a_hostile_module(installed: Path, tmp_path: Path) -> None:
     for name in ("auth", "storage", "registry", "logging"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('the wrong module was imported')\n")
-    command = [sys.executable, "-P", installed / "bin" / "lading"]
+    command: list[str | Path] = [sys.executable, "-P", installed / "bin" / "lading"]
 
     with _serving(command, folder=tmp_path, path=installed, root=tmp_path / "data") as address:
         assert _status(f"{address}/v2/") == 401

@@ -276,3 +276,16 @@ async def test_silent_small_body_is_given_up() -> None:
     """As a large one is."""
     with pytest.raises(BodyTooSlow):
         await read_body(request_with(stream()), limit_bytes=5, idle_seconds=0.01)
+
+
+async def test_what_arrived_before_the_connection_broke_is_poured() -> None:
+    """A client goes on from the offset that it is told, so nothing that came may be dropped."""
+    content, sink, budget = stream(), Sink(), BufferBudget(64 * MIB)
+    content.feed_data(b"arrived")
+    content.set_exception(ConnectionResetError())
+
+    with pytest.raises(ConnectionResetError):
+        await RequestBody(request_with(content), budget, idle_seconds=5).pour(sink.write)
+
+    assert sink.received == b"arrived"
+    assert budget.held_bytes == 0

@@ -27,7 +27,7 @@ UNLIMITED = 1_000_000
 
 def chance(seed: int) -> Survival:
     """Unsynced changes survive by the toss of a coin."""
-    toss = random.Random(seed)  # noqa: S311  # repeatable, not secret
+    toss = random.Random(seed)  # repeatable, not secret
     return Survival(name=lambda: toss.random() < 0.5, content=lambda: toss.random() < 0.5)
 
 

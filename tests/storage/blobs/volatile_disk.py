@@ -12,7 +12,7 @@ from pathlib import Path
 from storage.blobs.disk import FileOperations
 
 
-class PowerCut(Exception):  # noqa: N818  # it is what happens to the disk, not an error of the store
+class PowerCut(Exception):  # it is what happens to the disk, not an error of the store
     """The machine is off."""
 
 

@@ -127,9 +127,7 @@ async def test_referrers_are_listed_by_digest(database: Database, repository: in
 
     await database.write(make)
 
-    found = await database.scan(
-        lambda c: list_referrers(c, ReferrersOf(repository, digest(1)), after="", limit=9)
-    )
+    found = await database.scan(lambda c: list_referrers(c, ReferrersOf(repository, digest(1)), after="", limit=9))
 
     assert found == [
         Referrer(digest(101), IMAGE, 12, None, '{"a":"b"}'),
