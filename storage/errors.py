@@ -1,10 +1,5 @@
 """Facts that storage raises; they know nothing of HTTP."""
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from storage.digest import Digest
-
 
 class StorageError(Exception):
     """Base of every fact that storage raises."""
@@ -21,7 +16,7 @@ class DigestInvalid(StorageError):
 class DigestMismatch(StorageError):
     """The bytes received do not have the digest that was promised for them."""
 
-    def __init__(self, expected: "Digest", actual: "Digest") -> None:
+    def __init__(self, expected: str, actual: str) -> None:
         super().__init__(f"the content received has digest {actual}, not {expected}: send it again")
         self.expected = expected
         self.actual = actual

@@ -86,7 +86,7 @@ class Images:
         """
         digest = manifest.digest
         if isinstance(reference, Digest) and reference != digest:
-            raise DigestMismatch(reference, digest)
+            raise DigestMismatch(str(reference), str(digest))
         named = (reference,) if isinstance(reference, Tag) else ()
         every_tag = tuple(dict.fromkeys((*named, *more_tags)))
         new = _row(manifest)

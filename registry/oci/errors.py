@@ -110,7 +110,7 @@ def _entries(request: web.Request, error: Exception, code: str, status: HTTPStat
         case core_errors.NameInvalid():
             yield _entry(code, str(error), {"name": error.name})
         case storage_errors.DigestMismatch():
-            yield _entry(code, str(error), {"expected": str(error.expected), "actual": str(error.actual)})
+            yield _entry(code, str(error), {"expected": error.expected, "actual": error.actual})
         case _ if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             yield _entry(code, str(error), {"request_id": request[REQUEST_ID]})
         case _:

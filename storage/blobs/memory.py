@@ -138,7 +138,7 @@ class _MemoryWriter:
             actual = Digest.of(content, expected.algorithm)
         await self.abort()
         if actual != expected:
-            raise DigestMismatch(expected, actual)
+            raise DigestMismatch(str(expected), str(actual))
         key = f"{expected.algorithm.value}/{expected.hex}.{self._contents.new_suffix()}"
         self._contents.copies[key] = (content, self._staged.modified_at)
         return StoredCopy(key, len(content))

@@ -127,7 +127,7 @@ class StagedWriter:
             actual = self._digest_with(expected.algorithm, known)
             if actual != expected:
                 self._abort()
-                raise DigestMismatch(expected, actual)
+                raise DigestMismatch(str(expected), str(actual))
             key = key_of(expected, self._new_suffix())
             try:
                 self._disk.publish(self._held(), self._path, key)

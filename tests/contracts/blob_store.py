@@ -154,7 +154,7 @@ async def test_commit_with_wrong_digest_is_refused(store: BlobStore) -> None:
         with pytest.raises(DigestMismatch) as caught:
             await writer.commit(EMPTY)
 
-    assert (caught.value.expected, caught.value.actual) == (EMPTY, HELLO)
+    assert (caught.value.expected, caught.value.actual) == (str(EMPTY), str(HELLO))
 
 
 async def test_commit_with_wrong_digest_leaves_nothing(store: BlobStore) -> None:
