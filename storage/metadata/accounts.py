@@ -2,10 +2,15 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from storage.metadata.database import insert
 from storage.metadata.schema import account, principal, registry_setting, signing_key
+
+# Asked at every request: built once, for building a statement costs more than running it.
+_PRINCIPAL = select(principal.c.account_id, principal.c.name, principal.c.kind, principal.c.password_hash).where(
+    principal.c.name == bindparam("name")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +40,7 @@ def add_account(connection: Connection, account_id: str, now: float) -> None:
 
 def find_principal(connection: Connection, name: str) -> StoredPrincipal | None:
     """The principal of this name, or None."""
-    columns = (principal.c.account_id, principal.c.name, principal.c.kind, principal.c.password_hash)
-    row = connection.execute(select(*columns).where(principal.c.name == name)).one_or_none()
+    row = connection.execute(_PRINCIPAL, {"name": name}).one_or_none()
     return None if row is None else StoredPrincipal(*row)
 
 

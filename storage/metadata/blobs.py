@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import Connection, and_, delete, exists, func, select, text, update
+from sqlalchemy import Connection, and_, bindparam, delete, exists, func, select, text, update
 
 from storage.metadata.database import insert
 from storage.metadata.schema import blob, gc_candidate, manifest_blob, repository, repository_blob
@@ -34,23 +34,27 @@ class StoredBlob:
     candidate: bool = False
 
 
+# Asked at every pull: built once, for building a statement costs more than running it.
+_READABLE = (
+    select(blob.c.id, blob.c.digest, blob.c.size, blob.c.storage_key, gc_candidate.c.blob_id.is_not(None))
+    .select_from(repository)
+    .join(repository_blob, repository_blob.c.repository_id == repository.c.id)
+    .join(blob, blob.c.id == repository_blob.c.blob_id)
+    .outerjoin(
+        gc_candidate,
+        and_(gc_candidate.c.blob_id == blob.c.id, gc_candidate.c.repository_id == repository.c.id),
+    )
+    .where(
+        repository.c.name == bindparam("repository"),
+        repository_blob.c.digest == bindparam("digest"),
+        blob.c.state == BlobState.STORED.value,
+    )
+)
+
+
 def find_blob(connection: Connection, repository_name: str, digest: str) -> StoredBlob | None:
     """The copy that a repository reads under a digest, or None."""
-    row = connection.execute(
-        select(blob.c.id, blob.c.digest, blob.c.size, blob.c.storage_key, gc_candidate.c.blob_id.is_not(None))
-        .select_from(repository)
-        .join(repository_blob, repository_blob.c.repository_id == repository.c.id)
-        .join(blob, blob.c.id == repository_blob.c.blob_id)
-        .outerjoin(
-            gc_candidate,
-            and_(gc_candidate.c.blob_id == blob.c.id, gc_candidate.c.repository_id == repository.c.id),
-        )
-        .where(
-            repository.c.name == repository_name,
-            repository_blob.c.digest == digest,
-            blob.c.state == BlobState.STORED.value,
-        )
-    ).one_or_none()
+    row = connection.execute(_READABLE, {"repository": repository_name, "digest": digest}).one_or_none()
     return None if row is None else StoredBlob(row[0], row[1], row[2], row[3], bool(row[4]))
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Select, delete, func, select
+from sqlalchemy import Connection, Select, bindparam, delete, func, select
 
 from storage.metadata.blobs import hold_blobs, release_blobs
 from storage.metadata.database import insert
@@ -57,25 +57,31 @@ class Referrer:
     annotations: str | None
 
 
+# Asked at every pull: built once, for building a statement costs more than running it.
+_SERVED = (manifest.c.digest, manifest.c.media_type, manifest.c.payload)
+_BY_DIGEST = (
+    select(*_SERVED)
+    .join(repository, repository.c.id == manifest.c.repository_id)
+    .where(repository.c.name == bindparam("repository"), manifest.c.digest == bindparam("digest"))
+)
+_BY_TAG = (
+    select(*_SERVED)
+    .select_from(repository)
+    .join(tag, tag.c.repository_id == repository.c.id)
+    .join(manifest, (manifest.c.repository_id == repository.c.id) & (manifest.c.digest == tag.c.digest))
+    .where(repository.c.name == bindparam("repository"), tag.c.name == bindparam("tag"))
+)
+
+
 def find_manifest(connection: Connection, repository_name: str, digest: str) -> StoredManifest | None:
     """A manifest by digest, or None."""
-    row = connection.execute(
-        select(manifest.c.digest, manifest.c.media_type, manifest.c.payload)
-        .join(repository, repository.c.id == manifest.c.repository_id)
-        .where(repository.c.name == repository_name, manifest.c.digest == digest)
-    ).one_or_none()
+    row = connection.execute(_BY_DIGEST, {"repository": repository_name, "digest": digest}).one_or_none()
     return None if row is None else StoredManifest(*row)
 
 
 def find_tagged(connection: Connection, repository_name: str, tag_name: str) -> StoredManifest | None:
     """The manifest that a tag names, or None."""
-    row = connection.execute(
-        select(manifest.c.digest, manifest.c.media_type, manifest.c.payload)
-        .select_from(repository)
-        .join(tag, tag.c.repository_id == repository.c.id)
-        .join(manifest, (manifest.c.repository_id == repository.c.id) & (manifest.c.digest == tag.c.digest))
-        .where(repository.c.name == repository_name, tag.c.name == tag_name)
-    ).one_or_none()
+    row = connection.execute(_BY_TAG, {"repository": repository_name, "tag": tag_name}).one_or_none()
     return None if row is None else StoredManifest(*row)
 
 

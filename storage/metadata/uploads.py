@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from storage.metadata.database import insert
 from storage.metadata.schema import upload
@@ -30,6 +30,10 @@ _COLUMNS = (
 )
 
 
+# Asked at every chunk: built once, for building a statement costs more than running it.
+_UPLOAD = select(*_COLUMNS).where(upload.c.id == bindparam("id"))
+
+
 def add_upload(connection: Connection, new: StoredUpload) -> None:
     """Open an upload session."""
     connection.execute(
@@ -47,7 +51,7 @@ def add_upload(connection: Connection, new: StoredUpload) -> None:
 
 def find_upload(connection: Connection, upload_id: str) -> StoredUpload | None:
     """An upload session, or None."""
-    row = connection.execute(select(*_COLUMNS).where(upload.c.id == upload_id)).one_or_none()
+    row = connection.execute(_UPLOAD, {"id": upload_id}).one_or_none()
     return None if row is None else StoredUpload(*row)
 
 
