@@ -1,21 +1,33 @@
-"""What a caller may do: the token's ceiling first, then the rules.
+"""What a caller may do: the token's ceiling first, then the policies.
 
-- Nothing is allowed that no rule allows.
-- A token only ever narrows: the rules are asked again at each request.
+- Nothing is allowed that no policy, and no mode for anonymous callers, allows.
+- A token only ever narrows: the policies are asked again at each request.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final, assert_never
 
 from auth.actions import CATALOG, REGISTRY, SCOPE_WORDS, Action, Resource, ScopeType, ScopeWord
 from auth.authenticator import Caller
-from auth.errors import AccessDenied, CredentialsMissing, ScopeInsufficient, TokenInvalid
+from auth.directory import Directory, principal_facts
+from auth.errors import AccessDenied, AuthError, CredentialsMissing, ScopeInsufficient, TokenInvalid
+from auth.leniency import allows_somewhere, without_image_conditions
+from auth.policy.context import Context
+from auth.policy.document import Request
+from auth.policy.evaluation import Lack, Match, NamedPolicy, Outcome, Policies, evaluate
+from auth.policy.requesters import ANYBODY, Requester
 from auth.principals import AnonymousMode, Principal, PrincipalKind
 from auth.scopes import Access, Scope
 
 REGION: Final = "local"
 """The region in the ARNs of a registry that stands in none."""
+
+Facts = Mapping[str, str]
+"""Condition keys of a request, and their values."""
+
+NO_FACTS: Final[Facts] = MappingProxyType({})
 
 _READ_WORDS = {(ScopeType.REPOSITORY, ScopeWord.PULL), (ScopeType.REGISTRY, ScopeWord.ALL)}
 _READS = frozenset(action for action, needed in SCOPE_WORDS.items() if needed in _READ_WORDS)
@@ -23,89 +35,197 @@ _READS = frozenset(action for action, needed in SCOPE_WORDS.items() if needed in
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Whether something is allowed, and which rule said so."""
+    """Whether something is allowed, and why: in words, and by which statements where statements decided."""
 
-    allowed: bool
+    outcome: Outcome
     reason: str
+    matches: tuple[Match, ...] = ()
+
+    @property
+    def allowed(self) -> bool:
+        """Whether the request may go on."""
+        return self.outcome is Outcome.ALLOWED
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """Whom a decision is about: as policies name it, with the facts and policies that it brings."""
+
+    kind: PrincipalKind
+    requester: Requester
+    facts: Facts
+    policies: tuple[NamedPolicy, ...] = ()
+    boundary: NamedPolicy | None = None
+
+
+_ROOT: Final = Decision(Outcome.ALLOWED, "the root user may do everything in its account")
+_STRANGER: Final = Decision(Outcome.IMPLICIT_DENY, "it belongs to another account")
+_LOGIN: Final = Decision(Outcome.ALLOWED, "every user may log in")
+_SOMEWHERE: Final = Decision(Outcome.ALLOWED, "some repositories may be described")
+_EVERYBODY: Final = Decision(Outcome.ALLOWED, "anonymous callers may do everything")
+_READERS: Final = Decision(Outcome.ALLOWED, "anonymous callers may read")
+_NO_READ: Final = Decision(Outcome.IMPLICIT_DENY, "anonymous callers may only read")
+_NOBODY: Final = Decision(Outcome.IMPLICIT_DENY, "anonymous access is off")
+_ANYBODY: Final = _Subject(PrincipalKind.ANONYMOUS, ANYBODY, NO_FACTS)
 
 
 class Authorizer:
-    """Decides every request against one account's rules."""
+    """Decides every request against one account's policies."""
 
-    def __init__(self, account_id: str, anonymous: AnonymousMode, region: str = REGION) -> None:
+    def __init__(self, account_id: str, directory: Directory, anonymous: AnonymousMode, region: str = REGION) -> None:
         self._account_id = account_id
+        self._directory = directory
         self._anonymous = anonymous
         self._region = region
 
     def repository(self, name: str) -> Resource:
-        """The repository of this name as rules name it."""
+        """The repository of this name as policies name it."""
         return Resource.of_repository(name, account_id=self._account_id, region=self._region)
 
-    def authorize(self, principal: Principal, action: Action, resource: Resource) -> Decision:  # noqa: ARG002  no rule asks for the resource so far
-        """Whether the rules let this principal do this, whatever credentials it came with."""
-        match principal.kind:
-            case PrincipalKind.ROOT:
-                allowed = principal.account_id == self._account_id
-                return Decision(allowed, "the root user may do everything in its account")
-            case PrincipalKind.USER:
-                return Decision(action is Action.GET_AUTHORIZATION_TOKEN, "a user may log in, and no rule allows more")
-            case PrincipalKind.ANONYMOUS:
-                return self._authorize_anonymous(action)
-            case _:
-                assert_never(principal.kind)
+    async def authorize(
+        self, principal: Principal, action: str, resource: Resource, facts: Facts = NO_FACTS
+    ) -> Decision:
+        """Whether the policies let this principal do this, whatever credentials it came with."""
+        subject = await self._subject(principal)
+        policies = await self._policies(subject, resource)
+        return self._decide(subject, action, resource, facts, policies)
 
-    def permit(self, caller: Caller, action: Action, resource: Resource) -> None:
-        """Return if the caller may do this; raises ScopeInsufficient, CredentialsMissing or AccessDenied."""
+    async def permit(self, caller: Caller, action: Action, resource: Resource, facts: Facts = NO_FACTS) -> None:
+        """Return if the caller may do this.
+
+        Raises ScopeInsufficient, CredentialsMissing, AccessDenied, or TokenInvalid for an anonymous token that no
+        longer opens anything.
+        """
         if caller.ceiling is not None:
             if not _covers(caller.ceiling, action, resource):
                 raise ScopeInsufficient(action, resource)
-            if action is Action.GET_AUTHORIZATION_TOKEN:
+            if action is Action.GET_AUTHORIZATION_TOKEN and not self._is_turned_away(caller.principal):
                 return  # whoever holds a token has logged in, anonymous callers included
-        if self.authorize(caller.principal, action, resource).allowed:
-            return
-        if caller.principal.kind is PrincipalKind.ANONYMOUS:
-            raise CredentialsMissing
-        raise AccessDenied(caller.principal, action, resource)
+        decision = await self.authorize(caller.principal, action, resource, facts)
+        if not decision.allowed:
+            raise self._refusal(caller, action, resource, decision)
 
-    def permit_token(self, caller: Caller) -> None:
-        """Return if the caller may be given a token; raises CredentialsMissing, or TokenInvalid for a bearer."""
-        if caller.ceiling is not None:
-            # A stolen token must end with its own expiry and stay under its own ceiling.
-            message = "it cannot be exchanged for another: use a user name and a password"
-            raise TokenInvalid(message)
-        if caller.principal.kind is PrincipalKind.ANONYMOUS and self._anonymous == "none":
-            raise CredentialsMissing
+    async def visible(self, principal: Principal, names: Sequence[str], facts: Facts = NO_FACTS) -> list[str]:
+        """Those of the repositories that the principal may know of, in the same order."""
+        subject, action = await self._subject(principal), Action.DESCRIBE_REPOSITORIES
+        registry = await self._directory.registry_policy()
+        policies = await self._directory.repository_policies(names)
 
-    def grant(self, principal: Principal, scopes: Iterable[Scope]) -> list[Scope]:
+        def is_visible(name: str) -> bool:
+            applying = Policies(subject.policies, policies[name], registry, subject.boundary)
+            return self._decide(subject, action, self.repository(name), facts, applying).allowed
+
+        return [name for name in names if is_visible(name)]
+
+    async def grant(self, principal: Principal, scopes: Iterable[Scope], facts: Facts = NO_FACTS) -> list[Scope]:
         """The part of these scopes that a token for this principal may carry; nothing granted is no error."""
-        granted = (Scope(scope.type, scope.name, self._granted_words(principal, scope)) for scope in scopes)
+        subject = await self._subject(principal)
+        granted = [Scope(scope.type, scope.name, await self._granted(subject, scope, facts)) for scope in scopes]
         return [scope for scope in granted if scope.actions]
 
-    def _authorize_anonymous(self, action: Action) -> Decision:
+    async def permit_token(self, caller: Caller, granted: Sequence[Scope] = (), facts: Facts = NO_FACTS) -> None:
+        """Return if the caller may be given a token for these scopes.
+
+        Raises CredentialsMissing, AccessDenied, or TokenInvalid for a bearer.
+        """
+        if caller.ceiling is not None:
+            # A stolen token must end with its own expiry and stay under its own ceiling.
+            raise TokenInvalid("it cannot be exchanged for another: use a user name and a password")
+        if caller.principal.kind is not PrincipalKind.ANONYMOUS:
+            await self.permit(caller, Action.GET_AUTHORIZATION_TOKEN, REGISTRY, facts)
+        elif not granted and self._is_turned_away(caller.principal):
+            raise CredentialsMissing
+
+    async def _subject(self, principal: Principal) -> _Subject:
+        if principal.kind is PrincipalKind.ANONYMOUS:
+            return _ANYBODY
+        is_root = principal.kind is PrincipalKind.ROOT
+        requester = Requester(principal.arn, principal.account_id, is_root=is_root)
+        # No policy can be attached to the root user; one of a repository may still deny it something.
+        user = None if is_root else await self._directory.user(principal.name)
+        if user is None:
+            return _Subject(principal.kind, requester, principal_facts(principal, {}))
+        return _Subject(principal.kind, requester, user.facts, user.policies, user.boundary)
+
+    async def _policies(self, subject: _Subject, resource: Resource) -> Policies:
+        name = resource.repository
+        repository = None if name is None else await self._directory.repository_policy(name)
+        return Policies(subject.policies, repository, await self._directory.registry_policy(), subject.boundary)
+
+    def _decide(self, subject: _Subject, action: str, resource: Resource, facts: Facts, policies: Policies) -> Decision:
+        requester, lack = subject.requester, None
+        if requester.account_id not in {"", self._account_id}:
+            return _STRANGER
+        if policies.identity or policies.resource or policies.registry or policies.boundary:
+            context = Context({**facts, **subject.facts})
+            found = evaluate(Request(requester, action, resource.arn, context), policies)
+            if found.outcome is not Outcome.IMPLICIT_DENY and (found.matches or not requester.is_root):
+                return Decision(found.outcome, _reason(found.matches), found.matches)
+            lack = found.lack
+        match subject.kind:
+            case PrincipalKind.ROOT:
+                return _ROOT
+            case PrincipalKind.ANONYMOUS:
+                return self._decide_anonymous(action)
+            case PrincipalKind.USER | PrincipalKind.ROLE:
+                return _decide_undecided(action, resource, policies, lack or Lack.GRANT)
+            case _:
+                assert_never(subject.kind)
+
+    def _decide_anonymous(self, action: str) -> Decision:
         match self._anonymous:
             case "none":
-                return Decision(allowed=False, reason="anonymous access is off")
+                return _NOBODY
             case "pull":
                 # GET /v2/ without credentials stays refused: its challenge is what makes clients log in at all.
-                return Decision(action in _READS, "anonymous callers may read")
+                return _READERS if action in _READS else _NO_READ
             case "push":
-                return Decision(allowed=True, reason="anonymous callers may do everything")
+                return _EVERYBODY
             case _:
                 assert_never(self._anonymous)
 
-    def _granted_words(self, principal: Principal, scope: Scope) -> frozenset[ScopeWord]:
-        words = {word for word in scope.actions if self._allows_any(principal, scope, word)}
+    async def _granted(self, subject: _Subject, scope: Scope, facts: Facts) -> frozenset[ScopeWord]:
+        """The words of a scope for which any action might be allowed; each is decided by itself when it is used."""
+        resource = self.repository(scope.name) if scope.type is ScopeType.REPOSITORY else REGISTRY
+        policies = without_image_conditions(await self._policies(subject, resource))
+
+        def is_granted(word: ScopeWord) -> bool:
+            actions = (action for action, needed in SCOPE_WORDS.items() if needed == (scope.type, word))
+            return any(self._decide(subject, action, resource, facts, policies).allowed for action in actions)
+
+        words = {word for word in scope.actions if is_granted(word)}
         if ScopeWord.ALL in scope.actions and scope.type is ScopeType.REPOSITORY:
             # `*` covers whatever there is to do, so it takes every right.
-            whole = all(self._allows_any(principal, scope, word) for word in ScopeWord if word is not ScopeWord.ALL)
+            whole = all(is_granted(word) for word in ScopeWord if word is not ScopeWord.ALL)
             words |= {ScopeWord.ALL} if whole else set()
         return frozenset(words)
 
-    def _allows_any(self, principal: Principal, scope: Scope, word: ScopeWord) -> bool:
-        """Whether any action that this word stands for is allowed; each is decided by itself when it is used."""
-        resource = self.repository(scope.name) if scope.type is ScopeType.REPOSITORY else REGISTRY
-        actions = (action for action, needed in SCOPE_WORDS.items() if needed == (scope.type, word))
-        return any(self.authorize(principal, action, resource).allowed for action in actions)
+    def _is_turned_away(self, principal: Principal) -> bool:
+        return principal.kind is PrincipalKind.ANONYMOUS and self._anonymous == "none"
+
+    def _refusal(self, caller: Caller, action: Action, resource: Resource, decision: Decision) -> AuthError:
+        if caller.principal.kind is PrincipalKind.ANONYMOUS:
+            if caller.ceiling is not None and self._is_turned_away(caller.principal):
+                return TokenInvalid("anonymous access was turned off")
+            return CredentialsMissing()
+        denied_by = decision.matches[0] if decision.outcome is Outcome.EXPLICIT_DENY else None
+        return AccessDenied(caller.principal, action, resource, decision.reason, denied_by)
+
+
+def _decide_undecided(action: str, resource: Resource, policies: Policies, lack: Lack) -> Decision:
+    """What holds for a user where no statement decided."""
+    if action == Action.GET_AUTHORIZATION_TOKEN:
+        return _LOGIN
+    if resource is REGISTRY and action == Action.DESCRIBE_REPOSITORIES and allows_somewhere(policies.identity, action):
+        return _SOMEWHERE
+    return Decision(Outcome.IMPLICIT_DENY, lack.value)
+
+
+def _reason(matches: Sequence[Match]) -> str:
+    """The first statement that decided, in words."""
+    match = matches[0]
+    statement = f"statement {match.sid}" if match.sid else f"statement number {match.index + 1}"
+    return f"{statement} of policy {match.policy} says {match.effect.value}"
 
 
 def _covers(ceiling: Access, action: Action, resource: Resource) -> bool:

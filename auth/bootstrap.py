@@ -19,16 +19,15 @@ from auth.principals import PrincipalKind
 from storage.errors import DatabaseUnavailable, KeyFileInvalid, SchemaOutdated
 from storage.keyfile import fingerprint, load_or_create_root_key
 from storage.metadata.accounts import (
-    StoredPrincipal,
     StoredSigningKey,
     add_account,
-    add_principal,
     add_setting,
     add_signing_key,
     find_setting,
     list_signing_keys,
 )
 from storage.metadata.database import Database
+from storage.metadata.principals import NewPrincipal, add_principal
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -55,12 +54,13 @@ class Drawn:
 class Prepared:
     """What a registry is, ready to serve; `generated_password` is there only when this call made it.
 
-    Signing keys come oldest first.
+    Signing keys come oldest first; the root key seals whatever secrets are made later.
     """
 
     account_id: str
     registry_id: str
     signing_keys: tuple[SigningKey, ...]
+    root_key: bytes = field(repr=False)
     generated_password: str | None = field(repr=False)
 
 
@@ -79,7 +79,7 @@ class _Founding:
     account_id: str
     registry_id: str
     fingerprint: str
-    admin: StoredPrincipal
+    admin: NewPrincipal
     signing_key: StoredSigningKey
 
 
@@ -143,7 +143,7 @@ def _founding(drawn: Drawn, root_key: bytes, password_hash: str, now: float) -> 
         account_id=drawn.account_id,
         registry_id=drawn.registry_id,
         fingerprint=fingerprint(root_key),
-        admin=StoredPrincipal(drawn.account_id, ROOT_USER, PrincipalKind.ROOT.value, password_hash),
+        admin=NewPrincipal(drawn.account_id, ROOT_USER, PrincipalKind.ROOT.value, password_hash),
         signing_key=StoredSigningKey(key.kid, key.algorithm, seal_private_key(key, root_key), now),
     )
 
@@ -175,4 +175,4 @@ def _open(stored: _Stored | None, root_key: bytes, path: Path, generated_passwor
         message = f"key file {path} is not the one this database was made with: put that one back, or share it"
         raise KeyFileInvalid(message)
     signing_keys = tuple(open_private_key(key.kid, key.sealed_private_key, root_key) for key in stored.signing_keys)
-    return Prepared(stored.account_id, stored.registry_id, signing_keys, generated_password)
+    return Prepared(stored.account_id, stored.registry_id, signing_keys, root_key, generated_password)

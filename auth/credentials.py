@@ -9,6 +9,7 @@ from auth.errors import CredentialsInvalid
 
 # A bearer token of 16 KiB and its scheme; HTTP servers usually stop at less.
 _MAX_CHARACTERS = 16 * 1024 + 16
+_ACCESS_KEY_ID = re.compile(r"LK[A-Z2-7]{18}", re.ASCII)
 # Control characters, and surrogates, which no encoding of the text can hold.
 _REFUSED = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -22,7 +23,7 @@ class BasicCredentials:
 
     def __post_init__(self) -> None:
         """Refuse what no user can have been given."""
-        if not self.name or _REFUSED.search(self.name) or _REFUSED.search(self.password):
+        if not self.name or has_control_characters(self.name) or has_control_characters(self.password):
             message = "the user name is empty, or it or the password holds a control character"
             raise CredentialsInvalid(message)
 
@@ -35,6 +36,16 @@ class BearerCredentials:
 
 
 Credentials = BasicCredentials | BearerCredentials
+
+
+def is_access_key_id(name: str) -> bool:
+    """Whether this is the id of an access key: no user can have such a name."""
+    return _ACCESS_KEY_ID.fullmatch(name) is not None
+
+
+def has_control_characters(text: str) -> bool:
+    """Whether no header could carry this text, so that nobody could ever log in with it."""
+    return _REFUSED.search(text) is not None
 
 
 def parse_authorization(header: str | None) -> Credentials | None:

@@ -1,9 +1,10 @@
 """Facts that auth raises; they know nothing of HTTP."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from auth.actions import Action, Resource
+    from auth.policy.evaluation import Match
     from auth.principals import Principal
 
 
@@ -43,13 +44,21 @@ class ScopeInsufficient(AuthError):
 
 
 class AccessDenied(AuthError):
-    """The caller is known and may not do this."""
+    """The caller is known and may not do this; `denied_by` is the statement of an explicit deny."""
 
-    def __init__(self, principal: "Principal", action: "Action", resource: "Resource") -> None:
-        super().__init__(f"{principal.arn} is not allowed to perform {action.value} on {resource.arn}")
+    def __init__(
+        self,
+        principal: "Principal",
+        action: "Action",
+        resource: "Resource",
+        reason: str,
+        denied_by: "Match | None" = None,
+    ) -> None:
+        super().__init__(f"{principal.arn} is not allowed to perform {action.value} on {resource.arn} because {reason}")
         self.principal = principal
         self.action = action
         self.resource = resource
+        self.denied_by = denied_by
 
 
 class ScopeInvalid(AuthError):
@@ -66,3 +75,85 @@ class GrantUnsupported(AuthError):
     def __init__(self, grant_type: str) -> None:
         super().__init__("unsupported grant_type: use password")
         self.grant_type = grant_type[:64]
+
+
+class StoredPolicyInvalid(AuthError):
+    """A policy in the database cannot be read by this version, so nothing that it bears on is allowed."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the stored policy {name} cannot be read by this version: put it again, or delete it")
+        self.name = name
+
+
+class AccountNameInvalid(AuthError):
+    """The name cannot be that of a user, group, role or policy."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"{name[:64]!r} is no name for a user, group, role or policy: write 1 to 64 letters, digits and +=,.@_-, "
+            "and nothing that looks like an access key id"
+        )
+        self.name = name
+
+
+class AlreadyThere(AuthError):
+    """Something of this kind and name is there already."""
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(f"there is a {kind} {name} already: choose another name, or delete that one first")
+        self.kind = kind
+        self.name = name
+
+
+class NotThere(AuthError):
+    """Nothing of this kind has this name."""
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(f"there is no {kind} {name}: {_REMEDIES[kind]}")
+        self.kind = kind
+        self.name = name
+
+
+class TooMany(AuthError):
+    """No more of something can be had."""
+
+    def __init__(self, what: str, most: int, remedy: str) -> None:
+        super().__init__(f"there can be {most} {what} at most: {remedy}")
+        self.most = most
+
+
+class PolicyInUse(AuthError):
+    """The policy is the boundary of a user or role, which would do without a limit if it went."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"policy {name} is the boundary of a user or role: lift that first with `lading policy detach --boundary`"
+        )
+        self.name = name
+
+
+class RootProtected(AuthError):
+    """The root user always may log in, so that nobody is locked out."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} is the root user: it can be given another password, and nothing else")
+        self.name = name
+
+
+class PasswordRefused(AuthError):
+    """The password could not be typed into a login, or is no password at all."""
+
+    def __init__(self) -> None:
+        super().__init__("a password has 1 to 1024 characters and no control character: choose another")
+
+
+_REMEDIES: Final = {
+    "user": "list them with `lading user list`, or make it with `lading user create`",
+    "group": "list them with `lading group list`, or make it with `lading group create`",
+    "access key": "list them with `lading key list --user NAME`",
+    "policy": "list them with `lading policy list`",
+    "role": "list them with `lading role list`, or make it with `lading role create`",
+    "repository": "push to it first",
+    "repository policy of": "write one with `lading repo policy set`",
+    "policy of": "write one with `lading policy put --registry`",
+}

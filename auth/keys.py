@@ -1,7 +1,6 @@
 """The keys that sign tokens: made here, kept sealed in the database, published by their public half.
 
-A sealed key is `0x01 · nonce 12 · AES-256-GCM(PKCS #8 DER) · tag 16` with the key's id as associated data; the sealing
-key is HKDF-SHA256 of the root key with info `lading signing-key v1`, so that the root key itself seals nothing twice.
+What is sealed (see `auth.sealing`) is the key's PKCS #8 DER, under the key's id.
 """
 
 import base64
@@ -12,20 +11,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from auth.sealing import Seal
 from storage.errors import KeyFileInvalid
 
 ES256: Final = "ES256"
 
-_SEAL_VERSION = b"\x01"
-_NONCE_BYTES = 12
 _COORDINATE_BYTES = 32
-_SEALING_INFO = b"lading signing-key v1"
+_PURPOSE = "signing-key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,28 +63,15 @@ def seal_private_key(
     plain = key.private_key.private_bytes(
         serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    nonce = random_bytes(_NONCE_BYTES)
-    return _SEAL_VERSION + nonce + _sealing_key(root_key).encrypt(nonce, plain, key.kid.encode())
+    return Seal(root_key, _PURPOSE).close(key.kid, plain, random_bytes=random_bytes)
 
 
 def open_private_key(kid: str, sealed: bytes, root_key: bytes) -> SigningKey:
     """The key that was sealed under this id; raises KeyFileInvalid for another root key or changed bytes."""
-    version, nonce, ciphertext = sealed[:1], sealed[1 : 1 + _NONCE_BYTES], sealed[1 + _NONCE_BYTES :]
-    message = f"the key file does not open signing key {kid}: it is another one's, or the database was changed"
-    if version != _SEAL_VERSION or len(nonce) != _NONCE_BYTES:
-        raise KeyFileInvalid(message)
-    try:
-        plain = _sealing_key(root_key).decrypt(nonce, ciphertext, kid.encode())
-    except InvalidTag as error:
-        raise KeyFileInvalid(message) from error
-    private_key = serialization.load_der_private_key(plain, password=None)
+    private_key = serialization.load_der_private_key(Seal(root_key, _PURPOSE).open(kid, sealed), password=None)
     if not isinstance(private_key, ec.EllipticCurvePrivateKey) or _thumbprint(private_key.public_key()) != kid:
-        raise KeyFileInvalid(message)
+        raise KeyFileInvalid(f"signing key {kid} is not the key that its name says: the database was changed")
     return SigningKey(kid, private_key)
-
-
-def _sealing_key(root_key: bytes) -> AESGCM:
-    return AESGCM(HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=_SEALING_INFO).derive(root_key))
 
 
 def _thumbprint(public_key: ec.EllipticCurvePublicKey) -> str:

@@ -13,6 +13,7 @@ class PrincipalKind(StrEnum):
 
     ROOT = "root"
     USER = "user"
+    ROLE = "role"
     ANONYMOUS = "anonymous"
 
 
@@ -32,6 +33,8 @@ class Principal:
                 return f"arn:aws:iam::{self.account_id}:root"
             case PrincipalKind.USER:
                 return f"arn:aws:iam::{self.account_id}:user/{self.name}"
+            case PrincipalKind.ROLE:
+                return f"arn:aws:iam::{self.account_id}:role/{self.name}"
             case PrincipalKind.ANONYMOUS:
                 return "anonymous"
 

@@ -47,12 +47,15 @@ class IssuedToken:
 class VerifiedToken:
     """What a token says, once its signature and its dates have been checked.
 
-    `subject` is the name of a principal, empty for an anonymous caller.
+    `subject` is the name of a principal, empty for an anonymous caller; `access_key` is the id of the access key that
+    it was fetched with, None for a password.
     """
 
     subject: str
     access: Access
+    issued_at: float
     expires_at: float
+    access_key: str | None = None
 
 
 def _new_id() -> str:
@@ -78,19 +81,27 @@ class TokenIssuer:
         self._now = now
         self._new_id = new_id
 
-    def mint(self, subject: str, scopes: Sequence[Scope]) -> IssuedToken:
-        """A token for this principal's name that carries these scopes; raises ScopeInvalid if it would be too long."""
-        issued_at = int(self._now())
-        claims = {
+    def mint(
+        self, subject: str, scopes: Sequence[Scope], *, access_key: str | None = None, not_before: float = 0
+    ) -> IssuedToken:
+        """A token for this principal's name that carries these scopes; raises ScopeInvalid if it would be too long.
+
+        It is dated no earlier than `not_before`, which tells it from the principal's tokens that were revoked.
+        """
+        now = int(self._now())
+        issued_at = max(now, math.ceil(not_before))
+        claims: dict[str, object] = {
             "iss": self._issuer,
             "sub": subject,
             "aud": self._audience,
             "exp": issued_at + self._ttl_seconds,
-            "nbf": issued_at,
+            "nbf": now,
             "iat": issued_at,
             "jti": self._new_id(),
             "access": [_claim(scope) for scope in scopes],
         }
+        if access_key is not None:
+            claims["access_key"] = access_key
         payload = json.dumps(claims, separators=(",", ":")).encode()
         text = _JWS.encode(payload, self._key.private_key, self._key.algorithm, headers={"kid": self._key.kid})
         if len(text) > _MAX_TOKEN_BYTES:
@@ -158,26 +169,28 @@ class TokenVerifier:
             raise TokenInvalid(message) from error
         if not isinstance(claims, dict):
             _refuse("its claims cannot be read")
-        expires_at = self._check_times(claims)
+        issued_at, expires_at = self._check_times(claims)
         # An identity or refresh token, or one for a neighbour whose name begins like ours, must not pass.
         if claims.get("iss") != self._issuer:
             _refuse("another registry issued it")
         if claims.get("aud") != self._audience:
             _refuse("it is meant for another service")
-        subject = claims.get("sub")
+        subject, access_key = claims.get("sub"), claims.get("access_key")
         if not isinstance(subject, str) or not isinstance(claims.get("jti"), str):
             _refuse("its claims cannot be read")
-        return VerifiedToken(subject, _read_access(claims.get("access")), expires_at)
+        if not isinstance(access_key, str | None):
+            _refuse("its claims cannot be read")
+        return VerifiedToken(subject, _read_access(claims.get("access")), issued_at, expires_at, access_key)
 
-    def _check_times(self, claims: dict[str, Any]) -> float:
-        """When the token expires, if it is valid at this moment, give or take the leeway."""
+    def _check_times(self, claims: dict[str, Any]) -> tuple[float, float]:
+        """When the token was issued and expires, if it is valid at this moment, give or take the leeway."""
         now = self._now()
         expires_at, not_before, issued_at = (_read_time(claims.get(name)) for name in ("exp", "nbf", "iat"))
         if now >= expires_at + _LEEWAY_SECONDS:
             _refuse("it has expired")
         if max(not_before, issued_at) > now + _LEEWAY_SECONDS:
             _refuse("it is not valid yet: compare the clocks")
-        return expires_at
+        return issued_at, expires_at
 
     def _remember(self, remembered_as: bytes, verified: VerifiedToken) -> None:
         self._remembered[remembered_as] = verified

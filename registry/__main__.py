@@ -11,6 +11,12 @@ from typing import Final, Protocol, cast
 COMMANDS: Final = {
     "serve": ("registry.commands.serve", "serve the registry"),
     "config": ("registry.commands.config", "show or check the settings"),
+    "user": ("registry.commands.user", "make users, change and remove them"),
+    "group": ("registry.commands.group", "put users into groups that share policies"),
+    "role": ("registry.commands.role", "make roles and remove them"),
+    "key": ("registry.commands.key", "make access keys, disable and remove them"),
+    "policy": ("registry.commands.policy", "say who may do what, and ask why"),
+    "repo": ("registry.commands.repo", "say who may do what to one repository"),
     "migrate": ("registry.commands.migrate", "bring the database to this version"),
     "verify": ("registry.commands.verify", "check everything that is stored"),
     "version": ("registry.commands.version", "show the version"),

@@ -19,6 +19,7 @@ from aiohttp import web
 from auth.authenticator import Authenticator
 from auth.authorizer import Authorizer
 from auth.bootstrap import Prepared, open_registry
+from auth.directory import Directory
 from auth.passwords import Passwords
 from auth.principals import AnonymousMode
 from auth.tokens import TokenIssuer, TokenVerifier, jwks_document
@@ -142,8 +143,9 @@ def _access(
     anonymous: AnonymousMode = "push" if settings.dev else settings.auth.anonymous
     issuer = settings.server.public_url or prepared.registry_id
     keys = prepared.signing_keys
-    authenticator = Authenticator(database, TokenVerifier(keys, issuer, issuer), passwords, anonymous)
-    authorizer = Authorizer(prepared.account_id, anonymous)
+    directory = Directory(database, prepared.root_key)
+    authenticator = Authenticator(directory, TokenVerifier(keys, issuer, issuer), passwords)
+    authorizer = Authorizer(prepared.account_id, directory, anonymous)
     addresses = Addresses(settings.server.public_url, settings.server.trusted_proxies)
     tokens = TokenIssuer(keys, issuer, issuer, settings.auth.token_ttl)
     return (

@@ -5,7 +5,7 @@
 """
 
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -107,7 +107,7 @@ class Blobs:
         digest: Digest,
         *,
         source: RepositoryName | None,
-        choose: Callable[[Sequence[RepositoryName]], RepositoryName | None],
+        choose: Callable[[Sequence[RepositoryName]], Awaitable[RepositoryName | None]],
         create: bool,
     ) -> bool:
         """Let `target` read a blob that the caller may pull elsewhere; False when there is none to mount.
@@ -115,7 +115,7 @@ class Blobs:
         `choose` picks, of the repositories that may have the blob, one that the caller may pull. Raises
         RepositoryUnknown for a target that is not there and may not be created.
         """
-        readable = choose(await self._sources(digest, source))
+        readable = await choose(await self._sources(digest, source))
         if readable is None:
             return False
         now = self._now()

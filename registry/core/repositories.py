@@ -1,6 +1,6 @@
 """Repositories: they appear on first push, and list by name."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -49,15 +49,15 @@ class Repositories:
         """Whether the repository exists."""
         return await self._database.read(lambda c: repositories.find_repository(c, name.text)) is not None
 
-    async def catalog(self, page: Page, visible: Callable[[str], bool]) -> Listing:
-        """Names of the repositories that `visible` accepts, by bytes."""
+    async def catalog(self, page: Page, visible: Callable[[Sequence[str]], Awaitable[list[str]]]) -> Listing:
+        """Names of the repositories that `visible` leaves of a run of names, by bytes."""
         limit = self._most if page.limit is None else min(page.limit, self._most)
         found: list[str] = []
         after = page.last
         wanted = limit + 1
         while limit and len(found) <= limit:
             names = await self._names(after, wanted)
-            found += filter(visible, names)
+            found += await visible(names)
             if len(names) < wanted:
                 break
             after = names[-1]

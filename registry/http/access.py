@@ -2,16 +2,19 @@
 
 - A caller is known before anything of the request is looked at; only then is a bad name told from a good one.
 - A refusal for want of credentials carries the challenge that tells a client which token to fetch.
+- A push under several tags is decided for each of them.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from aiohttp import web
 
 from auth.actions import REGISTRY, Action, Resource, ScopeType, ScopeWord
 from auth.authenticator import Authenticator, Caller
-from auth.authorizer import Authorizer
+from auth.authorizer import Authorizer, Facts
 from auth.challenge import ChallengeError, bearer_challenge
 from auth.errors import AccessDenied, AuthError, CredentialsMissing, ScopeInsufficient, TokenInvalid
 from auth.principals import ANONYMOUS
@@ -26,6 +29,9 @@ CALLER = web.RequestKey("caller", Caller)
 REPOSITORY = web.RequestKey("repository", RepositoryName)
 ACTION = web.RequestKey("action", Action)
 CHALLENGE = web.RequestKey("challenge", str)
+NOT_CREATED = web.RequestKey("not_created", AccessDenied)
+"""Why a push may not make its repository: what the client is told where the repository is missing."""
+FACTS: web.RequestKey[Facts] = web.RequestKey("facts", Facts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +42,7 @@ class Access:
     authorizer: Authorizer
     addresses: Addresses
     service: str
+    now: Callable[[], float] = time.time
 
     async def check(self, request: web.Request) -> None:
         """Return if the request may be handled; else raise a fact of auth, its challenge kept with the request."""
@@ -49,34 +56,48 @@ class Access:
         resource = REGISTRY if sent_name is None else self.authorizer.repository(sent_name)
         try:
             request[CALLER] = await self.authenticator.authenticate(request.headers.get("Authorization"))
-            self._permit_any(request[CALLER], route.actions, resource)
+            for facts in self._facts_of_images(request, route.actions[0]):
+                await self._permit_any(request[CALLER], route.actions, resource, facts)
         except AuthError as error:
             self._challenge(request, route.actions[0], resource, error)
             raise
         if sent_name is not None:
             request[REPOSITORY] = RepositoryName.parse(sent_name)
 
-    def may(self, request: web.Request, action: Action, repository: RepositoryName) -> bool:
+    async def may(self, request: web.Request, action: Action, repository: RepositoryName) -> bool:
         """Whether the caller may do something more than the route asks for."""
+        resource = self.authorizer.repository(repository.text)
         try:
-            self.authorizer.permit(request[CALLER], action, self.authorizer.repository(repository.text))
+            await self.authorizer.permit(request[CALLER], action, resource, self.facts(request))
         except AuthError:
             return False
         return True
 
-    def first_readable(self, request: web.Request, names: Sequence[RepositoryName]) -> RepositoryName | None:
+    async def may_create(self, request: web.Request) -> bool:
+        """Whether this push may make its repository, should it not be there."""
+        resource = self.authorizer.repository(request[REPOSITORY].text)
+        try:
+            await self.authorizer.permit(request[CALLER], Action.CREATE_REPOSITORY, resource, self.facts(request))
+        except AccessDenied as error:
+            request[NOT_CREATED] = error
+            return False
+        except AuthError:
+            return False
+        return True
+
+    async def first_readable(self, request: web.Request, names: Sequence[RepositoryName]) -> RepositoryName | None:
         """The first of these repositories that the caller may pull from, None when there is none.
 
         Where the caller may but its token does not say so, it is told which token to fetch: raises ScopeInsufficient.
         """
         action = Action.GET_DOWNLOAD_URL_FOR_LAYER
-        readable = next((name for name in names if self.may(request, action, name)), None)
-        if readable is not None:
-            return readable
+        for name in names:
+            if await self.may(request, action, name):
+                return name
         principal = request[CALLER].principal
         for name in names:
             source = self.authorizer.repository(name.text)
-            if self.authorizer.authorize(principal, action, source).allowed:
+            if (await self.authorizer.authorize(principal, action, source, self.facts(request))).allowed:
                 target = self.authorizer.repository(request[REPOSITORY].text)
                 scopes = (needed_scope(request[ACTION], target), needed_scope(action, source))
                 request[CHALLENGE] = bearer_challenge(
@@ -85,24 +106,47 @@ class Access:
                 raise ScopeInsufficient(action, source)
         return None
 
-    def sees(self, request: web.Request) -> Callable[[str], bool]:
-        """Which repositories the caller may know of: what the rules say, for a token cannot name them all."""
-        principal, authorizer = request[CALLER].principal, self.authorizer
-        return lambda name: (
-            authorizer.authorize(principal, Action.DESCRIBE_REPOSITORIES, authorizer.repository(name)).allowed
-        )
+    def sees(self, request: web.Request) -> Callable[[Sequence[str]], Awaitable[list[str]]]:
+        """Which repositories the caller may know of: what the policies say, for a token cannot name them all."""
+        principal, facts = request[CALLER].principal, self.facts(request)
+        return lambda names: self.authorizer.visible(principal, names, facts)
+
+    def facts(self, request: web.Request) -> Facts:
+        """What the request itself tells the conditions of policies."""
+        if FACTS not in request:
+            facts = {
+                "aws:SourceIp": self.addresses.client(request),
+                "aws:SecureTransport": "true" if self.addresses.is_secure(request) else "false",
+                "aws:CurrentTime": datetime.fromtimestamp(self.now(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            }
+            if "User-Agent" in request.headers:
+                facts["aws:UserAgent"] = request.headers["User-Agent"]
+            request[FACTS] = facts
+        return request[FACTS]
 
     def realm(self, request: web.Request) -> str:
         """Where a client gets a token."""
         return self.addresses.base_url(request) + TOKEN_PATH
 
-    def _permit_any(self, caller: Caller, actions: Iterable[Action], resource: Resource) -> None:
+    def _facts_of_images(self, request: web.Request, action: Action) -> Iterator[Facts]:
+        """The facts of the request, once for every tag that it would set or look up."""
+        facts = self.facts(request)
+        reference = request.match_info.get("reference")
+        if reference is None:
+            yield facts
+            return
+        yield {**facts, "ecr:ImageDigest" if ":" in reference else "ecr:ImageTag": reference}
+        if action is Action.PUT_IMAGE:
+            for tag in dict.fromkeys(request.query.getall("tag", ())):
+                yield {**facts, "ecr:ImageTag": tag}
+
+    async def _permit_any(self, caller: Caller, actions: Iterable[Action], resource: Resource, facts: Facts) -> None:
         """Let through who may do any of the actions; the refusal is that of the first."""
         first: AuthError | None = None
         for action in actions:
             try:
-                self.authorizer.permit(caller, action, resource)
-            except (AccessDenied, CredentialsMissing, ScopeInsufficient) as error:
+                await self.authorizer.permit(caller, action, resource, facts)
+            except (AccessDenied, CredentialsMissing, ScopeInsufficient, TokenInvalid) as error:
                 first = first or error
             else:
                 return

@@ -26,11 +26,17 @@ class Addresses:
         """
         if self._public_url is not None:
             return self._public_url.rstrip("/")
-        scheme, host = request.scheme, request.host
+        host = request.host
+        if self._is_trusted(_peer(request)):
+            host = _first(request, "X-Forwarded-Host") or host
+        return f"{'https' if self.is_secure(request) else 'http'}://{host}"
+
+    def is_secure(self, request: web.Request) -> bool:
+        """Whether the client speaks TLS, to this registry or to a trusted proxy before it."""
+        scheme = request.scheme
         if self._is_trusted(_peer(request)):
             scheme = _first(request, "X-Forwarded-Proto") or scheme
-            host = _first(request, "X-Forwarded-Host") or host
-        return f"{'https' if scheme == 'https' else 'http'}://{host}"
+        return scheme == "https"
 
     def client(self, request: web.Request) -> str:
         """The address of the client: the last one that is no trusted proxy."""

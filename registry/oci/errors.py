@@ -14,7 +14,8 @@ from aiohttp import web
 import auth.errors as auth_errors
 import registry.core.errors as core_errors
 import storage.errors as storage_errors
-from registry.http.access import CHALLENGE
+from auth.policy.findings import PolicyInvalid
+from registry.http.access import CHALLENGE, NOT_CREATED
 from registry.http.bodies import BodyTooLong, BodyTooSlow
 from registry.http.middleware import REQUEST_ID
 from registry.http.ranges import RangeNotSatisfiable
@@ -34,6 +35,15 @@ TABLE: Mapping[type[Exception], tuple[HTTPStatus, str]] = {
     auth_errors.AccessDenied: (HTTPStatus.FORBIDDEN, "DENIED"),
     auth_errors.ScopeInvalid: (HTTPStatus.BAD_REQUEST, "UNSUPPORTED"),
     auth_errors.GrantUnsupported: (HTTPStatus.BAD_REQUEST, "UNSUPPORTED"),
+    auth_errors.StoredPolicyInvalid: (HTTPStatus.SERVICE_UNAVAILABLE, "UNAVAILABLE"),
+    auth_errors.AccountNameInvalid: (HTTPStatus.BAD_REQUEST, "UNSUPPORTED"),
+    auth_errors.PasswordRefused: (HTTPStatus.BAD_REQUEST, "UNSUPPORTED"),
+    auth_errors.AlreadyThere: (HTTPStatus.CONFLICT, "UNSUPPORTED"),
+    auth_errors.NotThere: (HTTPStatus.NOT_FOUND, "UNSUPPORTED"),
+    auth_errors.TooMany: (HTTPStatus.CONFLICT, "UNSUPPORTED"),
+    auth_errors.PolicyInUse: (HTTPStatus.CONFLICT, "UNSUPPORTED"),
+    auth_errors.RootProtected: (HTTPStatus.CONFLICT, "UNSUPPORTED"),
+    PolicyInvalid: (HTTPStatus.BAD_REQUEST, "UNSUPPORTED"),
     core_errors.NameInvalid: (HTTPStatus.BAD_REQUEST, "NAME_INVALID"),
     core_errors.TagInvalid: (HTTPStatus.BAD_REQUEST, "MANIFEST_INVALID"),
     core_errors.RepositoryUnknown: (HTTPStatus.NOT_FOUND, "NAME_UNKNOWN"),
@@ -73,6 +83,8 @@ def render(request: web.Request, error: Exception) -> web.Response:
     """The answer that tells a client of an error."""
     if isinstance(error, web.HTTPException):
         return _refused(request, error)
+    if isinstance(error, core_errors.RepositoryUnknown):
+        error = request.get(NOT_CREATED, error)  # with one more right the push would have made it
     row = next((TABLE[base] for base in type(error).__mro__ if base in TABLE), None)
     if row is None:
         logger().error("unexpected error", request_id=request[REQUEST_ID], exc_info=error)
@@ -106,7 +118,7 @@ def _entries(request: web.Request, error: Exception, code: str, status: HTTPStat
         case core_errors.UploadOutOfOrder() | core_errors.UploadBusy():
             yield _entry(code, str(error), {"offset": error.offset})
         case auth_errors.AccessDenied() | auth_errors.ScopeInsufficient():
-            yield _entry(code, str(error), {"action": error.action.value, "resource": error.resource.arn})
+            yield _entry(code, str(error), _missing(error))
         case core_errors.NameInvalid():
             yield _entry(code, str(error), {"name": error.name})
         case storage_errors.DigestMismatch():
@@ -115,6 +127,15 @@ def _entries(request: web.Request, error: Exception, code: str, status: HTTPStat
             yield _entry(code, str(error), {"request_id": request[REQUEST_ID]})
         case _:
             yield _entry(code, str(error))
+
+
+def _missing(error: auth_errors.AccessDenied | auth_errors.ScopeInsufficient) -> dict[str, Any]:
+    """What was missing; for an explicit deny, which statement of which policy it was."""
+    detail: dict[str, Any] = {"action": error.action.value, "resource": error.resource.arn}
+    if isinstance(error, auth_errors.AccessDenied) and error.denied_by is not None:
+        match = error.denied_by
+        detail["denied_by"] = {"policy": match.policy, "sid": match.sid, "statement": match.index}
+    return detail
 
 
 def _headers(request: web.Request, error: Exception, status: HTTPStatus) -> dict[str, str]:

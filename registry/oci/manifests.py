@@ -5,7 +5,6 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from auth.actions import Action
 from registry.core.errors import ManifestTooLarge, TooManyTags
 from registry.core.manifest import Manifest, parse_manifest
 from registry.core.media_types import essence
@@ -57,7 +56,7 @@ async def put_manifest(request: web.Request) -> web.Response:
         reference,
         manifest,
         more_tags=more_tags,
-        create=services.create_on_push and access.may(request, Action.CREATE_REPOSITORY, request[REPOSITORY]),
+        create=services.create_on_push and await access.may_create(request),
     )
     response = web.Response(
         status=HTTPStatus.CREATED,

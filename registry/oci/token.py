@@ -10,7 +10,7 @@ import orjson
 from aiohttp import web
 
 from auth.authenticator import Authenticator, Caller
-from auth.authorizer import Authorizer
+from auth.authorizer import Authorizer, Facts
 from auth.credentials import BasicCredentials
 from auth.errors import AuthError, GrantUnsupported
 from auth.scopes import parse_scopes
@@ -31,18 +31,20 @@ class TokenService:
         self._authorizer = authorizer
         self._issuer = issuer
 
-    async def for_header(self, header: str | None, scopes: list[str]) -> web.Response:
+    async def for_header(self, header: str | None, scopes: list[str], facts: Facts) -> web.Response:
         """A token for the credentials of an Authorization header, or none."""
-        return self._grant(await self._authenticator.authenticate(header), scopes)
+        return await self._grant(await self._authenticator.authenticate(header), scopes, facts)
 
-    async def for_password(self, name: str, password: str, scopes: list[str]) -> web.Response:
+    async def for_password(self, credentials: BasicCredentials, scopes: list[str], facts: Facts) -> web.Response:
         """A token for a user name and password."""
-        return self._grant(await self._authenticator.check_password(BasicCredentials(name, password)), scopes)
+        return await self._grant(await self._authenticator.check_password(credentials), scopes, facts)
 
-    def _grant(self, caller: Caller, texts: list[str]) -> web.Response:
-        self._authorizer.permit_token(caller)
-        scopes = parse_scopes(texts)
-        token = self._issuer.mint(caller.principal.name, self._authorizer.grant(caller.principal, scopes))
+    async def _grant(self, caller: Caller, texts: list[str], facts: Facts) -> web.Response:
+        granted = await self._authorizer.grant(caller.principal, parse_scopes(texts), facts)
+        await self._authorizer.permit_token(caller, granted, facts)
+        token = self._issuer.mint(
+            caller.principal.name, granted, access_key=caller.access_key, not_before=caller.valid_after
+        )
         document = {
             "token": token.text,
             "access_token": token.text,
@@ -62,7 +64,9 @@ async def get_token(request: web.Request) -> web.Response:
     """Issue a token for the request's own credentials."""
     try:
         return await request.app[TOKENS].for_header(
-            request.headers.get("Authorization"), request.query.getall("scope", [])
+            request.headers.get("Authorization"),
+            request.query.getall("scope", []),
+            request.app[ACCESS].facts(request),
         )
     except AuthError:
         _challenge(request)
@@ -80,8 +84,9 @@ async def post_token(request: web.Request) -> web.Response:
     if grant_type != "password":
         raise GrantUnsupported(grant_type)
     try:
+        credentials = BasicCredentials(form.get("username", [""])[0], form.get("password", [""])[0])
         return await request.app[TOKENS].for_password(
-            form.get("username", [""])[0], form.get("password", [""])[0], form.get("scope", [])
+            credentials, form.get("scope", []), request.app[ACCESS].facts(request)
         )
     except AuthError:
         _challenge(request)

@@ -5,7 +5,6 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
-from auth.actions import Action
 from registry.core.errors import NameInvalid, SizeInvalid, UploadInvalid, UploadUnknown
 from registry.core.names import RepositoryName
 from registry.core.uploads import Chunk, Owner, Progress
@@ -27,7 +26,7 @@ async def start_upload(request: web.Request) -> web.Response:
         return await _push_at_once(request, Digest.parse(request.query["digest"]))
     algorithm = Algorithm.parse(request.query.get("digest-algorithm", Algorithm.SHA256.value))
     services = request.app[SERVICES]
-    progress = await services.uploads.start(_owner(request), algorithm, create=_may_create(request))
+    progress = await services.uploads.start(_owner(request), algorithm, create=await _may_create(request))
     return _underway(request, progress, HTTPStatus.ACCEPTED)
 
 
@@ -52,7 +51,7 @@ async def finish_upload(request: web.Request) -> web.Response:
         digest,
         _chunk(request, services),
         hint=services.hints.read(upload_id, request.query.get("state")),
-        create=_may_create(request),
+        create=await _may_create(request),
     )
     return _stored(request, digest)
 
@@ -81,7 +80,7 @@ async def _mount(request: web.Request, digest: Digest) -> web.Response | None:
         digest,
         source=source,
         choose=lambda names: access.first_readable(request, names),
-        create=_may_create(request),
+        create=await _may_create(request),
     )
     return _stored(request, digest) if mounted else None
 
@@ -89,7 +88,7 @@ async def _mount(request: web.Request, digest: Digest) -> web.Response | None:
 async def _push_at_once(request: web.Request, digest: Digest) -> web.Response:
     """A blob in a single POST (end-4b): a session that lives as long as the request."""
     services, owner = request.app[SERVICES], _owner(request)
-    create = _may_create(request)
+    create = await _may_create(request)
     progress = await services.uploads.start(owner, digest.algorithm, create=create)
     try:
         await services.uploads.finish(
@@ -119,11 +118,9 @@ def _upload_id(request: web.Request) -> str:
     return request.match_info["upload"]
 
 
-def _may_create(request: web.Request) -> bool:
+async def _may_create(request: web.Request) -> bool:
     """Whether this push may make its repository, should it not be there."""
-    return request.app[SERVICES].create_on_push and request.app[ACCESS].may(
-        request, Action.CREATE_REPOSITORY, request[REPOSITORY]
-    )
+    return request.app[SERVICES].create_on_push and await request.app[ACCESS].may_create(request)
 
 
 def _chunk(request: web.Request, services: Services) -> Chunk:

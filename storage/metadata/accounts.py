@@ -1,26 +1,11 @@
-"""Principals, signing keys, and the facts drawn once for this registry."""
+"""The account, signing keys, and the facts drawn once for this registry."""
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, select, update
 
 from storage.metadata.database import insert
-from storage.metadata.schema import account, principal, registry_setting, signing_key
-
-# Asked at every request: built once, for building a statement costs more than running it.
-_PRINCIPAL = select(principal.c.account_id, principal.c.name, principal.c.kind, principal.c.password_hash).where(
-    principal.c.name == bindparam("name")
-)
-
-
-@dataclass(frozen=True, slots=True)
-class StoredPrincipal:
-    """A principal as the database keeps it."""
-
-    account_id: str
-    name: str
-    kind: str
-    password_hash: str | None
+from storage.metadata.schema import account, registry_setting, signing_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +21,6 @@ class StoredSigningKey:
 def add_account(connection: Connection, account_id: str, now: float) -> None:
     """Add the account that owns everything."""
     connection.execute(insert(connection, account).values(id=account_id, created_at=now))
-
-
-def find_principal(connection: Connection, name: str) -> StoredPrincipal | None:
-    """The principal of this name, or None."""
-    row = connection.execute(_PRINCIPAL, {"name": name}).one_or_none()
-    return None if row is None else StoredPrincipal(*row)
-
-
-def add_principal(connection: Connection, new: StoredPrincipal, now: float) -> None:
-    """Add a principal."""
-    connection.execute(
-        insert(connection, principal).values(
-            account_id=new.account_id, name=new.name, kind=new.kind, password_hash=new.password_hash, created_at=now
-        )
-    )
 
 
 def list_signing_keys(connection: Connection) -> list[StoredSigningKey]:

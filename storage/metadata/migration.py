@@ -47,8 +47,8 @@ def check_revision(connection: Connection, schema: Schema) -> bool:
     return found is not None
 
 
-def upgrade(connection: Connection, schema: Schema) -> None:
-    """Bring a database to this code's schema inside the caller's transaction, one process at a time."""
+def upgrade(connection: Connection, schema: Schema, revision: str = "head") -> None:
+    """Bring a database to this code's schema, or an earlier one, in the caller's transaction, one process at a time."""
     from alembic import command  # noqa: PLC0415  kept out of serving processes
     from alembic.config import Config  # noqa: PLC0415  the same
 
@@ -60,7 +60,7 @@ def upgrade(connection: Connection, schema: Schema) -> None:
     config.set_main_option("version_locations", str(_MIGRATIONS / schema.name))
     config.attributes["connection"] = connection
     config.attributes["metadata"] = schema.metadata
-    command.upgrade(config, "head")
+    command.upgrade(config, revision)
 
 
 def create_namespace(connection: Connection, name: str) -> None:

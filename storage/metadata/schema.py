@@ -8,6 +8,7 @@
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Double,
     ForeignKey,
@@ -18,13 +19,18 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
+    false,
     text,
 )
 
-REGISTRY_REVISION = "0001"
+REGISTRY_REVISION = "0002"
 """The migration that this code's registry schema is at."""
 ACTIVITY_REVISION = "0001"
 """The migration that this code's activity schema is at."""
+
+USERS = "kind <> 'role'"
+"""Which principals log in by name: written out, for a partial index answers only for its own words."""
 
 _NAMES = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -47,6 +53,20 @@ def _digest(name: str, *, nullable: bool = False, primary_key: bool = False) -> 
 def _repository(*, primary_key: bool = True) -> "Column[int]":
     return Column(
         "repository_id", _Id, ForeignKey("repository.id", ondelete="CASCADE"), primary_key=primary_key, nullable=False
+    )
+
+
+def _principal() -> "Column[int]":
+    return Column("principal_id", _Id, ForeignKey("principal.id", ondelete="CASCADE"), primary_key=True)
+
+
+def _group() -> "Column[str]":
+    return Column("group_name", _Bytewise, ForeignKey("user_group.name", ondelete="CASCADE"), primary_key=True)
+
+
+def _policy(*, index: bool = False) -> "Column[str]":
+    return Column(
+        "policy_name", _Bytewise, ForeignKey("policy.name", ondelete="CASCADE"), primary_key=True, index=index
     )
 
 
@@ -183,10 +203,127 @@ principal = Table(
     REGISTRY,
     Column("id", _Id, primary_key=True, autoincrement=True),
     Column("account_id", String, ForeignKey("account.id"), nullable=False),
-    Column("name", _Bytewise, nullable=False, unique=True),
-    Column("kind", String, nullable=False, comment="root or user"),
+    Column("name", _Bytewise, nullable=False),
+    Column("kind", String, nullable=False, comment="root, user or role"),
     Column("password_hash", Text, comment="argon2id in PHC form"),
     Column("created_at", Double, nullable=False),
+    Column("is_disabled", Boolean, nullable=False, server_default=false()),
+    Column("valid_after", Double, nullable=False, server_default="0", comment="tokens from before are refused"),
+    Column("tags", Text, nullable=False, server_default="{}", comment="JSON object"),
+    Column("boundary", _Bytewise, ForeignKey("policy.name"), index=True, comment="the managed policy that limits it"),
+    Column("trust_policy", Text, comment="who may assume the role"),
+    UniqueConstraint("kind", "name"),
+    # The root user and the users share their names; a role may have the name of a user.
+    Index(
+        "uq_principal_user_name",
+        "name",
+        unique=True,
+        sqlite_where=text(USERS),
+        postgresql_where=text(USERS),
+    ),
+    # No principal gets the id of one that was deleted.
+    sqlite_autoincrement=True,
+)
+
+access_key = Table(
+    "access_key",
+    REGISTRY,
+    Column("id", _Bytewise, primary_key=True),
+    Column("principal_id", _Id, ForeignKey("principal.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("sealed_secret", LargeBinary, nullable=False),
+    Column("is_active", Boolean, nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+
+user_group = Table(
+    "user_group",
+    REGISTRY,
+    Column("name", _Bytewise, primary_key=True),
+    Column("created_at", Double, nullable=False),
+)
+
+group_member = Table(
+    "group_member",
+    REGISTRY,
+    _principal(),
+    _group(),
+    Index("ix_group_member_group_name", "group_name"),
+)
+
+policy = Table(
+    "policy",
+    REGISTRY,
+    Column("name", _Bytewise, primary_key=True),
+    Column("default_version", Integer, nullable=False, comment="the version that counts"),
+    Column("created_at", Double, nullable=False),
+    comment="managed policies: written once, attached to many",
+)
+
+policy_version = Table(
+    "policy_version",
+    REGISTRY,
+    _policy(),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("document", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+
+principal_policy = Table(
+    "principal_policy",
+    REGISTRY,
+    _principal(),
+    _policy(index=True),
+    comment="managed policies attached to users and roles",
+)
+
+group_policy = Table(
+    "group_policy",
+    REGISTRY,
+    _group(),
+    _policy(index=True),
+    comment="managed policies attached to groups",
+)
+
+principal_inline_policy = Table(
+    "principal_inline_policy",
+    REGISTRY,
+    _principal(),
+    Column("name", _Bytewise, primary_key=True),
+    Column("document", Text, nullable=False),
+    Column("updated_at", Double, nullable=False),
+)
+
+group_inline_policy = Table(
+    "group_inline_policy",
+    REGISTRY,
+    _group(),
+    Column("name", _Bytewise, primary_key=True),
+    Column("document", Text, nullable=False),
+    Column("updated_at", Double, nullable=False),
+)
+
+repository_policy = Table(
+    "repository_policy",
+    REGISTRY,
+    _repository(),
+    Column("document", Text, nullable=False),
+    Column("updated_at", Double, nullable=False),
+)
+
+registry_policy = Table(
+    "registry_policy",
+    REGISTRY,
+    Column("id", Integer, primary_key=True, autoincrement=False, comment="always 1"),
+    Column("document", Text, nullable=False),
+    Column("updated_at", Double, nullable=False),
+)
+
+generation = Table(
+    "generation",
+    REGISTRY,
+    Column("id", Integer, primary_key=True, autoincrement=False, comment="always 1"),
+    Column("value", BigInteger, nullable=False),
+    comment="grows with every change of who may do what",
 )
 
 signing_key = Table(

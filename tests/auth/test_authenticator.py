@@ -1,24 +1,35 @@
 """From a header to a caller."""
 
 import base64
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
+from typing import TypeVar
 
 import pytest
+from sqlalchemy import Connection
 
+from auth.access_keys import AccessKeys
+from auth.accounts import Accounts
 from auth.actions import ScopeType, ScopeWord
 from auth.authenticator import Authenticator, Caller
 from auth.credentials import BasicCredentials
+from auth.directory import Directory
 from auth.errors import CredentialsInvalid, TokenInvalid
 from auth.keys import SigningKey
 from auth.passwords import Passwords
-from auth.principals import ANONYMOUS, AnonymousMode, Principal, PrincipalKind
+from auth.principals import ANONYMOUS, Principal, PrincipalKind
 from auth.scopes import Access, Scope
 from auth.tokens import TokenIssuer, TokenVerifier
-from storage.metadata.accounts import StoredPrincipal, add_account, add_principal
+from storage.metadata.accounts import add_account
+from storage.metadata.principals import NewPrincipal, add_principal
 from storage.metadata.sqlite import SqliteDatabase
 
+T = TypeVar("T")
+
 ACCOUNT = "123456789012"
+ROOT_KEY = bytes(range(32))
 BOB = Principal(ACCOUNT, "bob", PrincipalKind.USER)
 PULL = Scope(ScopeType.REPOSITORY, "a/b", frozenset({ScopeWord.PULL}))
 
@@ -38,9 +49,9 @@ class CountedVerification:
 async def people(database: SqliteDatabase) -> SqliteDatabase:
     await database.write(lambda connection: add_account(connection, ACCOUNT, 0))
     stored = (
-        StoredPrincipal(ACCOUNT, "admin", "root", "hash of admin"),
-        StoredPrincipal(ACCOUNT, "bob", "user", "hash of secret"),
-        StoredPrincipal(ACCOUNT, "robot", "user", None),
+        NewPrincipal(ACCOUNT, "admin", "root", "hash of admin"),
+        NewPrincipal(ACCOUNT, "bob", "user", "hash of secret"),
+        NewPrincipal(ACCOUNT, "robot", "user", None),
     )
     for principal in stored:
         await database.write(partial(add_principal, new=principal, now=0))
@@ -57,29 +68,22 @@ def issuer(key: SigningKey, clock: SimpleNamespace) -> TokenIssuer:
     return TokenIssuer([key], "iss", "aud", 300, lambda: clock.time)
 
 
-def authenticator_of(
-    people: SqliteDatabase,
-    key: SigningKey,
-    clock: SimpleNamespace,
-    verification: CountedVerification,
-    mode: AnonymousMode,
-) -> Authenticator:
-    verifier = TokenVerifier([key], "iss", "aud", lambda: clock.time)
-    return Authenticator(people, verifier, Passwords(verify=verification), mode)
-
-
 @pytest.fixture
 def authenticator(
     people: SqliteDatabase, key: SigningKey, clock: SimpleNamespace, verification: CountedVerification
 ) -> Authenticator:
-    return authenticator_of(people, key, clock, verification, "none")
+    verifier = TokenVerifier([key], "iss", "aud", lambda: clock.time)
+    return Authenticator(Directory(people, ROOT_KEY), verifier, Passwords(verify=verification))
 
 
 @pytest.fixture
-def open_authenticator(
-    people: SqliteDatabase, key: SigningKey, clock: SimpleNamespace, verification: CountedVerification
-) -> Authenticator:
-    return authenticator_of(people, key, clock, verification, "pull")
+def accounts(people: SqliteDatabase, clock: SimpleNamespace, passwords: Passwords) -> Accounts:
+    return Accounts(people, ACCOUNT, passwords, lambda: clock.time)
+
+
+@pytest.fixture
+def access_keys(people: SqliteDatabase, clock: SimpleNamespace) -> AccessKeys:
+    return AccessKeys(people, ROOT_KEY, lambda: clock.time)
 
 
 def basic(name: str, password: str) -> str:
@@ -156,18 +160,194 @@ async def test_forged_token_is_refused(authenticator: Authenticator) -> None:
         await authenticator.authenticate("Bearer a.b.c")
 
 
-async def test_anonymous_token_while_anonymous_access_is_on(
-    open_authenticator: Authenticator, issuer: TokenIssuer
-) -> None:
-    """Clients fetch a token even to pull without credentials."""
-    caller = await open_authenticator.authenticate(f"Bearer {issuer.mint('', [PULL]).text}")
+async def test_anonymous_token_makes_an_anonymous_caller(authenticator: Authenticator, issuer: TokenIssuer) -> None:
+    """Clients fetch a token even to pull without credentials; what it opens is for the rules to say."""
+    caller = await authenticator.authenticate(f"Bearer {issuer.mint('', [PULL]).text}")
 
     assert caller == Caller(ANONYMOUS, Access((PULL,)))
 
 
-async def test_anonymous_token_after_anonymous_access_was_turned_off(
-    authenticator: Authenticator, issuer: TokenIssuer
+async def refused(authenticator: Authenticator, header: str) -> str:
+    with pytest.raises((CredentialsInvalid, TokenInvalid)) as raised:
+        await authenticator.authenticate(header)
+    return str(raised.value)
+
+
+async def test_disabled_user_is_refused_like_a_wrong_password(authenticator: Authenticator, accounts: Accounts) -> None:
+    """Whoever has the password learns nothing from it any more."""
+    await authenticator.authenticate(basic("bob", "secret"))
+
+    await accounts.disable_user("bob")
+
+    assert await refused(authenticator, basic("bob", "secret")) == "the user name or the password is wrong"
+
+
+async def test_token_of_a_disabled_user_is_refused(
+    authenticator: Authenticator, accounts: Accounts, issuer: TokenIssuer, clock: SimpleNamespace
 ) -> None:
-    """A setting that was narrowed bites at the next request."""
-    with pytest.raises(TokenInvalid, match="anonymous"):
-        await authenticator.authenticate(f"Bearer {issuer.mint('', [PULL]).text}")
+    """At the next request, though the token was remembered as valid; for good, though the user be enabled again."""
+    token = f"Bearer {issuer.mint('bob', [PULL]).text}"
+    await authenticator.authenticate(token)
+    clock.time += 1
+
+    await accounts.disable_user("bob")
+    disabled = await refused(authenticator, token)
+    await accounts.enable_user("bob")
+
+    assert disabled == "invalid token: its user is disabled"
+    assert (await authenticator.authenticate(basic("bob", "secret"))).principal == BOB
+    assert await refused(authenticator, token) == "invalid token: it was revoked: log in again"
+
+
+async def test_tokens_end_with_the_password_they_were_fetched_with(
+    authenticator: Authenticator, accounts: Accounts, issuer: TokenIssuer, clock: SimpleNamespace
+) -> None:
+    """A token from before the change is refused; one from after it, in the same second, is good."""
+    before = f"Bearer {issuer.mint('bob', [PULL]).text}"
+    clock.time += 0.5
+    await accounts.set_password("bob", "changed")
+    clock.time += 0.1
+    valid_after = (await accounts.user("bob")).valid_after
+    after = f"Bearer {issuer.mint('bob', [PULL], not_before=valid_after).text}"
+
+    assert await refused(authenticator, before) == "invalid token: it was revoked: log in again"
+    assert (await authenticator.authenticate(after)).principal == BOB
+
+
+async def test_access_key_logs_in_as_its_user(authenticator: Authenticator, access_keys: AccessKeys) -> None:
+    """The id is the user name, the secret the password."""
+    key = await access_keys.create("bob")
+
+    caller = await authenticator.authenticate(basic(key.id, key.secret))
+
+    assert caller == Caller(BOB, None, key.id)
+
+
+async def test_access_key_is_refused_when_anything_about_it_is_wrong(
+    authenticator: Authenticator, access_keys: AccessKeys, accounts: Accounts, verification: CountedVerification
+) -> None:
+    """Another secret, another id, a disabled key, a disabled user, a deleted key: one message, no password check."""
+    key, other = await access_keys.create("bob"), await access_keys.create("bob")
+    messages = [
+        await refused(authenticator, basic(key.id, other.secret)),
+        await refused(authenticator, basic(key.id, "")),
+        await refused(authenticator, basic("LK" + "A" * 18, key.secret)),
+    ]
+    await access_keys.disable(key.id)
+    messages.append(await refused(authenticator, basic(key.id, key.secret)))
+    await access_keys.enable(key.id)
+    assert (await authenticator.authenticate(basic(key.id, key.secret))).principal == BOB
+    await accounts.disable_user("bob")
+    messages.append(await refused(authenticator, basic(key.id, key.secret)))
+    await accounts.enable_user("bob")
+    await access_keys.delete(key.id)
+    messages.append(await refused(authenticator, basic(key.id, key.secret)))
+
+    assert set(messages) == {"the user name or the password is wrong"}
+    assert verification.count == 0
+
+
+async def test_token_ends_with_the_access_key_it_was_fetched_with(
+    authenticator: Authenticator, access_keys: AccessKeys, issuer: TokenIssuer
+) -> None:
+    """Tokens of the password and of the other key go on."""
+    key, other = await access_keys.create("bob"), await access_keys.create("bob")
+    token = f"Bearer {issuer.mint('bob', [PULL], access_key=key.id).text}"
+    others = f"Bearer {issuer.mint('bob', [PULL], access_key=other.id).text}"
+    assert (await authenticator.authenticate(token)).access_key == key.id
+
+    await access_keys.disable(key.id)
+
+    assert "disabled or gone" in await refused(authenticator, token)
+    assert (await authenticator.authenticate(others)).principal == BOB
+    await access_keys.delete(key.id)
+    assert "disabled or gone" in await refused(authenticator, token)
+
+
+async def test_token_names_no_key_of_another_user(
+    authenticator: Authenticator, access_keys: AccessKeys, issuer: TokenIssuer
+) -> None:
+    """A key says whose it is."""
+    key = await access_keys.create("robot")
+
+    assert "disabled or gone" in await refused(
+        authenticator, f"Bearer {issuer.mint('bob', [PULL], access_key=key.id).text}"
+    )
+
+
+async def test_another_process_hears_of_a_change(
+    authenticator: Authenticator, accounts: Accounts, tmp_path: Path, passwords: Passwords, issuer: TokenIssuer
+) -> None:
+    """What one worker changes, every other sees at its next request."""
+    token = f"Bearer {issuer.mint('bob', [PULL]).text}"
+    await authenticator.authenticate(token)
+    elsewhere = SqliteDatabase(tmp_path / "registry.db")
+
+    await Accounts(elsewhere, ACCOUNT, passwords, lambda: 0.0).delete_user("bob")
+    await elsewhere.close()
+
+    assert "no longer exists" in await refused(authenticator, token)
+
+
+async def test_token_between_two_changes_of_one_second_is_refused(
+    authenticator: Authenticator, accounts: Accounts, issuer: TokenIssuer
+) -> None:
+    """Dates are whole seconds, and still every change ends exactly the tokens from before it."""
+    tokens = []
+    for password in ("one", "two", "three"):
+        await accounts.set_password("bob", password)
+        valid_after = (await accounts.user("bob")).valid_after
+        tokens.append(f"Bearer {issuer.mint('bob', [PULL], not_before=valid_after).text}")
+
+    for token in tokens[:2]:
+        assert "revoked" in await refused(authenticator, token)
+    assert (await authenticator.authenticate(tokens[2])).principal == BOB
+
+
+async def test_name_of_a_deleted_user_opens_nothing_with_its_tokens(
+    authenticator: Authenticator, accounts: Accounts, issuer: TokenIssuer, clock: SimpleNamespace
+) -> None:
+    """Who is given a name that was used before is somebody else."""
+    token = f"Bearer {issuer.mint('bob', [PULL]).text}"
+    clock.time += 1
+    await accounts.delete_user("bob")
+    await accounts.create_user("bob", "other")
+
+    assert "revoked" in await refused(authenticator, token)
+
+
+class CountedReads:
+    """A database that counts what it is asked."""
+
+    def __init__(self, database: SqliteDatabase) -> None:
+        self._database = database
+        self.reads = 0
+
+    async def read(self, query: Callable[[Connection], T]) -> T:
+        self.reads += 1
+        return await self._database.read(query)
+
+    async def scan(self, query: Callable[[Connection], T]) -> T:
+        return await self._database.scan(query)
+
+    async def write(self, change: Callable[[Connection], T]) -> T:
+        return await self._database.write(change)
+
+    async def close(self) -> None:
+        await self._database.close()
+
+
+async def test_known_token_costs_one_look_up(
+    people: SqliteDatabase, key: SigningKey, clock: SimpleNamespace, issuer: TokenIssuer
+) -> None:
+    """Whether anything has changed is all that is asked."""
+    counted = CountedReads(people)
+    verifier = TokenVerifier([key], "iss", "aud", lambda: clock.time)
+    authenticator = Authenticator(Directory(counted, ROOT_KEY), verifier, Passwords())
+    token = f"Bearer {issuer.mint('bob', [PULL]).text}"
+    await authenticator.authenticate(token)
+    counted.reads = 0
+
+    await authenticator.authenticate(token)
+
+    assert counted.reads == 1

@@ -1,13 +1,17 @@
-"""Who may do what, in the absence of policies."""
+"""Who may do what in the absence of policies, and what a token adds to that: nothing."""
+
+from collections.abc import Callable
 
 import pytest
 
 from auth.actions import REGISTRY, Action, ScopeType, ScopeWord
 from auth.authenticator import Caller
 from auth.authorizer import Authorizer
+from auth.directory import Directory
 from auth.errors import AccessDenied, CredentialsMissing, ScopeInsufficient, TokenInvalid
 from auth.principals import ANONYMOUS, AnonymousMode, Principal, PrincipalKind
 from auth.scopes import Access, Scope, parse_scopes, serialise
+from storage.metadata.sqlite import SqliteDatabase
 
 ACCOUNT = "123456789012"
 ROOT = Principal(ACCOUNT, "admin", PrincipalKind.ROOT)
@@ -20,8 +24,17 @@ READS = {
 }
 
 
-def authorizer(anonymous: AnonymousMode = "none") -> Authorizer:
-    return Authorizer(ACCOUNT, anonymous)
+Make = Callable[..., Authorizer]
+
+
+@pytest.fixture
+def authorizer(database: SqliteDatabase) -> Make:
+    """An authorizer of a registry without a policy."""
+
+    def make(anonymous: AnonymousMode = "none") -> Authorizer:
+        return Authorizer(ACCOUNT, Directory(database, bytes(32)), anonymous)
+
+    return make
 
 
 def bearer(principal: Principal, scopes: str) -> Caller:
@@ -33,33 +46,33 @@ def bearer(principal: Principal, scopes: str) -> Caller:
     return Caller(principal, Access(tuple(read)))
 
 
-def allowed(rules: Authorizer, caller: Caller) -> set[Action]:
+async def allowed(rules: Authorizer, caller: Caller) -> set[Action]:
     """The actions that this caller may perform on a/b."""
     permitted = set()
     for action in Action:
         try:
-            rules.permit(caller, action, rules.repository("a/b"))
-        except (AccessDenied, CredentialsMissing, ScopeInsufficient):
+            await rules.permit(caller, action, rules.repository("a/b"))
+        except (AccessDenied, CredentialsMissing, ScopeInsufficient, TokenInvalid):
             continue
         permitted.add(action)
     return permitted
 
 
-def test_root_user_may_do_everything() -> None:
+async def test_root_user_may_do_everything(authorizer: Make) -> None:
     """The account's root user is bound by no rule."""
-    assert allowed(authorizer(), Caller(ROOT)) == set(Action)
+    assert await allowed(authorizer(), Caller(ROOT)) == set(Action)
 
 
-def test_root_user_of_another_account_may_do_nothing() -> None:
+async def test_root_user_of_another_account_may_do_nothing(authorizer: Make) -> None:
     """Root of one account is a stranger in another."""
     stranger = Principal("999999999999", "admin", PrincipalKind.ROOT)
 
-    assert allowed(authorizer(), Caller(stranger)) == set()
+    assert await allowed(authorizer(), Caller(stranger)) == set()
 
 
-def test_user_may_log_in_and_nothing_more() -> None:
+async def test_user_may_log_in_and_nothing_more(authorizer: Make) -> None:
     """Nothing is allowed that no rule allows."""
-    assert allowed(authorizer("push"), Caller(BOB)) == {Action.GET_AUTHORIZATION_TOKEN}
+    assert await allowed(authorizer("push"), Caller(BOB)) == {Action.GET_AUTHORIZATION_TOKEN}
 
 
 @pytest.mark.parametrize(
@@ -70,43 +83,46 @@ def test_user_may_log_in_and_nothing_more() -> None:
         ("push", set(Action)),
     ],
 )
-def test_anonymous_callers_may_do_what_the_mode_says(mode: AnonymousMode, expected: set[Action]) -> None:
+async def test_anonymous_callers_may_do_what_the_mode_says(
+    authorizer: Make, mode: AnonymousMode, expected: set[Action]
+) -> None:
     """Off unless asked for; `pull` opens the reads; `push` is everything, for loopback."""
-    assert allowed(authorizer(mode), Caller(ANONYMOUS)) == expected
+    assert await allowed(authorizer(mode), Caller(ANONYMOUS)) == expected
 
 
-def test_denied_user_hears_which_action_is_missing() -> None:
+async def test_denied_user_hears_which_action_is_missing(authorizer: Make) -> None:
     """The message is what an administrator needs to write the policy."""
     rules = authorizer()
 
     with pytest.raises(AccessDenied) as raised:
-        rules.permit(Caller(BOB), Action.PUT_IMAGE, rules.repository("a/b"))
+        await rules.permit(Caller(BOB), Action.PUT_IMAGE, rules.repository("a/b"))
 
     assert str(raised.value) == (
         "arn:aws:iam::123456789012:user/bob is not allowed to perform ecr:PutImage "
-        "on arn:aws:ecr:local:123456789012:repository/a/b"
+        "on arn:aws:ecr:local:123456789012:repository/a/b "
+        "because no identity-based or resource-based policy allows it"
     )
 
 
 @pytest.mark.parametrize("mode", ["none", "pull"])
-def test_denied_anonymous_caller_is_asked_for_credentials(mode: AnonymousMode) -> None:
+async def test_denied_anonymous_caller_is_asked_for_credentials(authorizer: Make, mode: AnonymousMode) -> None:
     """A push without credentials gets a challenge, so that the client can log in."""
     rules = authorizer(mode)
 
     with pytest.raises(CredentialsMissing):
-        rules.permit(Caller(ANONYMOUS), Action.INITIATE_LAYER_UPLOAD, rules.repository("a/b"))
+        await rules.permit(Caller(ANONYMOUS), Action.INITIATE_LAYER_UPLOAD, rules.repository("a/b"))
 
 
-def test_ping_without_credentials_is_challenged_while_anonymous_callers_may_pull() -> None:
+async def test_ping_without_credentials_is_challenged_while_anonymous_callers_may_pull(authorizer: Make) -> None:
     """A client that got 200 from GET /v2/ would never send the credentials that a push needs."""
     with pytest.raises(CredentialsMissing):
-        authorizer("pull").permit(Caller(ANONYMOUS), Action.GET_AUTHORIZATION_TOKEN, REGISTRY)
+        await authorizer("pull").permit(Caller(ANONYMOUS), Action.GET_AUTHORIZATION_TOKEN, REGISTRY)
 
 
 @pytest.mark.parametrize("principal", [ROOT, BOB, ANONYMOUS])
-def test_any_token_passes_the_ping(principal: Principal) -> None:
+async def test_any_token_passes_the_ping(authorizer: Make, principal: Principal) -> None:
     """regctl logs in with a token that has no scope."""
-    authorizer("pull").permit(Caller(principal, Access()), Action.GET_AUTHORIZATION_TOKEN, REGISTRY)
+    await authorizer("pull").permit(Caller(principal, Access()), Action.GET_AUTHORIZATION_TOKEN, REGISTRY)
 
 
 @pytest.mark.parametrize(
@@ -131,28 +147,28 @@ def test_any_token_passes_the_ping(principal: Principal) -> None:
         ("repository:a/bc:* repository:a:* repository:A/b:* repository:a/b/c:*", set()),
     ],
 )
-def test_token_is_a_ceiling_even_for_the_root_user(scopes: str, expected: set[Action]) -> None:
+async def test_token_is_a_ceiling_even_for_the_root_user(authorizer: Make, scopes: str, expected: set[Action]) -> None:
     """A token that leaks opens what it was made for and nothing else."""
-    assert allowed(authorizer(), bearer(ROOT, scopes)) == expected | {Action.GET_AUTHORIZATION_TOKEN}
+    assert await allowed(authorizer(), bearer(ROOT, scopes)) == expected | {Action.GET_AUTHORIZATION_TOKEN}
 
 
-def test_token_that_lacks_the_scope_is_told_apart_from_a_denial() -> None:
+async def test_token_that_lacks_the_scope_is_told_apart_from_a_denial(authorizer: Make) -> None:
     """The client is to fetch another token, not to give up."""
     rules = authorizer()
 
     with pytest.raises(ScopeInsufficient) as raised:
-        rules.permit(bearer(ROOT, "repository:a/b:pull"), Action.PUT_IMAGE, rules.repository("a/b"))
+        await rules.permit(bearer(ROOT, "repository:a/b:pull"), Action.PUT_IMAGE, rules.repository("a/b"))
 
     assert raised.value.action is Action.PUT_IMAGE
     assert raised.value.resource == rules.repository("a/b")
 
 
-def test_token_lifts_nobody_above_the_rules() -> None:
+async def test_token_lifts_nobody_above_the_rules(authorizer: Make) -> None:
     """A token signed when the user had more rights gives none of them back."""
     rules = authorizer()
 
     with pytest.raises(AccessDenied):
-        rules.permit(bearer(BOB, "repository:a/b:*"), Action.BATCH_GET_IMAGE, rules.repository("a/b"))
+        await rules.permit(bearer(BOB, "repository:a/b:*"), Action.BATCH_GET_IMAGE, rules.repository("a/b"))
 
 
 @pytest.mark.parametrize(
@@ -171,33 +187,44 @@ def test_token_lifts_nobody_above_the_rules() -> None:
         (ANONYMOUS, "push", "repository:a/b:*", "repository:a/b:pull,push,delete,*"),
     ],
 )
-def test_grant_is_the_part_that_the_rules_allow(
-    principal: Principal, mode: AnonymousMode, asked: str, granted: str
+async def test_grant_is_the_part_that_the_rules_allow(
+    authorizer: Make, principal: Principal, mode: AnonymousMode, asked: str, granted: str
 ) -> None:
     """A partial grant is no error, and neither is an empty one."""
-    assert serialise(authorizer(mode).grant(principal, parse_scopes([asked]))) == granted
+    assert serialise(await authorizer(mode).grant(principal, parse_scopes([asked]))) == granted
 
 
-def test_users_and_allowed_anonymous_callers_get_tokens() -> None:
+async def test_users_and_allowed_anonymous_callers_get_tokens(authorizer: Make) -> None:
     """A login that gives a token proves the password, whatever the user may do."""
-    authorizer().permit_token(Caller(BOB))
-    authorizer("pull").permit_token(Caller(ANONYMOUS))
+    await authorizer().permit_token(Caller(BOB))
+    await authorizer("pull").permit_token(Caller(ANONYMOUS))
 
 
-def test_anonymous_callers_get_no_token_while_anonymous_access_is_off() -> None:
+async def test_anonymous_callers_get_no_token_while_anonymous_access_is_off(authorizer: Make) -> None:
     """A client without credentials hears so at the token endpoint."""
     with pytest.raises(CredentialsMissing):
-        authorizer().permit_token(Caller(ANONYMOUS))
+        await authorizer().permit_token(Caller(ANONYMOUS))
 
 
-def test_token_buys_no_other_token() -> None:
+async def test_token_buys_no_other_token(authorizer: Make) -> None:
     """A stolen token can be neither renewed nor widened."""
     with pytest.raises(TokenInvalid):
-        authorizer().permit_token(bearer(ROOT, "repository:a/b:pull"))
+        await authorizer().permit_token(bearer(ROOT, "repository:a/b:pull"))
 
 
-def test_decision_names_its_reason() -> None:
+async def test_decision_names_its_reason(authorizer: Make) -> None:
     """A decision explains itself."""
     rules = authorizer()
 
-    assert rules.authorize(ANONYMOUS, Action.LIST_IMAGES, rules.repository("a")).reason == "anonymous access is off"
+    decision = await rules.authorize(ANONYMOUS, Action.LIST_IMAGES, rules.repository("a"))
+
+    assert decision.reason == "anonymous access is off"
+
+
+async def test_anonymous_token_opens_nothing_after_anonymous_access_was_turned_off(authorizer: Make) -> None:
+    """A setting that was narrowed bites at the next request, and the client is told to log in."""
+    caller = bearer(ANONYMOUS, "repository:a/b:pull")
+
+    for action in (Action.BATCH_GET_IMAGE, Action.GET_AUTHORIZATION_TOKEN):
+        with pytest.raises(TokenInvalid, match="anonymous access was turned off"):
+            await authorizer().permit(caller, action, authorizer().repository("a/b"))

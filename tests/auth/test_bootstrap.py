@@ -14,8 +14,9 @@ from auth.passwords import Passwords
 from storage.errors import DatabaseUnavailable, KeyFileInvalid, SchemaOutdated
 from storage.keyfile import fingerprint, load_or_create_root_key
 from storage.metadata import schema
-from storage.metadata.accounts import find_principal, find_setting
+from storage.metadata.accounts import find_setting
 from storage.metadata.database import Database
+from storage.metadata.principals import find_principal
 from storage.metadata.sqlite import SqliteDatabase
 
 T = TypeVar("T")
@@ -220,7 +221,7 @@ async def test_loser_of_a_race_goes_on_with_what_the_winner_drew(
 
     prepared = await start(LosingDatabase(database, winner, key_file, passwords), key_file, passwords)
 
-    assert prepared == Prepared("000000000001", "won", prepared.signing_keys, None)
+    assert prepared == Prepared("000000000001", "won", prepared.signing_keys, prepared.root_key, None)
 
 
 def test_drawn_account_id_has_twelve_digits() -> None:
@@ -236,4 +237,4 @@ def test_secrets_are_not_in_the_repr() -> None:
     drawn = draw()
 
     assert drawn.password not in repr(drawn)
-    assert "canary" not in repr(Prepared("1", "2", (), "canary"))
+    assert "canary" not in repr(Prepared("1", "2", (), b"canary", "canary"))

@@ -13,14 +13,13 @@ from typing import Any
 import pytest
 import uvloop
 
+from auth.accounts import Accounts
 from auth.bootstrap import Prepared, open_registry
 from auth.passwords import Passwords
-from auth.principals import PrincipalKind
 from registry.app import open_databases
 from registry.bootstrap import prepare
 from registry.config import Settings
 from registry.run import Run
-from storage.metadata.accounts import StoredPrincipal, add_principal, find_principal
 from tests.http.client import ADMIN_PASSWORD, USER_PASSWORD, Registry, Start, serving
 
 EPOCH = bytes(range(32))
@@ -45,10 +44,8 @@ async def _prepare(root: Path) -> None:
     settings = _settings(root, {"auth": {"admin_password": ADMIN_PASSWORD}})
     await prepare(settings)
     passwords, databases = Passwords(), open_databases(settings)
-    admin = await databases.registry.read(lambda connection: find_principal(connection, "admin"))
-    assert admin is not None
-    user = StoredPrincipal(admin.account_id, "bob", PrincipalKind.USER.value, await passwords.hash(USER_PASSWORD))
-    await databases.registry.write(lambda connection: add_principal(connection, user, time.time()))
+    opened = await open_registry(databases.registry, settings.key_file)
+    await Accounts(databases.registry, opened.account_id, passwords, time.time).create_user("bob", USER_PASSWORD)
     await databases.close()
     passwords.close()
 

@@ -1,6 +1,6 @@
 """Blobs of a repository."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,14 +20,23 @@ HELLO = Digest.of(b"hello")
 IN_BETA = Owner(BETA, "arn:alice")
 
 
-def first(names: Sequence[RepositoryName]) -> RepositoryName | None:
+async def first(names: Sequence[RepositoryName]) -> RepositoryName | None:
     """A caller who may pull everything."""
     return names[0] if names else None
 
 
-def only(allowed: RepositoryName) -> Callable[[Sequence[RepositoryName]], RepositoryName | None]:
+def only(allowed: RepositoryName) -> Callable[[Sequence[RepositoryName]], Awaitable[RepositoryName | None]]:
     """A caller who may pull one repository."""
-    return lambda names: allowed if allowed in names else None
+
+    async def choose(names: Sequence[RepositoryName]) -> RepositoryName | None:
+        return allowed if allowed in names else None
+
+    return choose
+
+
+async def beta_unasked(_names: Sequence[RepositoryName]) -> RepositoryName:
+    """A choice that was not offered."""
+    return BETA
 
 
 async def test_a_pushed_blob_can_be_read(core: Core) -> None:
@@ -183,7 +192,7 @@ async def test_a_choice_that_was_not_offered_is_no_way_in(core: Core) -> None:
     await core.push_blob(b"hello")
     await core.push_blob(b"other", IN_BETA)
 
-    assert await core.blobs.mount(BETA, HELLO, source=None, choose=lambda _: BETA, create=True) is False
+    assert await core.blobs.mount(BETA, HELLO, source=None, choose=beta_unasked, create=True) is False
 
 
 async def test_a_mount_makes_its_repository_only_if_it_may(core: Core) -> None:

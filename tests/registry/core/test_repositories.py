@@ -1,6 +1,6 @@
 """Repositories: they appear on first push, and list by name."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 import pytest
@@ -44,8 +44,17 @@ async def make(core: Core, *names: str) -> None:
     await core.database.write(change)
 
 
-def anyone(_: str) -> bool:
-    return True
+async def anyone(names: Sequence[str]) -> list[str]:
+    return list(names)
+
+
+def only(*seen: str) -> Callable[[Sequence[str]], Awaitable[list[str]]]:
+    """A caller who may know of these repositories."""
+
+    async def visible(names: Sequence[str]) -> list[str]:
+        return [name for name in names if name in seen]
+
+    return visible
 
 
 async def test_a_repository_that_was_made_is_known(core: Core) -> None:
@@ -103,9 +112,9 @@ async def test_the_catalog_has_pages(core: Core, page: Page, expected: Listing) 
 async def test_the_catalog_shows_what_the_caller_may_see(core: Core) -> None:
     await make(core, *"abcdefghij")
 
-    assert await core.repositories.catalog(Page(limit=2), set("bdj").__contains__) == Listing(["b", "d"], more=True)
-    assert await core.repositories.catalog(Page("d", 2), set("bdj").__contains__) == Listing(["j"], more=False)
-    assert await core.repositories.catalog(Page(limit=2), set().__contains__) == Listing([], more=False)
+    assert await core.repositories.catalog(Page(limit=2), only(*"bdj")) == Listing(["b", "d"], more=True)
+    assert await core.repositories.catalog(Page("d", 2), only(*"bdj")) == Listing(["j"], more=False)
+    assert await core.repositories.catalog(Page(limit=2), only()) == Listing([], more=False)
 
 
 async def test_the_catalog_reads_hidden_names_by_the_page(core: Core) -> None:
@@ -113,7 +122,7 @@ async def test_the_catalog_reads_hidden_names_by_the_page(core: Core) -> None:
     await make(core, "a", *(f"b{number:03}" for number in range(100)))
     counted = CountedScans(core.database)
 
-    listing = await Repositories(counted, most=19).catalog(Page(limit=1), {"a"}.__contains__)
+    listing = await Repositories(counted, most=19).catalog(Page(limit=1), only("a"))
 
     assert listing == Listing(["a"], more=False)
     assert counted.scans <= 6

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, select
 from storage.metadata.accounts import add_account
 from storage.metadata.blobs import add_copy, link_blob
 from storage.metadata.manifests import NewManifest
+from storage.metadata.principals import NewPrincipal, add_principal, find_principal, find_role
 from storage.metadata.repositories import add_repository, find_repository
 from storage.metadata.schema import account, gc_candidate
 
@@ -69,3 +70,13 @@ def candidates(connection: Connection) -> set[tuple[int, int, float]]:
     """What may be collected: copy, repository, and since when."""
     columns = (gc_candidate.c.blob_id, gc_candidate.c.repository_id, gc_candidate.c.since)
     return {(row[0], row[1], row[2]) for row in connection.execute(select(*columns))}
+
+
+def make_principal(connection: Connection, name: str = "alice", kind: str = "user") -> int:
+    """Add a principal, and the account that it belongs to, and return its id."""
+    if connection.execute(select(account.c.id)).first() is None:
+        add_account(connection, ACCOUNT, 1.0)
+    assert add_principal(connection, NewPrincipal(ACCOUNT, name, kind), 1.0)
+    found = find_role(connection, name) if kind == "role" else find_principal(connection, name)
+    assert found is not None
+    return found.id

@@ -50,7 +50,13 @@ async def test_text_that_is_paged_sorts_by_bytes_after_migrating(unmade: Place) 
             return
         rows = await database.read(lambda c: c.execute(text(_COLLATED)).all())
     assert [tuple(row) for row in rows] == [
+        ("access_key", "id"),
         ("blob", "digest"),
+        ("group_inline_policy", "group_name"),
+        ("group_inline_policy", "name"),
+        ("group_member", "group_name"),
+        ("group_policy", "group_name"),
+        ("group_policy", "policy_name"),
         ("manifest", "config_digest"),
         ("manifest", "digest"),
         ("manifest", "subject"),
@@ -58,11 +64,17 @@ async def test_text_that_is_paged_sorts_by_bytes_after_migrating(unmade: Place) 
         ("manifest_blob", "manifest"),
         ("manifest_child", "child"),
         ("manifest_child", "parent"),
+        ("policy", "name"),
+        ("policy_version", "policy_name"),
+        ("principal", "boundary"),
         ("principal", "name"),
+        ("principal_inline_policy", "name"),
+        ("principal_policy", "policy_name"),
         ("repository", "name"),
         ("repository_blob", "digest"),
         ("tag", "digest"),
         ("tag", "name"),
+        ("user_group", "name"),
     ]
 
 
@@ -105,7 +117,7 @@ async def test_migrating_again_does_nothing(unmade: Place) -> None:
     await unmade.migrate()
 
     async with unmade.opened(REGISTRY_SCHEMA) as database:
-        assert await database.read(revision_of) == "0001"
+        assert await database.read(revision_of) == "0002"
 
 
 async def test_a_database_of_another_version_is_refused_with_the_command_to_run(unmade: Place) -> None:
@@ -114,7 +126,7 @@ async def test_a_database_of_another_version_is_refused_with_the_command_to_run(
         await database.write(lambda c: c.execute(text("UPDATE alembic_version SET version_num = '0000'")).close())
 
         with pytest.raises(
-            SchemaOutdated, match=r"^the database is at schema 0000, this version needs 0001: run `lading"
+            SchemaOutdated, match=r"^the database is at schema 0000, this version needs 0002: run `lading"
         ):
             await database.read(lambda c: check_revision(c, REGISTRY_SCHEMA))
 

@@ -1,0 +1,199 @@
+"""Who there is and which policies apply to them: read from the database, compiled, and kept by this process.
+
+- What is kept is valid only while the database's generation has not moved; every request asks for it first, once.
+- What is read after a change was seen is never kept as what was there before it.
+- A stored policy that cannot be read stops whatever it bears on: a Deny that it may hold must not be lost.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from auth.errors import StoredPolicyInvalid
+from auth.policy.document import Policy, PolicyKind
+from auth.policy.evaluation import NamedPolicy
+from auth.policy.findings import PolicyInvalid
+from auth.policy.parsing import parse_policy
+from auth.principals import Principal, PrincipalKind
+from auth.sealing import Seal
+from storage.metadata.access_keys import StoredAccessKey, find_access_key
+from storage.metadata.database import Database
+from storage.metadata.generation import current_generation
+from storage.metadata.policies import (
+    NamedDocument,
+    boundary_of,
+    find_registry_policy,
+    find_repository_policies,
+    policies_of,
+)
+from storage.metadata.principals import StoredPrincipal, find_principal
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+ACCESS_KEYS: Final = "access-key"
+"""What the secrets of access keys are sealed for."""
+
+T = TypeVar("T")
+
+_COMPILED_POLICIES = 4096
+_MOST_KEPT = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A user or the root user, with everything that decides what it may do.
+
+    Its tokens dated before `valid_after`, in seconds since the epoch, were revoked; `facts` are the condition keys that
+    tell of it.
+    """
+
+    principal: Principal
+    password_hash: str | None = field(repr=False)
+    is_disabled: bool
+    valid_after: float
+    facts: dict[str, str]
+    policies: tuple[NamedPolicy, ...]
+    boundary: NamedPolicy | None
+
+
+@dataclass(frozen=True, slots=True)
+class AccessKey:
+    """An access key, its secret opened."""
+
+    id: str
+    user: str
+    secret: bytes = field(repr=False)
+    is_active: bool
+
+
+@dataclass(slots=True)
+class _Kept:
+    """What was read while the database was at one generation."""
+
+    generation: int
+    users: dict[str, User] = field(default_factory=dict)
+    access_keys: dict[str, AccessKey] = field(default_factory=dict)
+    repositories: dict[str, NamedPolicy | None] = field(default_factory=dict)
+    registry: tuple[NamedPolicy | None] | None = None
+
+
+class Directory:
+    """Principals and policies as of the newest generation that this process has heard of."""
+
+    def __init__(self, database: Database, root_key: bytes) -> None:
+        self._database = database
+        self._seal = Seal(root_key, ACCESS_KEYS)
+        self._kept = _Kept(-1)
+        # The text of most policies outlives a generation, and reading one costs more than all else here.
+        self._compile: Callable[[str, PolicyKind], Policy] = lru_cache(_COMPILED_POLICIES)(parse_policy)
+
+    async def refresh(self) -> None:
+        """Forget everything if anything has changed; whoever decides a request calls this first."""
+        generation = await self._database.read(current_generation)
+        if generation != self._kept.generation:
+            self._kept = _Kept(generation)
+
+    async def user(self, name: str) -> User | None:
+        """The user of this name, the root user included."""
+        kept = self._kept
+        known = kept.users.get(name)
+        if known is None:
+            found = await self._database.read(partial(_read_user, name=name))
+            if found is None:
+                return None
+            known = self._user(*found)
+            _keep(kept.users, name, known)
+        return known
+
+    async def access_key(self, key_id: str) -> AccessKey | None:
+        """The access key of this id, whatever its state."""
+        kept = self._kept
+        known = kept.access_keys.get(key_id)
+        if known is None:
+            found = await self._database.read(partial(find_access_key, id=key_id))
+            if found is None:
+                return None
+            known = self._access_key(found)
+            _keep(kept.access_keys, key_id, known)
+        return known
+
+    async def repository_policy(self, name: str) -> NamedPolicy | None:
+        """The policy of a repository; None where it has none, or is not there."""
+        kept = self._kept.repositories
+        return kept[name] if name in kept else (await self.repository_policies((name,)))[name]
+
+    async def repository_policies(self, names: Sequence[str]) -> dict[str, NamedPolicy | None]:
+        """The policies of several repositories, read with one query."""
+        kept = self._kept.repositories
+        missing = [name for name in names if name not in kept]
+        if not missing:
+            return {name: kept[name] for name in names}
+        found = await self._database.read(partial(find_repository_policies, names=missing))
+        policies = {
+            name: self._named(f"repository/{name}", found.get(name), PolicyKind.RESOURCE) for name in missing
+        } | {name: kept[name] for name in names if name in kept}
+        for name in missing:
+            _keep(kept, name, policies[name])
+        return policies
+
+    async def registry_policy(self) -> NamedPolicy | None:
+        """The policy of the registry with all its repositories."""
+        kept = self._kept
+        if kept.registry is None:
+            document = await self._database.read(find_registry_policy)
+            kept.registry = (self._named("registry", document, PolicyKind.REGISTRY),)
+        return kept.registry[0]
+
+    def _user(
+        self, stored: StoredPrincipal, documents: Iterable[NamedDocument], boundary: NamedDocument | None
+    ) -> User:
+        named = (self._named(each.name, each.document, PolicyKind.IDENTITY) for each in documents)
+        principal = Principal(stored.account_id, stored.name, PrincipalKind(stored.kind))
+        return User(
+            principal=principal,
+            password_hash=stored.password_hash,
+            is_disabled=stored.is_disabled,
+            valid_after=stored.valid_after,
+            facts=principal_facts(principal, json.loads(stored.tags)),
+            policies=tuple(filter(None, named)),
+            boundary=None if boundary is None else self._named(boundary.name, boundary.document, PolicyKind.IDENTITY),
+        )
+
+    def _access_key(self, stored: StoredAccessKey) -> AccessKey:
+        secret = self._seal.open(stored.id, stored.sealed_secret)
+        return AccessKey(stored.id, stored.principal, secret, stored.is_active)
+
+    def _named(self, name: str, document: str | None, kind: PolicyKind) -> NamedPolicy | None:
+        if document is None:
+            return None
+        try:
+            return NamedPolicy(name, self._compile(document, kind))
+        except PolicyInvalid as error:
+            raise StoredPolicyInvalid(name) from error
+
+
+def principal_facts(principal: Principal, tags: Mapping[str, str]) -> dict[str, str]:
+    """The condition keys that tell of a principal in every request it makes."""
+    facts = {"aws:PrincipalArn": principal.arn, "aws:PrincipalAccount": principal.account_id}
+    if principal.kind is PrincipalKind.USER:
+        facts["aws:username"] = principal.name
+    return facts | {f"aws:PrincipalTag/{name}": value for name, value in tags.items()}
+
+
+def _read_user(
+    connection: "Connection", name: str
+) -> tuple[StoredPrincipal, list[NamedDocument], NamedDocument | None] | None:
+    stored = find_principal(connection, name)
+    if stored is None:
+        return None
+    return stored, policies_of(connection, stored.id), boundary_of(connection, stored.id)
+
+
+def _keep(kept: dict[str, T], name: str, value: T) -> None:
+    """Keep within a bound: names of repositories come from outside."""
+    if len(kept) >= _MOST_KEPT:
+        kept.clear()
+    kept[name] = value

@@ -1,0 +1,56 @@
+"""What policies might allow, asked before everything about a request is known.
+
+- A token is fetched before the client says which tag it means, and a catalog is asked for without naming a repository.
+- These answers only open the way to the real question: each request, and each name, is still decided by itself.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
+
+from auth.policy.context import NO_CONTEXT
+from auth.policy.document import Effect, Policy, Statement
+from auth.policy.evaluation import NamedPolicy, Policies
+
+_KEYS_OF_IMAGES: Final = frozenset({"ecr:imagetag", "ecr:imagedigest", "ecr:artifacttype"})
+
+
+def without_image_conditions(policies: Policies) -> Policies:
+    """The policies as if every image met the conditions of an Allow, and none those of a Deny."""
+    return Policies(
+        identity=tuple(map(_lenient, policies.identity)),
+        resource=policies.resource and _lenient(policies.resource),
+        registry=policies.registry and _lenient(policies.registry),
+        boundary=policies.boundary and _lenient(policies.boundary),
+        sessions=tuple(map(_lenient, policies.sessions)),
+    )
+
+
+def allows_somewhere(policies: Iterable[NamedPolicy], action: str) -> bool:
+    """Whether any statement allows the action on anything at all."""
+    lowered = action.lower()
+    return any(
+        statement.effect is Effect.ALLOW
+        and statement.actions.patterns.matches(lowered, NO_CONTEXT) is not statement.actions.negated
+        for named in policies
+        for statement in named.policy.statements
+    )
+
+
+def _lenient(named: NamedPolicy) -> NamedPolicy:
+    policy = named.policy
+    statements = tuple(
+        _without_image_keys(statement)
+        for statement in policy.statements
+        if statement.effect is Effect.ALLOW or not _asks_for_image(statement)
+    )
+    return NamedPolicy(named.name, Policy(policy.kind, policy.version, policy.id, statements))
+
+
+def _asks_for_image(statement: Statement) -> bool:
+    return any(condition.key in _KEYS_OF_IMAGES for condition in statement.conditions)
+
+
+def _without_image_keys(statement: Statement) -> Statement:
+    kept = tuple(condition for condition in statement.conditions if condition.key not in _KEYS_OF_IMAGES)
+    return replace(statement, conditions=kept)

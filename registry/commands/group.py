@@ -1,0 +1,66 @@
+"""`lading group`: users that share policies."""
+
+import argparse
+
+from registry.commands.opened import Opened, run_on_registry
+from registry.commands.subcommands import Report, Subcommand, add_name, add_subcommands
+
+
+def _add_member(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("user", metavar="USER")
+
+
+def _add_optional_name(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", nargs="?", help="show the members of this group")
+
+
+async def _create(opened: Opened, arguments: argparse.Namespace) -> Report:
+    await opened.accounts.create_group(arguments.name)
+    return Report(
+        f"group {arguments.name} was made: put users into it with `lading group add {arguments.name} USER`",
+        {"name": arguments.name},
+    )
+
+
+async def _delete(opened: Opened, arguments: argparse.Namespace) -> Report:
+    await opened.accounts.delete_group(arguments.name)
+    return Report(f"group {arguments.name} is gone; its members are still there", {"name": arguments.name})
+
+
+async def _list(opened: Opened, arguments: argparse.Namespace) -> Report:
+    if arguments.name is None:
+        names = await opened.accounts.groups()
+    else:
+        names = await opened.accounts.members(arguments.name)
+    return Report("\n".join(names), names)
+
+
+async def _add(opened: Opened, arguments: argparse.Namespace) -> Report:
+    await opened.accounts.add_member(arguments.name, arguments.user)
+    return Report(f"{arguments.user} is in group {arguments.name}", {"group": arguments.name, "user": arguments.user})
+
+
+async def _remove(opened: Opened, arguments: argparse.Namespace) -> Report:
+    await opened.accounts.remove_member(arguments.name, arguments.user)
+    return Report(
+        f"{arguments.user} is not in group {arguments.name}", {"group": arguments.name, "user": arguments.user}
+    )
+
+
+SUBCOMMANDS = (
+    Subcommand("create", "make a group", _create, (add_name,)),
+    Subcommand("delete", "remove a group with its policies; its members stay", _delete, (add_name,)),
+    Subcommand("list", "show every group, or the members of one", _list, (_add_optional_name,)),
+    Subcommand("add", "put a user into a group", _add, (add_name, _add_member)),
+    Subcommand("remove", "take a user out of a group", _remove, (add_name, _add_member)),
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the subcommands."""
+    add_subcommands(parser, SUBCOMMANDS)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do what the subcommand says."""
+    return run_on_registry(arguments)

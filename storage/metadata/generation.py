@@ -1,0 +1,38 @@
+"""The generation: a number that grows with every change of who may do what.
+
+- Whoever caches principals or policies asks for it first, and drops its cache when it moved.
+- It moves in the transaction of the change: nobody sees one without the other.
+"""
+
+from typing import Any
+
+from sqlalchemy import Connection, CursorResult, select
+
+from storage.metadata.database import insert
+from storage.metadata.schema import generation
+
+# Asked at every request: built once, for building a statement costs more than running it.
+_CURRENT = select(generation.c.value).where(generation.c.id == 1)
+
+
+def current_generation(connection: Connection) -> int:
+    """How often who may do what has changed."""
+    value: int | None = connection.execute(_CURRENT).scalar_one_or_none()
+    return value or 0
+
+
+def touch_generation(connection: Connection) -> None:
+    """Void what anybody cached; on PostgreSQL the row is held until the transaction ends."""
+    connection.execute(
+        insert(connection, generation)
+        .values(id=1, value=1)
+        .on_conflict_do_update(index_elements=["id"], set_={"value": generation.c.value + 1})
+    )
+
+
+def touch_if_changed(connection: Connection, result: CursorResult[Any]) -> bool:
+    """Whether a statement changed any row; void what anybody cached if so."""
+    if result.rowcount <= 0:
+        return False
+    touch_generation(connection)
+    return True

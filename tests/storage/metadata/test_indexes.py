@@ -1,0 +1,74 @@
+"""Look-ups that requests wait for use an index, and so does everything that follows a deletion."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, create_engine, event
+
+from storage.metadata import schema
+from storage.metadata.access_keys import find_access_key, list_access_keys
+from storage.metadata.generation import current_generation
+from storage.metadata.groups import groups_of, list_members
+from storage.metadata.policies import (
+    boundary_of,
+    find_registry_policy,
+    find_repository_policies,
+    find_repository_policy,
+    policies_of,
+)
+from storage.metadata.principals import find_principal, find_role, list_principals
+
+_LOOK_UPS: dict[str, Callable[[Connection], object]] = {
+    "find_principal": lambda c: find_principal(c, "a"),
+    "find_role": lambda c: find_role(c, "a"),
+    "list_principals": lambda c: list_principals(c, "user", after="", limit=10),
+    "find_access_key": lambda c: find_access_key(c, "a"),
+    "list_access_keys": lambda c: list_access_keys(c, "a"),
+    "current_generation": current_generation,
+    "groups_of": lambda c: groups_of(c, 1),
+    "list_members": lambda c: list_members(c, "a"),
+    "policies_of": lambda c: policies_of(c, 1),
+    "boundary_of": lambda c: boundary_of(c, 1),
+    "find_repository_policy": lambda c: find_repository_policy(c, "a"),
+    "find_repository_policies": lambda c: find_repository_policies(c, ["a", "b"]),
+    "find_registry_policy": find_registry_policy,
+}
+
+
+@pytest.mark.parametrize("name", _LOOK_UPS)
+def test_a_look_up_reads_no_whole_table(tmp_path: Path, name: str) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path / 'registry.db'}")
+    schema.REGISTRY.create_all(engine)
+    asked: list[tuple[str, tuple[object, ...]]] = []
+    with engine.connect() as connection:
+        event.listen(engine, "before_cursor_execute", lambda _c, _u, sql, values, *_: asked.append((sql, values)))
+        _LOOK_UPS[name](connection)
+        plans = [
+            step[3]
+            for sql, values in tuple(asked)
+            for step in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values)
+        ]
+    engine.dispose()
+
+    assert asked
+    tables = "|".join(schema.REGISTRY.tables)
+    assert [plan for plan in plans if re.match(rf"SCAN ({tables})\b", plan)] == []
+
+
+def test_every_reference_to_what_can_be_deleted_is_indexed() -> None:
+    """A deletion looks for what points to the row."""
+    unindexed = [
+        f"{table.name}.{key.column_keys[0]}"
+        for table in schema.REGISTRY.tables.values()
+        for key in table.foreign_key_constraints
+        if key.referred_table is not schema.account
+        and key.column_keys[0]
+        not in {
+            next(iter(columns)).name
+            for columns in (table.primary_key.columns, *(index.columns for index in table.indexes))
+        }
+    ]
+
+    assert unindexed == []
