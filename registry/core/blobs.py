@@ -158,7 +158,7 @@ class Blobs:
     async def _sources(self, digest: Digest, source: RepositoryName | None) -> list[RepositoryName]:
         if source is not None:
             return [source]
-        names = await self._database.read(lambda c: blobs.list_readers(c, str(digest), limit=_SOURCES_TRIED))
+        names = await self._database.scan(lambda c: blobs.list_readers(c, str(digest), limit=_SOURCES_TRIED))
         return [RepositoryName(name) for name in names]
 
     async def _quarantine(self, bad: blobs.StoredBlob) -> None:

@@ -12,6 +12,7 @@ from registry.core.media_types import essence
 from registry.core.names import Tag, parse_reference
 from registry.http.access import ACCESS, REPOSITORY
 from registry.http.bodies import BodyTooLong, read_body
+from registry.http.conditions import is_unchanged
 from registry.oci.services import SERVICES
 from storage.blobs.blocking import run_to_end
 from storage.digest import Algorithm, Digest
@@ -28,7 +29,7 @@ async def get_manifest(request: web.Request) -> web.Response:
     """
     found = await _find(request)
     headers = _headers(found)
-    if _is_cached(request, headers["ETag"]):
+    if is_unchanged(request, headers["ETag"]):
         return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
     return web.Response(body=found.payload, headers=headers)
 
@@ -37,7 +38,7 @@ async def head_manifest(request: web.Request) -> web.Response:
     """Tell whether the repository has a manifest, and its digest, type and size."""
     found = await _find(request)
     headers = _headers(found)
-    if _is_cached(request, headers["ETag"]):
+    if is_unchanged(request, headers["ETag"]):
         return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
     return web.Response(headers={**headers, "Content-Length": str(len(found.payload))})
 
@@ -107,8 +108,3 @@ def _headers(found: StoredManifest) -> dict[str, str]:
         "ETag": f'"{found.digest}"',
         "X-Content-Type-Options": "nosniff",
     }
-
-
-def _is_cached(request: web.Request, etag: str) -> bool:
-    asked = request.headers.get("If-None-Match")
-    return asked is not None and etag in {tag.strip().removeprefix("W/") for tag in asked.split(",")}

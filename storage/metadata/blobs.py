@@ -125,8 +125,12 @@ def renew_candidate(connection: Connection, *, repository_name: str, digest: str
     found = find_blob(connection, repository_name, digest)
     if repository_id is None or found is None:
         return False
-    if found.candidate:
-        restart_grace(connection, blob_id=found.id, repository_id=repository_id, now=now)
+    # A manifest that was pushed meanwhile holds the blob: what is no candidate any more must not become one again.
+    connection.execute(
+        update(gc_candidate)
+        .where(gc_candidate.c.blob_id == found.id, gc_candidate.c.repository_id == repository_id)
+        .values(since=now)
+    )
     return True
 
 
@@ -142,6 +146,8 @@ def unlink_blob(connection: Connection, *, repository_id: int, digest: str, now:
     connection.execute(
         delete(gc_candidate).where(gc_candidate.c.blob_id == blob_id, gc_candidate.c.repository_id == repository_id)
     )
+    # Held before looking for readers: of two repositories that let go at once, the second must see it.
+    connection.execute(select(blob.c.id).where(blob.c.id == blob_id).with_for_update())
     read = exists().where(repository_blob.c.blob_id == blob_id)
     if not connection.execute(select(read)).scalar_one():
         restart_grace(connection, blob_id=blob_id, repository_id=NO_REPOSITORY, now=now)
