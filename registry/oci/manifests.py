@@ -91,7 +91,9 @@ async def _received(request: web.Request, algorithm: Algorithm) -> Manifest:
     services = request.app[SERVICES]
     bounds = services.bounds
     try:
-        payload = await read_body(request, limit_bytes=bounds.manifest_bytes, idle_seconds=bounds.body_idle)
+        payload = await read_body(
+            request, limit_bytes=bounds.manifest_bytes, idle_seconds=bounds.body_idle, budget=services.documents
+        )
     except BodyTooLong as error:
         raise ManifestTooLarge(bounds.manifest_bytes) from error
     content_type = essence(request.headers.get("Content-Type", "")) or None

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import Connection, and_, bindparam, delete, exists, func, select, text, update
+from sqlalchemy import Connection, and_, bindparam, delete, exists, select, text, update
 
 from storage.metadata.database import insert
 from storage.metadata.schema import blob, gc_candidate, manifest_blob, repository, repository_blob
@@ -229,25 +229,6 @@ def repair_readers(connection: Connection, *, digest: str, blob_id: int, now: fl
     connection.execute(update(repository_blob).where(repository_blob.c.blob_id.in_(bad)).values(blob_id=blob_id))
     for bad_id in bad:
         restart_grace(connection, blob_id=bad_id, repository_id=NO_REPOSITORY, now=now)
-
-
-def list_copies(connection: Connection, *, after: int, limit: int) -> list[StoredBlob]:
-    """Copies that are served, by id, for checking; `after` is the last id of the page before."""
-    rows = connection.execute(
-        select(blob.c.id, blob.c.digest, blob.c.size, blob.c.storage_key)
-        .where(blob.c.id > after, blob.c.state == BlobState.STORED.value)
-        .order_by(blob.c.id)
-        .limit(limit)
-    )
-    return [StoredBlob(*row) for row in rows]
-
-
-def count_copies(connection: Connection) -> int:
-    """How many copies are served."""
-    count: int = connection.execute(
-        select(func.count()).select_from(blob).where(blob.c.state == BlobState.STORED.value)
-    ).scalar_one()
-    return count
 
 
 def _in_parts(digests: Iterable[str]) -> Iterator[list[str]]:

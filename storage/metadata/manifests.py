@@ -210,32 +210,6 @@ def _referrers(asked: ReferrersOf, after: str, limit: int) -> Select[tuple[str]]
     return query if asked.artifact_type is None else query.where(manifest.c.artifact_type == asked.artifact_type)
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedManifest:
-    """A manifest and what it names, for checking."""
-
-    repository_id: int
-    repository: str
-    digest: str
-    payload: bytes
-
-
-def list_manifests(connection: Connection, *, after: tuple[int, str], limit: int) -> list[CheckedManifest]:
-    """Every manifest of every repository, in a fixed order, for checking."""
-    repository_id, digest = after
-    rows = connection.execute(
-        select(manifest.c.repository_id, repository.c.name, manifest.c.digest, manifest.c.payload)
-        .join(repository, repository.c.id == manifest.c.repository_id)
-        .where(
-            (manifest.c.repository_id > repository_id)
-            | ((manifest.c.repository_id == repository_id) & (manifest.c.digest > digest))
-        )
-        .order_by(manifest.c.repository_id, manifest.c.digest)
-        .limit(limit)
-    )
-    return [CheckedManifest(*row) for row in rows]
-
-
 def count_manifests(connection: Connection) -> int:
     """How many manifests there are."""
     count: int = connection.execute(select(func.count()).select_from(manifest)).scalar_one()
