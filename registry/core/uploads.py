@@ -156,7 +156,6 @@ class Uploads:
                 known = hint.digest
             # The session ends first, while nobody else can write: whoever comes after finds none, not one half done.
             if not await self._forget(row.id):
-                await writer.abort()
                 raise UploadUnknown
             try:
                 await self._publish(owner.repository, writer, digest, known, create=create)
@@ -216,8 +215,9 @@ class Uploads:
 
     async def _drop(self, row: StoredUpload) -> bool:
         async with self._staged(row) as (_, writer):
+            is_ours = await self._forget(row.id)
             await writer.abort()
-            return await self._forget(row.id)
+            return is_ours
 
     async def _find(self, owner: Owner, upload_id: str) -> StoredUpload:
         row = await self._activity.read(lambda c: uploads.find_upload(c, upload_id))
@@ -250,10 +250,12 @@ class Uploads:
 
         try:
             async with self._store.stage(row.id, Algorithm(row.algorithm), committed) as writer:
-                if held is None:
+                try:
+                    yield _present(held), writer
+                except UploadUnknown:
+                    # The session is over: nobody will come back for what is staged.
                     await writer.abort()
-                    raise UploadUnknown
-                yield held, writer
+                    raise
         except StagedBytesBusy as error:
             raise UploadBusy(row.id, row.committed) from error
 
@@ -318,3 +320,9 @@ class Uploads:
 
     async def _forget(self, upload_id: str) -> bool:
         return await self._activity.write(lambda c: uploads.remove_upload(c, upload_id))
+
+
+def _present(row: StoredUpload | None) -> StoredUpload:
+    if row is None:
+        raise UploadUnknown
+    return row
