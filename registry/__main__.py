@@ -13,6 +13,7 @@ COMMANDS: Final = {
     "config": ("registry.commands.config", "show or check the settings"),
     "migrate": ("registry.commands.migrate", "bring the database to this version"),
     "verify": ("registry.commands.verify", "check everything that is stored"),
+    "policy": ("registry.commands.policy", "validate policies and simulate decisions"),
     "version": ("registry.commands.version", "show the version"),
 }
 _USAGE: Final = 2

@@ -14,6 +14,7 @@ from aiohttp import web
 import auth.errors as auth_errors
 import registry.core.errors as core_errors
 import storage.errors as storage_errors
+from auth.policy.findings import PolicyInvalid
 from registry.http.access import CHALLENGE
 from registry.http.bodies import BodyTooLong, BodyTooSlow
 from registry.http.middleware import REQUEST_ID
@@ -33,6 +34,7 @@ TABLE: Mapping[type[Exception], tuple[HTTPStatus, str]] = {
     auth_errors.ScopeInsufficient: (HTTPStatus.UNAUTHORIZED, "DENIED"),
     auth_errors.AccessDenied: (HTTPStatus.FORBIDDEN, "DENIED"),
     auth_errors.ScopeInvalid: (HTTPStatus.BAD_REQUEST, "UNSUPPORTED"),
+    PolicyInvalid: (HTTPStatus.BAD_REQUEST, "UNSUPPORTED"),
     auth_errors.GrantUnsupported: (HTTPStatus.BAD_REQUEST, "UNSUPPORTED"),
     core_errors.NameInvalid: (HTTPStatus.BAD_REQUEST, "NAME_INVALID"),
     core_errors.TagInvalid: (HTTPStatus.BAD_REQUEST, "MANIFEST_INVALID"),

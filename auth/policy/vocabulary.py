@@ -1,0 +1,87 @@
+"""The words that policies may use: the actions that exist, and the condition keys that requests carry.
+
+- Actions are those of AWS's Service Authorization Reference for `ecr` and `sts`, and this registry's own `lading`.
+- Prefixes that are not listed (`s3`, `iam`) are other services' business: their actions are not checked.
+"""
+
+from typing import Final
+
+_ECR: Final = """
+BatchCheckLayerAvailability BatchDeleteImage BatchGetImage BatchGetRepositoryScanningConfiguration
+BatchImportUpstreamImage CompleteLayerUpload CreatePullThroughCacheRule CreateRepository
+CreateRepositoryCreationTemplate DeleteLifecyclePolicy DeletePullThroughCacheRule DeleteRegistryPolicy DeleteRepository
+DeleteRepositoryCreationTemplate DeleteRepositoryPolicy DeleteSigningConfiguration DeregisterPullTimeUpdateExclusion
+DescribeImageReplicationStatus DescribeImageScanFindings DescribeImageSigningStatus DescribeImages
+DescribePullThroughCacheRules DescribeRegistry DescribeRepositories DescribeRepositoryCreationTemplates
+GetAccountSetting GetAuthorizationToken GetDownloadUrlForLayer GetImageCopyStatus GetLifecyclePolicy
+GetLifecyclePolicyPreview GetRegistryPolicy GetRegistryScanningConfiguration GetRepositoryPolicy
+GetSigningConfiguration InitiateLayerUpload ListImages ListPullTimeUpdateExclusions ListTagsForResource
+PutAccountSetting PutImage PutImageScanningConfiguration PutImageTagMutability PutLifecyclePolicy PutRegistryPolicy
+PutRegistryScanningConfiguration PutReplicationConfiguration PutSigningConfiguration RegisterPullTimeUpdateExclusion
+ReplicateImage SetRepositoryPolicy StartImageScan StartLifecyclePolicyPreview TagResource UntagResource
+UpdateImageStorageClass UpdatePullThroughCacheRule UpdateRepositoryCreationTemplate UploadLayerPart
+ValidatePullThroughCacheRule
+"""
+
+_STS: Final = """
+AssumeRole AssumeRoleWithSAML AssumeRoleWithWebIdentity AssumeRoot DecodeAuthorizationMessage GetAccessKeyInfo
+GetCallerIdentity GetFederationToken GetServiceBearerToken GetSessionToken GetWebIdentityToken SetContext
+SetSourceIdentity TagGetWebIdentityToken TagSession
+"""
+
+_LADING: Final = """
+CreateUser GetUser ListUsers UpdateUser DeleteUser SetPassword EnableUser DisableUser
+CreateGroup GetGroup ListGroups UpdateGroup DeleteGroup AddUserToGroup RemoveUserFromGroup
+CreateRole GetRole ListRoles UpdateRole DeleteRole PutTrustPolicy
+CreateAccessKey GetAccessKey ListAccessKeys UpdateAccessKey DeleteAccessKey
+CreateServiceToken ListServiceTokens DeleteServiceToken
+CreateIdentityProvider GetIdentityProvider ListIdentityProviders UpdateIdentityProvider DeleteIdentityProvider
+CreatePolicy GetPolicy ListPolicies PutPolicy DeletePolicy AttachPolicy DetachPolicy ListAttachedPolicies
+CreatePolicyVersion GetPolicyVersion ListPolicyVersions DeletePolicyVersion SetDefaultPolicyVersion
+PutPermissionsBoundary DeletePermissionsBoundary SimulatePolicy ValidatePolicy
+CreateRepository GetRepository ListRepositories UpdateRepository DeleteRepository
+GetRepositoryPolicy PutRepositoryPolicy DeleteRepositoryPolicy GetRegistryPolicy PutRegistryPolicy DeleteRegistryPolicy
+TagResource UntagResource ListTags GetSettings PutSettings GetHealth GetStatistics GetMetrics
+ListAuditEvents ExportAuditEvents ListSessions RevokeSession
+ListJobs GetJob StartJob CancelJob CollectGarbage VerifyContent RunLifecycle
+ListSigningKeys RotateSigningKey ListEncryptionKeys RotateEncryptionKey
+CreateWebhook GetWebhook ListWebhooks UpdateWebhook DeleteWebhook Backup Restore Export Import
+"""
+
+CHECKED_PREFIXES: Final = frozenset({"ecr", "sts", "lading"})
+"""The services whose actions are all known here."""
+
+ACTIONS: Final = frozenset(
+    f"{prefix}:{name}"
+    for prefix, names in (("ecr", _ECR), ("sts", _STS), ("lading", _LADING))
+    for name in names.split()
+)
+"""Every action of those services, as AWS writes it."""
+
+ACTIONS_IN_LOWER_CASE: Final = frozenset(action.lower() for action in ACTIONS)
+"""The same for comparing: action names are case-insensitive."""
+
+_GLOBAL_KEYS: Final = """
+CurrentTime EpochTime PrincipalAccount PrincipalArn PrincipalType Referer SecureTransport SourceIp TagKeys
+TokenIssueTime UserAgent userid username
+"""
+
+_ECR_KEYS: Final = """
+AccountSetting ArtifactType ImageDigest ImageTag
+"""
+
+_KEYS: Final = frozenset(
+    f"{prefix}:{name}".lower()
+    for prefix, names in (("aws", _GLOBAL_KEYS), ("ecr", _ECR_KEYS))
+    for name in names.split()
+)
+_KEY_PREFIXES: Final = ("aws:principaltag/", "aws:requesttag/", "aws:resourcetag/", "ecr:resourcetag/", "jwt:")
+
+MULTIVALUED_KEYS: Final = frozenset({"aws:tagkeys"})
+"""The keys, in lower case, that hold several values in one request and so want ForAllValues or ForAnyValue."""
+
+
+def is_known_key(key: str) -> bool:
+    """Whether requests to this registry can carry this condition key; case does not matter."""
+    lowered = key.lower()
+    return lowered in _KEYS or any(lowered.startswith(prefix) and lowered != prefix for prefix in _KEY_PREFIXES)
