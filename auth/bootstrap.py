@@ -115,6 +115,11 @@ async def prepare(
     return _open(stored, root_key, root_key_path, generated_password)
 
 
+async def registry_id_of(database: Database) -> str | None:
+    """The id of the registry that a database holds, None before it is founded."""
+    return await database.read(lambda connection: find_setting(connection, _REGISTRY_ID))
+
+
 async def open_registry(database: Database, root_key_path: Path) -> Prepared:
     """Find the registry that a database holds, making nothing; raises KeyFileInvalid or SchemaOutdated."""
     stored = await database.read(_read)

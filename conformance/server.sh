@@ -35,8 +35,9 @@ free_port() {
   python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 
+# No dash in front: some clients would take it for a flag.
 random_password() {
-  python3 -c 'import secrets; print(secrets.token_urlsafe(18))'
+  python3 -c 'import secrets; print(secrets.token_hex(18))'
 }
 
 # server_start DIRECTORY [NAME=VALUE...]: serve DIRECTORY/data on a free loopback port, wait until it is ready, and

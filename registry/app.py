@@ -46,9 +46,9 @@ from registry.oci.services import SERVICES, Bounds, Services
 from registry.oci.token import JWKS, TOKENS, TokenService
 from registry.run import Run
 from storage.blobs.filesystem import FilesystemStore
-from storage.metadata.accounts import touch
 from storage.metadata.database import Database
-from storage.metadata.postgres import PostgresDatabase
+from storage.metadata.migration import touch
+from storage.metadata.postgres import PostgresDatabase, PostgresPool
 from storage.metadata.sqlite import SqliteDatabase
 
 if TYPE_CHECKING:
@@ -86,12 +86,18 @@ def open_databases(settings: Settings) -> Databases:
             SqliteDatabase(root / "activity.db", durable=False),
         )
     url = settings.metadata.url.get_secret_value()
-    return Databases(PostgresDatabase(url), PostgresDatabase(url, schema=ACTIVITY_SCHEMA_NAME, durable=False))
+    pool = PostgresPool(url, connections=_connections(settings.server.workers))
+    return Databases(PostgresDatabase(pool), PostgresDatabase(pool, schema=ACTIVITY_SCHEMA_NAME, durable=False))
+
+
+def _connections(workers: int) -> int:
+    """PostgreSQL takes 100 connections unless told otherwise; a few stay free for commands and other programs."""
+    return min(8, max(2, 60 // workers))
 
 
 @asynccontextmanager
-async def open_store(settings: Settings) -> AsyncIterator[FilesystemStore]:
-    """The content store that the settings name."""
+async def open_store(settings: Settings, registry_id: str | None = None) -> AsyncIterator[FilesystemStore]:
+    """The content store that the settings name; with an id, it must be the one of this registry."""
     root = settings.storage.root
     disk = os.statvfs(root)
     with ThreadPoolExecutor(_STORE_THREADS, thread_name_prefix="store") as threads:
@@ -101,6 +107,7 @@ async def open_store(settings: Settings) -> AsyncIterator[FilesystemStore]:
             reserve_bytes=settings.storage.reserve_bytes(disk.f_blocks * disk.f_frsize),
             new_suffix=lambda: secrets.token_hex(8),
             executor=threads,
+            registry_id=registry_id,
         )
 
 
@@ -109,10 +116,10 @@ async def create_app(settings: Settings, run: Run) -> web.Application:
     stack = AsyncExitStack()
     databases = open_databases(settings)
     stack.push_async_callback(databases.close)
-    store = await stack.enter_async_context(open_store(settings))
+    prepared = await open_registry(databases.registry, settings.key_file)
+    store = await stack.enter_async_context(open_store(settings, prepared.registry_id))
     passwords = Passwords()
     stack.callback(passwords.close)
-    prepared = await open_registry(databases.registry, settings.key_file)
 
     access, tokens = _access(settings, prepared, databases.registry, passwords)
     services = _services(settings, run, databases, store, stack)
@@ -120,7 +127,12 @@ async def create_app(settings: Settings, run: Run) -> web.Application:
     app[ACCESS], app[TOKENS], app[SERVICES] = access, tokens, services
     app[JWKS] = orjson.dumps(jwks_document(prepared.signing_keys))
     app[health.READINESS] = health.Readiness(
-        {"database": lambda: _probe_database(databases.registry), "content": store.probe}, time.monotonic
+        {
+            "database": lambda: databases.registry.write(touch),
+            "activity": lambda: databases.activity.write(touch),
+            "content": store.probe,
+        },
+        time.monotonic,
     )
     app[metrics.EXPOSITION] = metrics.Exposition(run.counts, HTTP_METRICS)
     add_routes(app, oci_routes.ROUTES)
@@ -179,6 +191,7 @@ def _services(
         ),
         hints=HintSigner(run.epoch),
         budget=BufferBudget(_BUFFER_BYTES),
+        documents=BufferBudget(_BUFFER_BYTES),
         sender=Sender(senders, idle_seconds=limits.body_idle),
         bounds=Bounds(limits.manifest_bytes, limits.json_depth, limits.tags_per_push, limits.body_idle),
         create_on_push=settings.repositories.create_on_push,
@@ -197,11 +210,6 @@ def _jobs(settings: Settings, services: Services) -> tuple[Job, ...]:
 
 def _observers(settings: Settings, run: Run) -> Observers:
     return Observers(access_log(settings.log), RequestMetrics(run.counts.writer(max(0, run.worker))))
-
-
-async def _probe_database(database: Database) -> None:
-    """A write, for a database that only reads is not ready."""
-    await database.write(touch)
 
 
 def _new_id() -> str:

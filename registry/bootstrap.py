@@ -2,16 +2,21 @@
 
 import os
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import aiofiles
 
-from auth.bootstrap import ROOT_USER
+from auth.bootstrap import ROOT_USER, registry_id_of
 from auth.bootstrap import prepare as prepare_registry
 from auth.passwords import Passwords
-from registry.app import ACTIVITY_SCHEMA_NAME, Databases, open_databases
+from registry.app import ACTIVITY_SCHEMA_NAME, Databases, open_databases, open_store
 from registry.config import Settings
+from storage.blobs.interface import BlobStore, Owned
+from storage.errors import StoredBytesMissing, StoreUnavailable
+from storage.metadata import verification
 from storage.metadata.database import Database
 from storage.metadata.migration import (
     ACTIVITY_SCHEMA,
@@ -21,6 +26,10 @@ from storage.metadata.migration import (
     create_namespace,
     upgrade,
 )
+from storage.metadata.verification import CheckedCopy
+
+# The oldest copies: a registry that once wrote to a disk in place of the one that was away has its newest there.
+_COPIES_LOOKED_FOR = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +42,7 @@ class Preparation:
 async def prepare(settings: Settings) -> Preparation:
     """Make a data directory ready to serve; on a later start, check that it is.
 
-    Raises SchemaOutdated, KeyFileInvalid, DatabaseUnavailable or OSError, each saying what to do.
+    Raises SchemaOutdated, KeyFileInvalid, DatabaseUnavailable, StoreUnavailable or OSError, each saying what to do.
     """
     root = settings.storage.root
     make_private(root)
@@ -42,13 +51,16 @@ async def prepare(settings: Settings) -> Preparation:
     secret = settings.auth.admin_password
     try:
         await _fill_empty(databases)
-        prepared = await prepare_registry(
-            databases.registry,
-            settings.key_file,
-            passwords=passwords,
-            admin_password=secret.get_secret_value() if secret else None,
-            now=time.time(),
-        )
+        async with open_store(settings) as store:
+            await adopt(databases.registry, store)  # what belongs to another registry is refused before one is founded
+            prepared = await prepare_registry(
+                databases.registry,
+                settings.key_file,
+                passwords=passwords,
+                admin_password=secret.get_secret_value() if secret else None,
+                now=time.time(),
+            )
+            await adopt(databases.registry, store)
     finally:
         passwords.close()
         await databases.close()
@@ -57,6 +69,44 @@ async def prepare(settings: Settings) -> Preparation:
     file = root / "admin-password"
     await _write_private(file, prepared.generated_password + "\n")
     return Preparation(_notice(settings, prepared.generated_password, file))
+
+
+async def adopt(database: Database, store: BlobStore) -> None:
+    """See that a store holds the content of the registry in a database, and mark it where nobody did.
+
+    `store` asks for no mark itself. Raises StoreUnavailable for the store of another registry, and for an unmarked one
+    in which none of the registry's copies is found: its disk is not mounted.
+    """
+    if not isinstance(store, Owned):
+        return
+    # The mark is read first: it is made after the id, so a founder next door is never taken for a stranger.
+    owner = await store.owner()
+    registry_id = await registry_id_of(database)
+    if owner == registry_id:
+        return
+    if owner is not None:
+        message = (
+            f"the content directory belongs to another registry ({owner}): put back the database that it was made "
+            "with, or move blobs/ away"
+        )
+        raise StoreUnavailable(message, is_away=True)
+    copies = await database.scan(lambda c: verification.list_copies(c, after=0, limit=_COPIES_LOOKED_FOR))
+    if copies and not await _is_any_there(store, copies):
+        message = (
+            "the content directory holds nothing of what the database names: mount its disk, or, if the content is "
+            f"lost, go on without it by writing {registry_id} into the file blobs/.store of the data directory"
+        )
+        raise StoreUnavailable(message, is_away=True)
+    if registry_id is not None:
+        await store.claim(registry_id)
+
+
+async def _is_any_there(store: BlobStore, copies: Sequence[CheckedCopy]) -> bool:
+    for copy in copies:
+        with suppress(StoredBytesMissing):
+            await store.size(copy.storage_key)
+            return True
+    return False
 
 
 async def migrate(settings: Settings) -> None:

@@ -1,10 +1,13 @@
 """The listening sockets, one for each worker, all on one port."""
 
 import errno
+import resource
 import socket
+from contextlib import suppress
 from typing import Final
 
 BACKLOG: Final = 1024
+_MOST_FILES: Final = 1_048_576  # the kernel's own bound for a process, unless root raised it
 
 
 class ListenFailed(Exception):
@@ -32,6 +35,15 @@ def bind(host: str, port: int, count: int) -> list[socket.socket]:
             listener.close()
         raise ListenFailed(_reason(error, host, port)) from error
     return sockets
+
+
+def raise_file_limit() -> int:
+    """Let this process open as many files and connections as it may; returns how many."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    with suppress(ValueError, OSError):  # macOS has a lower bound of its own
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def address_of(listener: socket.socket) -> str:

@@ -3,6 +3,7 @@
 - It serves nothing and runs no event loop or thread, so that it can fork at any time.
 - It keeps every listening socket open: the connections that wait at a dead worker's are served by its successor.
 - A worker that ends with 0 was told to stop, and so all stop; any other end is a death, and it is started again.
+- A worker that was ready once is started again for ever: its deaths never end the others, which serve.
 """
 
 import math
@@ -13,7 +14,7 @@ import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import Final, NoReturn, Protocol
 
@@ -25,11 +26,12 @@ _SIGNALS: Final = _STOP_SIGNALS | {signal.SIGHUP, signal.SIGCHLD}
 _SAME_ORDER_SECONDS: Final = 0.2  # a signal sent to a whole group, and forwarded as well, is one order
 _CLEANUP_SECONDS: Final = 3.0
 _MESSAGE_BYTES: Final = 8192
+_MOST_DOUBLINGS: Final = 30
 
 
 @dataclass(slots=True)
 class Restarts:
-    """When a worker that died is started again, and when there is no point any more."""
+    """When one worker that died is started again, and when there is no point any more."""
 
     quick_seconds: float = 5.0
     """A worker that lived no longer than this died at once."""
@@ -38,15 +40,16 @@ class Restarts:
     longest_delay_seconds: float = 5.0
     _quick_deaths: int = field(default=0, init=False)
 
-    def delay(self, lived_seconds: float) -> float | None:
-        """Seconds to wait before the next start; None after too many quick deaths in a row."""
+    def delay(self, lived_seconds: float, *, was_ready: bool) -> float | None:
+        """Seconds to wait before the next start; None after too many quick deaths of one that never was ready."""
         if lived_seconds > self.quick_seconds:
             self._quick_deaths = 0
             return 0.0
         self._quick_deaths += 1
-        if self._quick_deaths >= self.attempts:
+        if self._quick_deaths >= self.attempts and not was_ready:
             return None
-        return min(math.ldexp(self.first_delay_seconds, self._quick_deaths - 1), self.longest_delay_seconds)
+        doublings = min(self._quick_deaths - 1, _MOST_DOUBLINGS)
+        return min(math.ldexp(self.first_delay_seconds, doublings), self.longest_delay_seconds)
 
 
 class Phase(Enum):
@@ -110,6 +113,7 @@ class Plan:
     """One for each worker."""
     drain_seconds: float
     restarts: Restarts
+    """Each worker starts with a copy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +134,7 @@ class Supervisor:
         self._workers: dict[int, _Worker] = {}
         self._due: dict[int, float] = {}
         self._ready: set[str] = set()
+        self._restarts = [replace(plan.restarts) for _ in plan.listeners]
         self._ordered_at: float | None = None
         self._deadline = math.inf
         self._exit_code = 0
@@ -221,7 +226,7 @@ class Supervisor:
             self._drain()
             return
         lived = time.monotonic() - worker.started_at
-        delay = self._plan.restarts.delay(lived)
+        delay = self._restarts[worker.index].delay(lived, was_ready=str(worker.index) in self._ready)
         self._log.error("a worker died", worker=worker.index, exit_code=code, lived_seconds=round(lived, 3))
         if delay is None:
             self._fail(

@@ -20,11 +20,12 @@ from registry.config import Settings
 from registry.http.connection import Connection, ConnectionLimits, close_when_draining, connection_factory
 from registry.logs import Logger
 from registry.run import Run
-from registry.sockets import BACKLOG
+from registry.sockets import BACKLOG, raise_file_limit
 from registry.tls import Certificate
 
 Factory = Callable[[Settings, Run], Awaitable[web.Application]]
 
+_FILES_PER_CONNECTION: Final = 3  # a pull holds the connection, a duplicate of it, and the blob
 _POLL_SECONDS: Final = 0.02
 _IN_FLIGHT_SECONDS: Final = 0.05  # for requests that were sent before their clients could know
 _FORCED_SECONDS: Final = 0.5  # for handlers to see that they are cancelled
@@ -121,7 +122,12 @@ async def _listen(given: Assignment, runner: web.AppRunner, certificate: Certifi
         msg = "the runner has been set up before it listens"
         raise AssertionError(msg)
     bounds = given.settings.limits
-    limits = ConnectionLimits(header_bytes=bounds.header_bytes, header_seconds=bounds.header_seconds)
+    limits = ConnectionLimits(
+        header_bytes=bounds.header_bytes,
+        header_seconds=bounds.header_seconds,
+        idle_seconds=bounds.body_idle,
+        connections=raise_file_limit() // _FILES_PER_CONNECTION,
+    )
     return await asyncio.get_running_loop().create_server(
         connection_factory(runner.server, limits, given.log),
         sock=given.listener,

@@ -54,7 +54,14 @@ class NoSpace(StorageError):
 
 
 class StoreUnavailable(StorageError):
-    """The content store did not take or give the bytes; the same request may succeed later."""
+    """The content store did not take or give the bytes; the same request may succeed later.
+
+    `is_away` tells that this is no matter of one object: the whole store is not there.
+    """
+
+    def __init__(self, message: str, *, is_away: bool = False) -> None:
+        super().__init__(message)
+        self.is_away = is_away
 
 
 class DatabaseUnavailable(StorageError):

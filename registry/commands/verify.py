@@ -10,11 +10,14 @@ from dataclasses import asdict, dataclass, field
 
 import orjson
 
+from auth.bootstrap import registry_id_of
 from registry.app import open_databases, open_store
+from registry.bootstrap import adopt
 from registry.commands.settings import add_settings, settings_of
 from registry.config import Settings, SettingsInvalid
 from registry.core.verification import Checked, Verification
-from storage.errors import StorageError
+from storage.errors import SchemaOutdated, StorageError
+from storage.metadata.database import Database
 from storage.metadata.migration import REGISTRY_SCHEMA, check_revision
 
 _EVERY_SECONDS = 1.0
@@ -56,15 +59,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _verify(settings: Settings, share: float) -> Report:
-    if not settings.storage.root.is_dir():
-        message = f"there is no data directory {settings.storage.root}: name it with --root"
-        raise FileNotFoundError(message)
+    _require_registry(settings)
     databases = open_databases(settings)
     report = Report()
     try:
-        if not await databases.registry.read(lambda c: check_revision(c, REGISTRY_SCHEMA)):
-            return report
-        async with open_store(settings) as store:
+        registry_id = await _registry_id(databases.registry)
+        async with open_store(settings) as unmarked:
+            await adopt(databases.registry, unmarked)
+        async with open_store(settings, registry_id) as store:
             verification = Verification(databases.registry, store)
             show = _progress(await verification.count())
             async for checked in verification.run(chosen=_chooser(share)):
@@ -73,6 +75,27 @@ async def _verify(settings: Settings, share: float) -> Report:
     finally:
         await databases.close()
     return report
+
+
+def _require_registry(settings: Settings) -> None:
+    """Refuse where opening would make something: SQLite makes the file that it does not find."""
+    root = settings.storage.root
+    if not root.is_dir():
+        message = f"there is no data directory {root}: name it with --root"
+        raise FileNotFoundError(message)
+    if settings.metadata.url is None and not (root / "registry.db").is_file():
+        message = f"there is no registry in {root}: name its data directory with --root"
+        raise FileNotFoundError(message)
+
+
+async def _registry_id(database: Database) -> str:
+    found = None
+    if await database.read(lambda c: check_revision(c, REGISTRY_SCHEMA)):
+        found = await registry_id_of(database)
+    if found is None:
+        message = "the database holds no registry yet: start `lading serve` once"
+        raise SchemaOutdated(message)
+    return found
 
 
 def _note(report: Report, checked: Checked) -> None:

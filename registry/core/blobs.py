@@ -120,17 +120,21 @@ class Blobs:
             return False
         now = self._now()
 
-        def change(connection: Connection) -> bool:
-            # The copy is held first, so that it cannot be on its way out while it is linked.
+        def change(connection: Connection) -> None:
+            # The repository first, then the copy, as every change does: no two can wait for each other. The copy is
+            # held, so that it cannot be on its way out while it is linked.
+            repository_id = locked_repository(connection, target, create=create, now=now)
             served = blobs.find_stored_copy(connection, str(digest))
             found = blobs.find_blob(connection, readable.text, str(digest))
             if served is None or found is None or served.id != found.id:
-                return False
-            repository_id = locked_repository(connection, target, create=create, now=now)
+                raise BlobUnknown(str(digest))
             blobs.link_blob(connection, repository_id=repository_id, digest=str(digest), blob_id=found.id, now=now)
-            return True
 
-        return await self._database.write(change)
+        try:
+            await self._database.write(change)
+        except BlobUnknown:
+            return False
+        return True
 
     async def record(
         self, repository: RepositoryName, digest: Digest, copy: StoredCopy | None, *, create: bool
@@ -158,7 +162,7 @@ class Blobs:
     async def _sources(self, digest: Digest, source: RepositoryName | None) -> list[RepositoryName]:
         if source is not None:
             return [source]
-        names = await self._database.read(lambda c: blobs.list_readers(c, str(digest), limit=_SOURCES_TRIED))
+        names = await self._database.scan(lambda c: blobs.list_readers(c, str(digest), limit=_SOURCES_TRIED))
         return [RepositoryName(name) for name in names]
 
     async def _quarantine(self, bad: blobs.StoredBlob) -> None:

@@ -4,6 +4,7 @@
 - The manifest, what it names, and its tags become visible in one transaction.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -22,6 +23,8 @@ from storage.metadata.manifests import NewManifest, Referrer, StoredManifest
 
 # Clients read a referrers list as a manifest, and many take 4 MiB of that at most.
 _REFERRERS_PAGE_BYTES = 3 * 1024 * 1024
+# Measured: 256 KiB take 0.2 ms.
+_HASHED_ON_LOOP_BYTES = 256 * 1024
 # A list that is asked for whole is given whole up to this many pages of the bound.
 _WHOLE_PAGES = 100
 
@@ -65,7 +68,7 @@ class Images:
         """The manifest under a tag or digest; raises ManifestUnknown or RepositoryUnknown."""
         look_up = manifests.find_manifest if isinstance(reference, Digest) else manifests.find_tagged
         found = await self._database.read(lambda c: look_up(c, repository.text, str(reference)))
-        if found is None:
+        if found is None or not await _is_intact(found):
             await self._require(repository)
             raise ManifestUnknown(str(reference))
         return found
@@ -95,7 +98,8 @@ class Images:
         def change(connection: Connection) -> None:
             repository_id = locked_repository(connection, repository, create=create, now=now)
             self._check_named(connection, repository_id, manifest)
-            manifests.put_manifest(connection, repository_id, new, now)
+            if not manifests.put_manifest(connection, repository_id, new, now):
+                _check_type(new, manifests.mend_manifest(connection, repository_id, new))
             for tag in every_tag:
                 tags.put_tag(connection, repository_id, tag.text, new.digest, now)
 
@@ -164,6 +168,20 @@ class Images:
                 raise _wrong_size(descriptor, size)
         if missing:
             raise ManifestNamesUnknown(tuple(dict.fromkeys(missing)))
+
+
+async def _is_intact(found: StoredManifest) -> bool:
+    """Whether the bytes are what their digest names; else they are unknown, so that a push gives them back."""
+    digest = Digest.parse(found.digest)
+    if len(found.payload) <= _HASHED_ON_LOOP_BYTES:
+        return digest.matches(found.payload)
+    return await asyncio.to_thread(digest.matches, found.payload)
+
+
+def _check_type(new: NewManifest, stored_type: str) -> None:
+    """A document that names no type of its own has one meaning: that of its first push."""
+    if stored_type != new.media_type:
+        raise ManifestInvalid(f"the same bytes were pushed as {stored_type}, not {new.media_type}", "mediaType")
 
 
 def _wrong_size(descriptor: Descriptor, size: int) -> ManifestInvalid:

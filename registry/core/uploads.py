@@ -28,7 +28,7 @@ from registry.core.repositories import Repositories
 from registry.core.upload_hints import UploadHint
 from storage.blobs.interface import BlobStore, BlobWriter
 from storage.digest import Algorithm, Digest
-from storage.errors import DigestMismatch, NoSpace, StagedBytesBusy
+from storage.errors import NoSpace, StagedBytesBusy
 from storage.metadata import uploads
 from storage.metadata.database import Database
 from storage.metadata.uploads import StoredUpload
@@ -147,19 +147,21 @@ class Uploads:
     ) -> None:
         """Stage the last bytes and make the blob readable in the repository.
 
-        Raises what `append` raises, and DigestMismatch, after which the session is gone.
+        Raises what `append` raises, and DigestMismatch; once all bytes are staged the session ends, come what may.
         """
         async with self._writing(owner, upload_id) as (row, writer):
             await self._receive(row, writer, chunk)
             known = writer.digest
             if known is None and hint is not None and hint.offset == writer.offset:
                 known = hint.digest
+            # The session ends first, while nobody else can write: whoever comes after finds none, not one half done.
+            if not await self._forget(row.id):
+                raise UploadUnknown
             try:
                 await self._publish(owner.repository, writer, digest, known, create=create)
-            except DigestMismatch:
-                await self._forget(row.id)
+            except BaseException:
+                await writer.abort()
                 raise
-            await self._forget(row.id)
 
     async def cancel(self, owner: Owner, upload_id: str) -> None:
         """Drop a session and its bytes; raises UploadUnknown or UploadBusy."""
@@ -213,8 +215,9 @@ class Uploads:
 
     async def _drop(self, row: StoredUpload) -> bool:
         async with self._staged(row) as (_, writer):
+            is_ours = await self._forget(row.id)
             await writer.abort()
-            return await self._forget(row.id)
+            return is_ours
 
     async def _find(self, owner: Owner, upload_id: str) -> StoredUpload:
         row = await self._activity.read(lambda c: uploads.find_upload(c, upload_id))
@@ -247,10 +250,12 @@ class Uploads:
 
         try:
             async with self._store.stage(row.id, Algorithm(row.algorithm), committed) as writer:
-                if held is None:
+                try:
+                    yield _present(held), writer
+                except UploadUnknown:
+                    # The session is over: nobody will come back for what is staged.
                     await writer.abort()
-                    raise UploadUnknown
-                yield held, writer
+                    raise
         except StagedBytesBusy as error:
             raise UploadBusy(row.id, row.committed) from error
 
@@ -294,7 +299,8 @@ class Uploads:
         copy = await writer.commit(digest, known=known)
         try:
             await self._blobs.record(repository, digest, copy, create=create)
-        except RepositoryUnknown:
+        except (RepositoryUnknown, NoSpace):
+            # Nothing was recorded; after any other error it may have been, and the copy be the one that is read.
             await self._store.delete(copy.key)
             raise
 
@@ -314,3 +320,9 @@ class Uploads:
 
     async def _forget(self, upload_id: str) -> bool:
         return await self._activity.write(lambda c: uploads.remove_upload(c, upload_id))
+
+
+def _present(row: StoredUpload | None) -> StoredUpload:
+    if row is None:
+        raise UploadUnknown
+    return row

@@ -1,20 +1,27 @@
 """Checking everything that is stored: bytes against digests, manifests against what they name.
 
 - Only content that would be served wrong, or not at all, is bad; bytes that nobody reads are left to the collector.
-- A bad copy is quarantined at once: it is never served again, and a push of the same digest repairs it.
+- A copy whose bytes are wrong is quarantined at once: it is never served again, and a push of its digest repairs it.
+- A copy that cannot be seen proves little: those that are missing are quarantined at the end of a run that saw most of
+  what it looked for, and one that cannot be read is reported alone.
+- A quarantined copy stays bad for as long as somebody misses it; one whose bytes are good is served again.
 """
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final
 
 from storage.blobs.interface import BlobStore, Span
 from storage.digest import Digest, hasher
-from storage.errors import DigestInvalid, StoredBytesMissing
-from storage.metadata import blobs, manifests
-from storage.metadata.blobs import StoredBlob
+from storage.errors import DigestInvalid, StoredBytesMissing, StoreUnavailable
+from storage.metadata import blobs, manifests, verification
 from storage.metadata.database import Database
+from storage.metadata.verification import CheckedCopy, CheckedManifest
 
-_PAGE = 200
+_PAGE: Final = 200
+_PAGE_BYTES: Final = 8 * 1024 * 1024
+_MISSING_TOLERATED: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +33,40 @@ class Checked:
     problem: str | None
 
 
+class _Sight(Enum):
+    """What was seen of a copy."""
+
+    GOOD = auto()
+    WRONG = auto()
+    MISSING = auto()
+    UNREADABLE = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    sight: _Sight
+    problem: str | None = None
+
+
+@dataclass(slots=True)
+class _Tally:
+    """How much of what was looked for could not be seen."""
+
+    looked_at: int = 0
+    unseen: int = 0
+
+    def count(self, finding: _Finding) -> None:
+        """Count a copy; raises StoreUnavailable when more is away than a store loses by itself."""
+        self.looked_at += 1
+        self.unseen += finding.sight in {_Sight.MISSING, _Sight.UNREADABLE}
+        if self.unseen > _MISSING_TOLERATED and 2 * self.unseen > self.looked_at:
+            message = (
+                f"{self.unseen} of the first {self.looked_at} objects cannot be found or read: is the content "
+                "directory's disk mounted? Nothing was given up"
+            )
+            raise StoreUnavailable(message, is_away=True)
+
+
 class Verification:
     """Looks at every stored copy and every manifest."""
 
@@ -35,58 +76,87 @@ class Verification:
 
     async def count(self) -> int:
         """How many objects there are to look at."""
-        return await self._database.scan(lambda c: blobs.count_copies(c) + manifests.count_manifests(c))
+        return await self._database.scan(lambda c: verification.count_copies(c) + manifests.count_manifests(c))
 
     async def run(self, *, chosen: Callable[[str], bool]) -> AsyncIterator[Checked]:
-        """Look at the objects whose digest `chosen` accepts, one after another."""
+        """Look at the objects whose digest `chosen` accepts, one after another.
+
+        Raises StoreUnavailable, having given up no missing copy, when the store as a whole seems to be away.
+        """
+        missing: list[int] = []
+        tally = _Tally()
         async for copy in self._copies():
             if chosen(copy.digest):
-                problem = await self._problem_of(copy)
-                if problem is not None:
-                    await self._quarantine(copy)
-                yield Checked(copy.digest, copy.size, problem)
+                finding = await self._look_at(copy)
+                if not copy.is_quarantined:
+                    tally.count(finding)
+                if finding.sight is _Sight.MISSING:
+                    missing.append(copy.id)
+                yield Checked(copy.digest, copy.size, await self._settle(copy, finding))
+        for blob_id in missing:
+            await self._quarantine(blob_id)
         async for manifest in self._manifests():
             if chosen(manifest.digest):
                 wrong = None if _names(manifest.digest, manifest.payload) else "its bytes are not what its digest names"
                 yield Checked(manifest.digest, len(manifest.payload), wrong)
 
-    async def _copies(self) -> AsyncIterator[StoredBlob]:
+    async def _settle(self, copy: CheckedCopy, finding: _Finding) -> str | None:
+        """Do what follows at once from what was seen; returns the problem that is left."""
+        if finding.sight is _Sight.WRONG:
+            await self._quarantine(copy.id)
+        if finding.sight is _Sight.GOOD and copy.is_quarantined:
+            restored = await self._database.write(lambda c: verification.restore(c, copy.id))
+            return None if restored else "it was found bad before"
+        return finding.problem
+
+    async def _copies(self) -> AsyncIterator[CheckedCopy]:
         after = 0
         while page := await self._page_of_copies(after):
             for copy in page:
                 yield copy
             after = page[-1].id
 
-    async def _page_of_copies(self, after: int) -> list[StoredBlob]:
-        return await self._database.scan(lambda c: blobs.list_copies(c, after=after, limit=_PAGE))
+    async def _page_of_copies(self, after: int) -> list[CheckedCopy]:
+        return await self._database.scan(lambda c: verification.list_copies(c, after=after, limit=_PAGE))
 
-    async def _manifests(self) -> AsyncIterator[manifests.CheckedManifest]:
+    async def _manifests(self) -> AsyncIterator[CheckedManifest]:
         after = (0, "")
         while page := await self._page_of_manifests(after):
             for manifest in page:
                 yield manifest
             after = (page[-1].repository_id, page[-1].digest)
 
-    async def _page_of_manifests(self, after: tuple[int, str]) -> list[manifests.CheckedManifest]:
-        return await self._database.scan(lambda c: manifests.list_manifests(c, after=after, limit=_PAGE))
+    async def _page_of_manifests(self, after: tuple[int, str]) -> list[CheckedManifest]:
+        return await self._database.scan(
+            lambda c: verification.list_manifests(c, after=after, limit=_PAGE, limit_bytes=_PAGE_BYTES)
+        )
 
-    async def _quarantine(self, copy: StoredBlob) -> None:
-        await self._database.write(lambda c: blobs.quarantine(c, copy.id))
+    async def _quarantine(self, blob_id: int) -> None:
+        await self._database.write(lambda c: blobs.quarantine(c, blob_id))
 
-    async def _problem_of(self, copy: StoredBlob) -> str | None:
+    async def _look_at(self, copy: CheckedCopy) -> _Finding:
         try:
-            expected = Digest.parse(copy.digest)
-            size = await self._store.size(copy.storage_key)
-            if size != copy.size:
-                return f"it has {size} bytes, not {copy.size}"
-            running = hasher(expected.algorithm)
-            async for chunk in self._store.read(copy.storage_key, Span(0, size)):
-                running.update(chunk)
+            return await self._compare(copy)
         except StoredBytesMissing:
-            return "its bytes are missing"
+            return _Finding(_Sight.MISSING, "its bytes are missing")
+        except StoreUnavailable as error:
+            if error.is_away:
+                raise
+            return _Finding(_Sight.UNREADABLE, f"its bytes cannot be read: {error}")
         except DigestInvalid:
-            return "its digest cannot be read"
-        return None if running.hexdigest() == expected.hex else "its bytes are not what its digest names"
+            return _Finding(_Sight.WRONG, "its digest cannot be read")
+
+    async def _compare(self, copy: CheckedCopy) -> _Finding:
+        expected = Digest.parse(copy.digest)
+        size = await self._store.size(copy.storage_key)
+        if size != copy.size:
+            return _Finding(_Sight.WRONG, f"it has {size} bytes, not {copy.size}")
+        running = hasher(expected.algorithm)
+        async for chunk in self._store.read(copy.storage_key, Span(0, size)):
+            running.update(chunk)
+        if running.hexdigest() != expected.hex:
+            return _Finding(_Sight.WRONG, "its bytes are not what its digest names")
+        return _Finding(_Sight.GOOD)
 
 
 def _names(digest: str, payload: bytes) -> bool:

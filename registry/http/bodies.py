@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Self
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from registry.http.budget import BufferBudget
 
@@ -12,8 +12,14 @@ from registry.http.budget import BufferBudget
 _BATCH_BYTES = 1024 * 1024
 # While memory is short, so that clients that stall keep little of it from the others.
 _SMALL_BATCH_BYTES = 64 * 1024
+# After so much silence a stream holds nothing that others could use.
+_PAUSE_SECONDS = 1.0
+
+# As much as a connection may hold anyway, before anybody reads from it.
+_UNCOUNTED_BYTES = 64 * 1024
 
 Write = Callable[[Sequence[bytes]], Awaitable[None]]
+_HELD: web.RequestKey[tuple[BufferBudget, int]] = web.RequestKey("held", tuple)
 
 
 class BodyTooSlow(Exception):
@@ -51,48 +57,81 @@ class RequestBody:
         await _invite(self._request)
         pump = _Pump(write, self._budget)
         try:
-            with _SilenceBound(self._request, self._idle_seconds) as bound:
+            with _SilenceBound(self._request, self._idle_seconds, pump.let_go) as bound:
                 while chunk := await bound.next_chunk():
                     await pump.take(chunk)
         finally:
             await pump.finish()
 
 
-async def read_body(request: web.Request, *, limit_bytes: int, idle_seconds: float) -> bytes:
-    """The whole of a small body; raises BodyTooLong (before reading it, if it was announced) or BodyTooSlow."""
+async def read_body(
+    request: web.Request, *, limit_bytes: int, idle_seconds: float, budget: BufferBudget | None = None
+) -> bytes:
+    """The whole of a small body; raises BodyTooLong (before reading it, if it was announced) or BodyTooSlow.
+
+    One of more than 64 KiB is held in the budget until `release_body`, all of it from the moment it grows so long: a
+    body waits for its room while it has none, so that bodies cannot wait for each other.
+    """
     if (request.content_length or 0) > limit_bytes:
         raise BodyTooLong(limit_bytes)
     await _invite(request)
     body = bytearray()
-    with _SilenceBound(request, idle_seconds) as bound:
-        while chunk := await bound.next_chunk():
-            body += chunk
-            if len(body) > limit_bytes:
-                raise BodyTooLong(limit_bytes)
+    try:
+        with _SilenceBound(request, idle_seconds, lambda: None) as bound:
+            while chunk := await bound.next_chunk():
+                body += chunk
+                await _hold(request, len(body), limit_bytes, budget)
+    except BaseException:
+        body.clear()  # the error stays with the request, and this frame with the error, until they are collected
+        raise
     return bytes(body)
 
 
+async def _hold(request: web.Request, size: int, limit_bytes: int, budget: BufferBudget | None) -> None:
+    if size > limit_bytes:
+        raise BodyTooLong(limit_bytes)
+    if budget is not None and size > _UNCOUNTED_BYTES and _HELD not in request:
+        size = request.content_length or limit_bytes
+        await budget.take(size)
+        request[_HELD] = budget, size
+
+
+def release_body(request: web.Request) -> None:
+    """Give back what `read_body` holds for a request, at its end."""
+    error = request.content.exception()
+    if error is not None:
+        error.__traceback__ = (
+            None  # its frames hold chunks, and the body holds the error: only a collection would end it
+        )
+    if _HELD in request:
+        budget, size = request[_HELD]
+        budget.give(size)
+
+
 async def _invite(request: web.Request) -> None:
-    """Tell a client that waits for it to send its body (RFC 9110 section 10.1.1)."""
-    if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
+    """Tell a client that waits for it to send its body, but not one of HTTP/1.0 (RFC 9110 section 10.1.1)."""
+    if request.headers.get("Expect", "").lower() != "100-continue" or request.version < HttpVersion11:
+        return
+    if request.transport is not None:
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
 class _SilenceBound:
-    """Fails the body when the client sends nothing for a while; time that the server takes does not count.
+    """Tells of a pause, and fails the body when the client sends nothing for too long.
 
-    Re-armed lazily, for a timer per chunk would cost too much.
+    Time that the server takes does not count. Re-armed lazily, for a timer per chunk would cost too much.
     """
 
-    def __init__(self, request: web.Request, seconds: float) -> None:
+    def __init__(self, request: web.Request, seconds: float, on_pause: Callable[[], None]) -> None:
         self._content = request.content
         self._seconds = seconds
+        self._on_pause = on_pause
         self._loop = asyncio.get_running_loop()
         self._listening_since: float | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     def __enter__(self) -> Self:
-        self._timer = self._loop.call_later(self._seconds, self._check)
+        self._timer = self._loop.call_later(min(_PAUSE_SECONDS, self._seconds), self._check)
         return self
 
     def __exit__(self, *_error: object) -> None:
@@ -119,8 +158,11 @@ class _SilenceBound:
         silent = 0.0 if self._listening_since is None else self._loop.time() - self._listening_since
         if silent >= self._seconds:
             self._content.set_exception(BodyTooSlow())
-        else:
-            self._timer = self._loop.call_later(self._seconds - silent, self._check)
+            return
+        if silent >= _PAUSE_SECONDS:
+            self._on_pause()
+        next_look = _PAUSE_SECONDS - silent if silent < _PAUSE_SECONDS else _PAUSE_SECONDS
+        self._timer = self._loop.call_later(min(next_look, self._seconds - silent), self._check)
 
 
 class _Pump:
@@ -145,6 +187,12 @@ class _Pump:
         if self._size >= (_SMALL_BATCH_BYTES if self._budget.is_short else _BATCH_BYTES):
             await self._flush()
 
+    def let_go(self) -> None:
+        """Begin to write what is held, unless a write is under way; for a stream that waits for its client."""
+        writing = self._writing
+        if self._batch and (writing is None or (writing.done() and writing.exception() is None)):
+            self._begin()
+
     async def finish(self) -> None:
         """Write what is left and wait for it, also after the body broke off."""
         try:
@@ -158,6 +206,9 @@ class _Pump:
         if not self._batch:
             return
         await self._settle()
+        self._begin()
+
+    def _begin(self) -> None:
         batch, size = self._batch, self._size
         self._batch, self._size = [], 0
         self._writing = asyncio.ensure_future(self._write_batch(batch, size))

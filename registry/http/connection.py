@@ -1,20 +1,28 @@
 """One client's connection: aiohttp's protocol with the bounds and manners of a registry.
 
 - The head of a request arrives within its time, or the connection is closed: with 408 when a part of it came.
+- An unfinished head, or the trailer of a body, holds no more than two of the longest lines; beyond that it is refused.
+- Bytes that nobody takes, of whatever answer, wait only so long: then the connection is cut off.
+- A worker that has all the connections it may have closes the longest of those that wait for a request.
 - What aiohttp's parser refuses gets the error document that clients of `/v2/` can read, and no traceback in the log.
 - A body that the parser gives up on is an error to who reads it, never a wait.
 - While draining, a busy connection finishes its request and no other; the answer says `Connection: close`.
 """
 
 import asyncio
+import fcntl
+import re
+import sys
+import termios
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
 import orjson
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
+from aiohttp.http_exceptions import BadHttpMethod, HttpProcessingError, LineTooLong
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError
 
@@ -29,6 +37,10 @@ _HEADERS: Final = {
     "Content-Type": "application/json",
     "Server": "Lading",
 }
+_METHODS: Final = "DELETE, GET, HEAD, PATCH, POST, PUT"
+# aiohttp quotes the line in its error: so a method that nobody knows is told from what is not HTTP at all
+_REQUEST_LINE: Final = re.compile(r"""b['"][-!#$%&'*+.^_`|~0-9A-Za-z]+ [!-~]+ HTTP/1\.[01]['"]""")
+_STALLED_LOOKS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +48,31 @@ class ConnectionLimits:
     """Bounds of a connection."""
 
     header_bytes: int
+    """Longest line of a head; a head may have twice as much."""
     header_seconds: float
+    idle_seconds: float
+    """How long bytes may wait for a client that takes none; noticed up to half as much later."""
+    connections: int
+    """Most connections of one worker."""
 
 
 class Connection(RequestHandler):
     """One connection; after `drain` it ends with the next answer."""
 
-    __slots__ = ("_body", "_draining", "_head_begun", "_head_seconds", "_head_timer", "_line_bytes", "_log")
+    __slots__ = (
+        "_body",
+        "_draining",
+        "_head_begun",
+        "_head_timer",
+        "_limits",
+        "_log",
+        "_stalled_looks",
+        "_taken",
+        "_unsent",
+        "_useless_bytes",
+        "_wire",
+        "_write_timer",
+    )
 
     def __init__(
         self, server: web.Server, limits: ConnectionLimits, log: Logger, loop: asyncio.AbstractEventLoop
@@ -59,12 +89,17 @@ class Connection(RequestHandler):
             auto_decompress=False,  # a blob is the bytes that were sent, whatever Content-Encoding says
         )
         self._log = log
-        self._line_bytes = limits.header_bytes
-        self._head_seconds = limits.header_seconds
+        self._limits = limits
         self._head_begun = False
         self._head_timer: asyncio.TimerHandle | None = None
         self._body: StreamReader = EMPTY_PAYLOAD
         self._draining = False
+        self._useless_bytes = 0  # since the last that completed a head or belonged to a body
+        self._wire: asyncio.Transport | None = None  # aiohttp forgets its own before all is sent
+        self._write_timer: asyncio.TimerHandle | None = None
+        self._unsent = 0, 0
+        self._stalled_looks = 0
+        self._taken = False  # the client took bytes since the last look
 
     @property
     def is_draining(self) -> bool:
@@ -72,18 +107,49 @@ class Connection(RequestHandler):
         return self._draining
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Wait for the first request."""
+        """Wait for the first request, if there is room for another connection."""
         super().connection_made(transport)
+        self._wire = self.transport
+        self._look_later()
         self._await_head()
+        self._find_room()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Forget the clock."""
+        """Forget the clocks."""
         self._head_arrived()
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+        self._wire = None
         super().connection_lost(exc)
 
+    def resume_writing(self) -> None:
+        """Note that the client reads."""
+        self._taken = True
+        super().resume_writing()
+
     def data_received(self, data: bytes) -> None:
+        """Feed the parser no more of a head than it may have."""
+        while True:
+            most = self._digestible()
+            if data and most == 0:
+                self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the head of the request is too long")
+                return
+            if len(data) <= most:
+                self._feed(data)
+                return
+            self._feed(data[:most])
+            data = data[most:]
+
+    def _digestible(self) -> int:
+        """How many bytes may go to the parser at once."""
+        if not self._body.is_eof() or self._reading_paused or self._buffer_paused or self.transport is None:
+            return sys.maxsize
+        return min(self._limits.header_bytes, 2 * self._limits.header_bytes - self._useless_bytes)
+
+    def _feed(self, data: bytes) -> None:
         """Watch over heads and bodies while aiohttp parses."""
-        body, count = self._body, self._request_count
+        body, count, received = self._body, self._request_count, self._body.total_bytes
         in_body = not body.is_eof()
         super().data_received(data)
         if self._request_count != count:
@@ -91,10 +157,19 @@ class Connection(RequestHandler):
             self._body = self._messages[-1][1] if self._messages else EMPTY_PAYLOAD
             if in_body and not body.is_eof() and self._body is not body:  # only an error begins in the middle of a body
                 body.set_exception(RequestPayloadError("the body is not framed as HTTP says"))
-        elif data and not in_body and self.transport is not None:
+        elif in_body:
+            self._watch_trailer(body, 0 if body.total_bytes != received else len(data))
+        elif data and self.transport is not None:
+            self._useless_bytes += len(data)
             self._head_begun = True
             if self._head_timer is None:
                 self._await_head()
+
+    def _watch_trailer(self, body: StreamReader, useless: int) -> None:
+        self._useless_bytes = self._useless_bytes + useless if useless else 0
+        if self._useless_bytes > 2 * self._limits.header_bytes and not self._reading_paused:
+            body.set_exception(RequestPayloadError("the trailer of the body is too long"))
+            self.close()
 
     def drain(self) -> None:
         """Make the next answer, or the one in progress, the last."""
@@ -105,12 +180,20 @@ class Connection(RequestHandler):
         if self._is_waiting() and not self._head_begun:
             self.force_close()  # close() would leave the transport open; what is written is still sent
 
+    def give_way(self) -> bool:
+        """Close if no request is being handled; returns whether it did."""
+        if not self._is_waiting():
+            return False
+        self.force_close()
+        return True
+
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         """Send the rest of an answer; the connection ends with it while draining."""
         if self._draining:
             resp.force_close()
+        self._taken = True
         return await super().finish_response(request, resp, start_time)
 
     def handle_error(
@@ -133,6 +216,8 @@ class Connection(RequestHandler):
             text = "the answer has begun: closing is the only way left to say that it failed"
             raise ConnectionAbortedError(text) from exc
         response = web.Response(status=status, body=_document(text), headers=_HEADERS)
+        if status == HTTPStatus.METHOD_NOT_ALLOWED:
+            response.headers["Allow"] = _METHODS
         response.force_close()
         return response
 
@@ -142,11 +227,13 @@ class Connection(RequestHandler):
             super().log_exception(*args, **kw)
 
     def _verdict(self, status: int, exc: BaseException | None) -> tuple[int, str]:
+        limit = self._limits.header_bytes
         match exc:
-            case LineTooLong() if exc.args[1] == self._line_bytes:
-                return HTTPStatus.REQUEST_URI_TOO_LONG, f"the request line is longer than {self._line_bytes} bytes"
+            case BadHttpMethod() if _REQUEST_LINE.search(exc.message):
+                return HTTPStatus.METHOD_NOT_ALLOWED, f"the methods of this server are {_METHODS}"
+            case LineTooLong() if exc.args[1] == limit:
+                return HTTPStatus.REQUEST_URI_TOO_LONG, f"the request line is longer than {limit} bytes"
             case LineTooLong():
-                limit = self._line_bytes
                 return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"a request header is longer than {limit} bytes"
             case HttpProcessingError() | RequestPayloadError():
                 return HTTPStatus.BAD_REQUEST, "the request is not valid HTTP"
@@ -157,10 +244,11 @@ class Connection(RequestHandler):
         return self._waiter is not None and not self._waiter.done()
 
     def _await_head(self) -> None:
-        self._head_timer = self._loop.call_later(self._head_seconds, self._head_is_late)
+        self._head_timer = self._loop.call_later(self._limits.header_seconds, self._head_is_late)
 
     def _head_arrived(self) -> None:
         self._head_begun = False
+        self._useless_bytes = 0
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
@@ -173,16 +261,54 @@ class Connection(RequestHandler):
             self._await_head()
             return
         if self._head_begun:
-            body = _document("the head of the request took too long to arrive")
-            self.transport.write(_REQUEST_TIMEOUT % (len(body), body))
-            if (
-                self.transport.can_write_eof()
-            ):  # closed at once, TCP could reset the answer away under a client that sends
-                self.transport.write_eof()
-                self.close()
-                self._loop.call_later(_FAREWELL_SECONDS, self.force_close)
-                return
-        self.force_close()
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT, "the head of the request took too long to arrive")
+        else:
+            self.force_close()
+
+    def _refuse(self, status: HTTPStatus, message: str) -> None:
+        """Answer a head that will not be read to its end, and close."""
+        if self.transport is None or not self._is_waiting():  # the answer to an earlier request is the last
+            self.close()
+            return
+        self.transport.write(_raw_answer(status, message))
+        if not self.transport.can_write_eof():
+            self.force_close()
+            return
+        # closed at once, TCP could reset the answer away under a client that sends
+        self.transport.write_eof()
+        self.close()
+        self._loop.call_later(_FAREWELL_SECONDS, self.force_close)
+
+    def _look_later(self) -> None:
+        self._write_timer = self._loop.call_later(self._limits.idle_seconds / _STALLED_LOOKS, self._look_after_writes)
+
+    def _look_after_writes(self) -> None:
+        """Cut the client off when what is written to it has not moved since the look before the last.
+
+        One timer in the life of a connection: whatever writes, there is nothing to arm and nothing to forget.
+        """
+        if self._wire is None:
+            return
+        unsent = self._wire.get_write_buffer_size(), _unacknowledged(self._wire)
+        is_stalled = unsent[0] > 0 and unsent == self._unsent and not self._taken
+        self._stalled_looks = self._stalled_looks + 1 if is_stalled else 0
+        self._unsent, self._taken = unsent, False
+        if self._stalled_looks < _STALLED_LOOKS:
+            self._look_later()
+            return
+        self._log.debug("a client that takes no answer was cut off", unsent_bytes=sum(unsent))
+        self._wire.abort()
+
+    def _find_room(self) -> None:
+        """Let the connection that has waited longest make room when there are too many, or give this one up."""
+        server = self._manager
+        if server is None or self._wire is None:
+            return
+        if len(server._connections) <= self._limits.connections:  # noqa: SLF001 (its public list is a copy)
+            return
+        if not any(isinstance(other, Connection) and other.give_way() for other in server.connections):
+            self._log.warning("a connection was refused: there are too many", limit=self._limits.connections)
+            self._wire.abort()
 
 
 async def close_when_draining(request: web.Request, response: web.StreamResponse) -> None:
@@ -198,10 +324,23 @@ def connection_factory(server: web.Server, limits: ConnectionLimits, log: Logger
     return lambda: Connection(server, limits, log, loop)
 
 
-_REQUEST_TIMEOUT: Final = (
-    b"HTTP/1.1 408 Request Timeout\r\nDocker-Distribution-API-Version: registry/2.0\r\n"
-    b"Content-Type: application/json\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s"
-)
+def _unacknowledged(transport: asyncio.Transport) -> int:
+    """How many bytes the kernel holds, 0 where it does not tell.
+
+    It takes more only after much has gone (measured: 1 MB), so to a slow reader the transport alone looks stalled.
+    """
+    connection = transport.get_extra_info("socket")
+    with suppress(OSError):
+        return int.from_bytes(fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+    return 0
+
+
+def _raw_answer(status: HTTPStatus, message: str) -> bytes:
+    """Draw the answer to a request that aiohttp knows nothing of."""
+    body = _document(message)
+    headers = {**_HEADERS, "Connection": "close", "Content-Length": str(len(body))}
+    head = [f"HTTP/1.1 {status.value} {status.phrase}", *(f"{name}: {value}" for name, value in headers.items())]
+    return "\r\n".join([*head, "", ""]).encode() + body
 
 
 def _document(message: str) -> bytes:

@@ -5,12 +5,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from aiohttp.typedefs import Middleware
 
 from registry.http.access import ACCESS, ACTION, CALLER
+from registry.http.bodies import release_body
 from registry.http.metrics import RequestMetrics
 from registry.http.routes import Handler
+from registry.http.transfers import Bodies
 from registry.logs import Access as AccessRecord
 from registry.logs import logger
 
@@ -31,6 +33,7 @@ class Observers:
 
 def answering(render: Render, observers: Observers, new_id: Callable[[], str]) -> Middleware:
     """The one middleware: every request gets an answer, a log line and a count."""
+    bodies = Bodies()
 
     @web.middleware
     async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -39,8 +42,10 @@ def answering(render: Render, observers: Observers, new_id: Callable[[], str]) -
         response: web.StreamResponse | None = None
         try:
             response = await _answer(request, handler, render)
+            bodies.in_pieces(response)
             return response
         finally:
+            release_body(request)
             _observe(request, response, observers, time.perf_counter() - started)
 
     return answer
@@ -48,6 +53,7 @@ def answering(render: Render, observers: Observers, new_id: Callable[[], str]) -
 
 async def _answer(request: web.Request, handler: Handler, render: Render) -> web.StreamResponse:
     try:
+        _check_framing(request)
         await request.app[ACCESS].check(request)
         return await handler(request)
     except (ConnectionError, asyncio.CancelledError):
@@ -57,7 +63,21 @@ async def _answer(request: web.Request, handler: Handler, render: Render) -> web
         if _has_begun(request):
             logger().error("answer broken off", request_id=request[REQUEST_ID], exc_info=error)
             raise ConnectionAbortedError from error
-        return render(request, error)
+        response = render(request, error)
+        if isinstance(error, web.HTTPBadRequest | web.HTTPNotImplemented):
+            response.force_close()  # where the next request begins is anybody's guess
+        return response
+
+
+def _check_framing(request: web.Request) -> None:
+    """Refuse a body that a proxy could see end elsewhere (RFC 9112 section 6.1)."""
+    codings = request.headers.getall("Transfer-Encoding", None)
+    if codings is None:
+        return
+    if request.version < HttpVersion11:
+        raise web.HTTPBadRequest(reason="HTTP/1.0 has no Transfer-Encoding")
+    if [coding.lower() for coding in codings] != ["chunked"]:
+        raise web.HTTPNotImplemented(reason="the only Transfer-Encoding of this server is chunked")
 
 
 async def sign(_request: web.Request, response: web.StreamResponse) -> None:

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from registry.core.blobs import OpenBlob
 from registry.http.access import REPOSITORY
+from registry.http.conditions import is_unchanged
 from registry.http.middleware import SENT_BYTES
 from registry.http.ranges import requested_spans
 from registry.oci.services import SERVICES
@@ -22,7 +23,7 @@ async def get_blob(request: web.Request) -> web.StreamResponse:
     digest = Digest.parse(request.match_info["digest"])
     async with request.app[SERVICES].blobs.open(request[REPOSITORY], digest) as blob:
         headers = _headers(digest)
-        if _is_cached(request, headers["ETag"]):
+        if is_unchanged(request, headers["ETag"]):
             return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
         spans = requested_spans(_range_header(request, headers["ETag"]), blob.size)
         if spans is None:
@@ -38,7 +39,7 @@ async def head_blob(request: web.Request) -> web.StreamResponse:
     digest = Digest.parse(request.match_info["digest"])
     size = await request.app[SERVICES].blobs.vouch(request[REPOSITORY], digest)
     headers = _headers(digest)
-    if _is_cached(request, headers["ETag"]):
+    if is_unchanged(request, headers["ETag"]):
         return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
     return web.Response(headers={**headers, "Content-Length": str(size)})
 
@@ -59,13 +60,6 @@ def _headers(digest: Digest) -> dict[str, str]:
         "X-Content-Type-Options": "nosniff",
         "Content-Disposition": "attachment",
     }
-
-
-def _is_cached(request: web.Request, etag: str) -> bool:
-    asked = request.headers.get("If-None-Match")
-    if asked is None:
-        return False
-    return asked.strip() == "*" or etag in {tag.strip().removeprefix("W/") for tag in asked.split(",")}
 
 
 def _range_header(request: web.Request, etag: str) -> str | None:

@@ -11,6 +11,7 @@ from registry.core.media_types import essence
 from registry.core.names import Tag, parse_reference
 from registry.http.access import ACCESS, REPOSITORY
 from registry.http.bodies import BodyTooLong, read_body
+from registry.http.conditions import is_unchanged
 from registry.oci.services import SERVICES
 from storage.blobs.blocking import run_to_end
 from storage.digest import Algorithm, Digest
@@ -27,7 +28,7 @@ async def get_manifest(request: web.Request) -> web.Response:
     """
     found = await _find(request)
     headers = _headers(found)
-    if _is_cached(request, headers["ETag"]):
+    if is_unchanged(request, headers["ETag"]):
         return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
     return web.Response(body=found.payload, headers=headers)
 
@@ -36,7 +37,7 @@ async def head_manifest(request: web.Request) -> web.Response:
     """Tell whether the repository has a manifest, and its digest, type and size."""
     found = await _find(request)
     headers = _headers(found)
-    if _is_cached(request, headers["ETag"]):
+    if is_unchanged(request, headers["ETag"]):
         return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
     return web.Response(headers={**headers, "Content-Length": str(len(found.payload))})
 
@@ -89,7 +90,9 @@ async def _received(request: web.Request, algorithm: Algorithm) -> Manifest:
     services = request.app[SERVICES]
     bounds = services.bounds
     try:
-        payload = await read_body(request, limit_bytes=bounds.manifest_bytes, idle_seconds=bounds.body_idle)
+        payload = await read_body(
+            request, limit_bytes=bounds.manifest_bytes, idle_seconds=bounds.body_idle, budget=services.documents
+        )
     except BodyTooLong as error:
         raise ManifestTooLarge(bounds.manifest_bytes) from error
     content_type = essence(request.headers.get("Content-Type", "")) or None
@@ -106,8 +109,3 @@ def _headers(found: StoredManifest) -> dict[str, str]:
         "ETag": f'"{found.digest}"',
         "X-Content-Type-Options": "nosniff",
     }
-
-
-def _is_cached(request: web.Request, etag: str) -> bool:
-    asked = request.headers.get("If-None-Match")
-    return asked is not None and etag in {tag.strip().removeprefix("W/") for tag in asked.split(",")}

@@ -14,7 +14,8 @@ from storage.metadata.manifests import Referrer
 async def list_referrers(request: web.Request) -> web.Response:
     """An index of the manifests whose subject is a digest, whether that is there or not."""
     subject = Digest.parse(request.match_info["digest"])
-    artifact_type = request.query.get("artifactType") or None
+    # No manifest has a type with control characters, and not every database can be asked for one.
+    artifact_type = request.query.get("artifactType", "").replace("\0", "\N{REPLACEMENT CHARACTER}") or None
     found = await request.app[SERVICES].images.referrers(
         request[REPOSITORY], subject, artifact_type=artifact_type, page=page_of(request)
     )

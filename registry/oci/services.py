@@ -34,6 +34,8 @@ class Services:
     images: Images
     hints: HintSigner
     budget: BufferBudget
+    documents: BufferBudget
+    """For bodies that are read whole: apart, for they cannot let go of their bytes while they stall."""
     sender: Sender
     bounds: Bounds
     create_on_push: bool

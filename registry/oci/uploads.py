@@ -2,6 +2,7 @@
 
 from http import HTTPStatus
 from urllib.parse import urlencode
+from uuid import UUID
 
 from aiohttp import web
 
@@ -115,7 +116,11 @@ def _owner(request: web.Request) -> Owner:
 
 
 def _upload_id(request: web.Request) -> str:
-    return request.match_info["upload"]
+    sent = request.match_info["upload"]
+    try:
+        return str(UUID(sent))
+    except ValueError:
+        raise UploadUnknown from None
 
 
 async def _may_create(request: web.Request) -> bool:

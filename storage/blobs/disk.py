@@ -1,23 +1,27 @@
 """The directory tree of a filesystem store: where things lie, and what makes them durable.
 
+    blobs/.store                                                        the id of the registry whose content this is
     blobs/<algorithm>/<first two hex>/<next two hex>/<hex>.<suffix>     stored copies; below `blobs/` it is the key
     uploads/<first two characters>/<upload id>                          staged bytes
 
 - No text from outside touches a path before it matched the strict pattern of a key or an upload id.
 - Directories are 0700, files 0600.
 - A file appears below `blobs/` only by the rename of a synced file.
+- Where `blobs/.store` is not that of the registry, its disk is away: nothing counts as missing, nothing is made there.
 """
 
 import errno
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 from storage.digest import Digest
 from storage.errors import NoSpace, StagedBytesMissing, StoredBytesMissing, StoreUnavailable
+
+T = TypeVar("T")
 
 Durability = Literal["full", "relaxed"]
 """`full`: what was committed survives a power cut. `relaxed`: nothing waits for the disk."""
@@ -29,7 +33,9 @@ _KEY: Final = re.compile(
 _UPLOAD_ID: Final = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _BUFFERS_PER_WRITE: Final = 1024  # IOV_MAX of Linux, macOS and the BSDs
 _OUT_OF_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_OUT_OF_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE})
 _PROBE_BYTES: Final = 4096
+_OWNER_BYTES: Final = 256
 
 
 class FileOperations:
@@ -80,15 +86,28 @@ def storage_errors() -> Iterator[None]:
     except OSError as error:
         if error.errno in _OUT_OF_SPACE:
             raise NoSpace from error
-        message = f"the content store failed ({error.strerror}): check its disk, then try again"
+        remedy = "raise the limit of open files" if error.errno in _OUT_OF_FILES else "check its disk"
+        message = f"the content store failed ({error.strerror}): {remedy}, then try again"
         raise StoreUnavailable(message) from error
 
 
 class Disk:
-    """One directory tree. Its methods block, and raise OSError where they say nothing else."""
+    """One directory tree. Its methods block, and raise OSError where they say nothing else.
 
-    def __init__(self, root: Path, *, durability: Durability, reserve_bytes: int, operations: FileOperations) -> None:
+    `registry_id` is the owner that it must be marked with; None asks for no mark.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        durability: Durability,
+        reserve_bytes: int,
+        operations: FileOperations,
+        registry_id: str | None = None,
+    ) -> None:
         self.operations = operations
+        self._registry_id = registry_id
         self.blobs = root / "blobs"
         self.uploads = root / "uploads"
         self._root = root
@@ -103,6 +122,51 @@ class Disk:
         if not is_key(key):
             raise StoredBytesMissing(key)
         return self.blobs / key
+
+    def look(self, key: str, act: Callable[[Path], T]) -> T:
+        """Do something with a stored copy; raises StoredBytesMissing, or StoreUnavailable when the disk is away."""
+        path = self.blob_path(key)
+        with suppress(FileNotFoundError):
+            return act(path)
+        self.require_owner()
+        try:
+            return act(path)  # the disk may have come back between the first look and the mark
+        except FileNotFoundError:
+            raise StoredBytesMissing(key) from None
+
+    def owner(self) -> str | None:
+        """The id of the registry that the tree is marked with, None when it has no mark."""
+        with suppress(FileNotFoundError), self._mark.open("rb") as file:
+            return file.read(_OWNER_BYTES).decode("ascii", "replace").strip()
+        return None
+
+    def claim(self, registry_id: str) -> None:
+        """Mark the tree, durably, as that of this registry."""
+        with suppress(FileExistsError):
+            self.operations.mkdir(self.blobs)
+        draft = self.blobs / f".store.{os.getpid()}"
+        descriptor = self.operations.open(draft, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+        try:
+            self.write(descriptor, [f"{registry_id}\n".encode()], 0)
+            self._sync(descriptor)
+        finally:
+            os.close(descriptor)
+        self.operations.rename(draft, self._mark)
+        self._sync_directories(self.blobs)
+
+    def require_owner(self) -> None:
+        """Raise StoreUnavailable unless the tree is that of the registry."""
+        if self._registry_id is None:
+            return
+        with suppress(OSError):
+            if self.owner() == self._registry_id:
+                return
+        message = f"{self.blobs} is not the content directory of this registry: is its disk mounted?"
+        raise StoreUnavailable(message, is_away=True)
+
+    @property
+    def _mark(self) -> Path:
+        return self.blobs / ".store"
 
     def staged_path(self, upload_id: str) -> Path:
         """Where an upload's bytes are staged; raises StagedBytesMissing for what cannot be an upload id."""
@@ -120,7 +184,8 @@ class Disk:
             raise NoSpace
 
     def create(self, path: Path) -> int:
-        """Open a file to read and write, making it and its directories where missing."""
+        """Open a file to read and write, making it and its directories where missing; never where the disk is away."""
+        self.require_owner()
         try:
             return self.operations.open(path, os.O_RDWR | os.O_CREAT)
         except FileNotFoundError:
@@ -146,7 +211,9 @@ class Disk:
         """Make a staged file durable under its key; when this raises, the file is gone.
 
         A failed sync is final: the kernel may have dropped the pages and marked them clean; another proves nothing.
+        Where the disk is away this raises StoreUnavailable, and the staged file stays.
         """
+        self.require_owner()
         target = self.blob_path(key)
         path = staged
         try:

@@ -27,10 +27,11 @@ class FilesystemStore:
     """A BlobStore whose copies are plain files (LocalFiles) below `root`, which must exist.
 
     It refuses uploads with NoSpace while the disk has less than `reserve_bytes` free. `new_suffix` draws up to 64
-    lower-case letters and digits, never the same twice.
+    lower-case letters and digits, never the same twice. With a `registry_id`, a directory that is not marked with it
+    (its disk is not mounted) is away: everything that needs it raises StoreUnavailable.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  what the application decides, one by one
         self,
         root: Path,
         *,
@@ -39,8 +40,15 @@ class FilesystemStore:
         new_suffix: Callable[[], str],
         executor: Executor,
         operations: FileOperations = SYSTEM,
+        registry_id: str | None = None,
     ) -> None:
-        self._disk = Disk(root, durability=durability, reserve_bytes=reserve_bytes, operations=operations)
+        self._disk = Disk(
+            root,
+            durability=durability,
+            reserve_bytes=reserve_bytes,
+            operations=operations,
+            registry_id=registry_id,
+        )
         self._new_suffix = new_suffix
         self._executor = executor
 
@@ -62,12 +70,8 @@ class FilesystemStore:
 
     def open(self, key: str) -> int:
         """A read-only descriptor of a stored copy, the caller's to close; raises StoredBytesMissing."""
-        path = self._disk.blob_path(key)
         with storage_errors():
-            try:
-                return os.open(path, _READ_ONLY)
-            except FileNotFoundError:
-                raise StoredBytesMissing(key) from None
+            return self._disk.look(key, lambda path: os.open(path, _READ_ONLY))
 
     @asynccontextmanager
     async def stage(
@@ -97,6 +101,14 @@ class FilesystemStore:
         finally:
             await run_to_end(self._executor, found.close)
 
+    async def owner(self) -> str | None:
+        """The id that the directory is marked with, None when it has no mark."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self._owner)
+
+    async def claim(self, registry_id: str) -> None:
+        """Mark the directory, durably."""
+        await run_to_end(self._executor, self._claim, registry_id)
+
     async def probe(self) -> None:
         """Prove that bytes can be stored, by storing some; raises NoSpace or StoreUnavailable."""
         await asyncio.get_running_loop().run_in_executor(self._executor, self._probe)
@@ -106,16 +118,20 @@ class FilesystemStore:
         return await asyncio.get_running_loop().run_in_executor(self._executor, self._free_bytes)
 
     def _size(self, key: str) -> int:
-        path = self._disk.blob_path(key)
         with storage_errors():
-            try:
-                return path.lstat().st_size
-            except FileNotFoundError:
-                raise StoredBytesMissing(key) from None
+            return self._disk.look(key, lambda path: path.lstat().st_size)
 
     def _delete(self, key: str) -> None:
-        with storage_errors(), suppress(FileNotFoundError, StoredBytesMissing):
-            self._disk.operations.unlink(self._disk.blob_path(key))
+        with storage_errors(), suppress(StoredBytesMissing):
+            self._disk.look(key, self._disk.operations.unlink)
+
+    def _owner(self) -> str | None:
+        with storage_errors():
+            return self._disk.owner()
+
+    def _claim(self, registry_id: str) -> None:
+        with storage_errors():
+            self._disk.claim(registry_id)
 
     def _probe(self) -> None:
         with storage_errors():
@@ -133,6 +149,7 @@ class FilesystemStore:
             key = Path(entry.path).relative_to(self._disk.blobs).as_posix()
             if is_key(key):
                 yield from _stored_object(entry, key=key, upload_id=None)
+        self._disk.require_owner()  # a walk that ends well has seen the store, not the place where it is mounted
 
 
 class _SpanReader:

@@ -110,6 +110,17 @@ class BlobStore(Protocol):
 
 
 @runtime_checkable
+class Owned(Protocol):
+    """A store that keeps the id of the one registry whose content it holds, to be told from an empty place."""
+
+    async def owner(self) -> str | None:
+        """The id that the store was marked with, None when it has no mark."""
+
+    async def claim(self, registry_id: str) -> None:
+        """Mark the store, durably."""
+
+
+@runtime_checkable
 class LocalFiles(Protocol):
     """A store whose copies are plain files, so that the kernel can send them without Python touching a byte."""
 

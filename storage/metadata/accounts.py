@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, select
 
 from storage.metadata.database import insert
 from storage.metadata.schema import account, registry_setting, signing_key
@@ -58,8 +58,3 @@ def find_setting(connection: Connection, name: str) -> str | None:
 def add_setting(connection: Connection, name: str, value: str) -> None:
     """Record a fact about this registry, once."""
     connection.execute(insert(connection, registry_setting).values(name=name, value=value))
-
-
-def touch(connection: Connection) -> None:
-    """Write something that changes nothing, to prove that the database takes writes."""
-    connection.execute(update(registry_setting).values(value=registry_setting.c.value))

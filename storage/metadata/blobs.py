@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import Connection, and_, bindparam, delete, exists, func, select, text, update
+from sqlalchemy import Connection, and_, bindparam, delete, exists, select, text, update
 
 from storage.metadata.database import insert
 from storage.metadata.schema import blob, gc_candidate, manifest_blob, repository, repository_blob
@@ -125,8 +125,12 @@ def renew_candidate(connection: Connection, *, repository_name: str, digest: str
     found = find_blob(connection, repository_name, digest)
     if repository_id is None or found is None:
         return False
-    if found.candidate:
-        restart_grace(connection, blob_id=found.id, repository_id=repository_id, now=now)
+    # A manifest that was pushed meanwhile holds the blob: what is no candidate any more must not become one again.
+    connection.execute(
+        update(gc_candidate)
+        .where(gc_candidate.c.blob_id == found.id, gc_candidate.c.repository_id == repository_id)
+        .values(since=now)
+    )
     return True
 
 
@@ -142,6 +146,8 @@ def unlink_blob(connection: Connection, *, repository_id: int, digest: str, now:
     connection.execute(
         delete(gc_candidate).where(gc_candidate.c.blob_id == blob_id, gc_candidate.c.repository_id == repository_id)
     )
+    # Held before looking for readers: of two repositories that let go at once, the second must see it.
+    connection.execute(select(blob.c.id).where(blob.c.id == blob_id).with_for_update())
     read = exists().where(repository_blob.c.blob_id == blob_id)
     if not connection.execute(select(read)).scalar_one():
         restart_grace(connection, blob_id=blob_id, repository_id=NO_REPOSITORY, now=now)
@@ -223,25 +229,6 @@ def repair_readers(connection: Connection, *, digest: str, blob_id: int, now: fl
     connection.execute(update(repository_blob).where(repository_blob.c.blob_id.in_(bad)).values(blob_id=blob_id))
     for bad_id in bad:
         restart_grace(connection, blob_id=bad_id, repository_id=NO_REPOSITORY, now=now)
-
-
-def list_copies(connection: Connection, *, after: int, limit: int) -> list[StoredBlob]:
-    """Copies that are served, by id, for checking; `after` is the last id of the page before."""
-    rows = connection.execute(
-        select(blob.c.id, blob.c.digest, blob.c.size, blob.c.storage_key)
-        .where(blob.c.id > after, blob.c.state == BlobState.STORED.value)
-        .order_by(blob.c.id)
-        .limit(limit)
-    )
-    return [StoredBlob(*row) for row in rows]
-
-
-def count_copies(connection: Connection) -> int:
-    """How many copies are served."""
-    count: int = connection.execute(
-        select(func.count()).select_from(blob).where(blob.c.state == BlobState.STORED.value)
-    ).scalar_one()
-    return count
 
 
 def _in_parts(digests: Iterable[str]) -> Iterator[list[str]]:

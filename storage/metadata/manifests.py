@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Select, bindparam, delete, func, select
+from sqlalchemy import Connection, Select, bindparam, delete, func, select, update
 
 from storage.metadata.blobs import hold_blobs, release_blobs
 from storage.metadata.database import insert
@@ -86,7 +86,7 @@ def find_tagged(connection: Connection, repository_name: str, tag_name: str) -> 
 
 
 def put_manifest(connection: Connection, repository_id: int, new: NewManifest, now: float) -> bool:
-    """Record a manifest and hold what it names; False when the same bytes were there (the push time stays)."""
+    """Record a manifest and hold what it names; False when one of this digest was there (see `mend_manifest`)."""
     added = connection.execute(
         insert(connection, manifest)
         .values(
@@ -109,6 +109,14 @@ def put_manifest(connection: Connection, repository_id: int, new: NewManifest, n
     _name(connection, repository_id, new)
     hold_blobs(connection, repository_id, new.blobs)
     return True
+
+
+def mend_manifest(connection: Connection, repository_id: int, new: NewManifest) -> str:
+    """Give a manifest that was there its true bytes again, should they have rotted; returns its media type."""
+    there = (manifest.c.repository_id == repository_id) & (manifest.c.digest == new.digest)
+    connection.execute(update(manifest).where(there, manifest.c.payload != new.payload).values(payload=new.payload))
+    media_type: str = connection.execute(select(manifest.c.media_type).where(there)).scalar_one()
+    return media_type
 
 
 def _name(connection: Connection, repository_id: int, new: NewManifest) -> None:
@@ -200,32 +208,6 @@ def _referrers(asked: ReferrersOf, after: str, limit: int) -> Select[tuple[str]]
         .limit(limit)
     )
     return query if asked.artifact_type is None else query.where(manifest.c.artifact_type == asked.artifact_type)
-
-
-@dataclass(frozen=True, slots=True)
-class CheckedManifest:
-    """A manifest and what it names, for checking."""
-
-    repository_id: int
-    repository: str
-    digest: str
-    payload: bytes
-
-
-def list_manifests(connection: Connection, *, after: tuple[int, str], limit: int) -> list[CheckedManifest]:
-    """Every manifest of every repository, in a fixed order, for checking."""
-    repository_id, digest = after
-    rows = connection.execute(
-        select(manifest.c.repository_id, repository.c.name, manifest.c.digest, manifest.c.payload)
-        .join(repository, repository.c.id == manifest.c.repository_id)
-        .where(
-            (manifest.c.repository_id > repository_id)
-            | ((manifest.c.repository_id == repository_id) & (manifest.c.digest > digest))
-        )
-        .order_by(manifest.c.repository_id, manifest.c.digest)
-        .limit(limit)
-    )
-    return [CheckedManifest(*row) for row in rows]
 
 
 def count_manifests(connection: Connection) -> int:

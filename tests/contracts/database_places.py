@@ -25,7 +25,7 @@ from sqlalchemy.schema import ExecutableDDLElement
 
 from storage.metadata.database import Database
 from storage.metadata.migration import ACTIVITY_SCHEMA, REGISTRY_SCHEMA, Schema, create_namespace, upgrade
-from storage.metadata.postgres import PostgresDatabase
+from storage.metadata.postgres import PostgresDatabase, PostgresPool
 from storage.metadata.sqlite import SqliteDatabase
 
 POSTGRES_URL: Final = "LADING_TEST_POSTGRES_URL"
@@ -50,7 +50,7 @@ class Place:
         if self.kind == "sqlite":
             return SqliteDatabase(Path(self.address) / f"{schema.name}.db", durable=durable)
         schema_name = self.namespace if durable else (self.namespace or "") + ACTIVITY_NAMESPACE
-        return PostgresDatabase(self.address, schema=schema_name, durable=durable)
+        return PostgresDatabase(PostgresPool(self.address), schema=schema_name, durable=durable)
 
     @asynccontextmanager
     async def opened(self, schema: Schema) -> AsyncIterator[Database]:

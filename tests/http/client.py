@@ -226,7 +226,8 @@ async def serving(settings: Settings, run: Run, tls: ssl.SSLContext | None = Non
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     assert runner.server is not None
-    limits = ConnectionLimits(settings.limits.header_bytes, settings.limits.header_seconds)
+    bounds = settings.limits
+    limits = ConnectionLimits(bounds.header_bytes, bounds.header_seconds, bounds.body_idle, connections=1000)
     listening = await asyncio.get_running_loop().create_server(
         connection_factory(runner.server, limits, logger()), "127.0.0.1", 0, ssl=tls
     )

@@ -4,6 +4,7 @@ import pytest
 
 from tests.http.client import Registry
 from tests.http.documents import ABSENT, sha256, sha512
+from tests.http.uploading import stored
 
 BLOB = b"the bytes of a blob"
 HEADERS = ("Content-Length", "Content-Type", "Docker-Content-Digest", "ETag", "Accept-Ranges")
@@ -244,7 +245,7 @@ async def test_deleted_blob_can_be_pushed_again(registry: Registry) -> None:
 async def test_copy_that_lost_bytes_is_unknown_until_it_is_pushed_again(registry: Registry) -> None:
     """A copy of another length is never served, and a push repairs it."""
     digest = await registry.push_blob("a", BLOB)
-    (copy,) = [path for path in (registry.root / "blobs").rglob("*") if path.is_file()]
+    (copy,) = stored(registry)
     copy.write_bytes(BLOB[:-1])
 
     damaged = await registry.head(f"/v2/a/blobs/{digest}"), await registry.get(f"/v2/a/blobs/{digest}")

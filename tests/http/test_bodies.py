@@ -1,9 +1,11 @@
 """Bodies of requests on the wire: invited, refused, stalled, and left unread."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
+from registry.oci.services import SERVICES
 from tests.http.client import ADMIN, USER, Registry, eventually
 from tests.http.documents import CONFIG_BYTES, IMAGE, image, sha256
 
@@ -147,3 +149,72 @@ async def test_body_of_a_get_means_nothing(registry: Registry, path: str) -> Non
     await registry.push_blob("a", b"x")
 
     assert (await registry.ask("GET", path, body=b"body")).status == 200
+
+
+@pytest.mark.parametrize("kind", ["manifest", "blob"])
+async def test_http_1_0_is_not_invited(registry: Registry, kind: str) -> None:
+    """It knows no interim answers (RFC 9110 section 15.2)."""
+    path = "/v2/a/manifests/latest" if kind == "manifest" else f"/v2/a/blobs/uploads/?digest={sha256(BLOB)}"
+    head = registry.request_head("PUT" if kind == "manifest" else "POST", path, f"Content-Length: {len(BLOB)}", EXPECT)
+
+    answer = await registry.exchange(head.replace(b"HTTP/1.1", b"HTTP/1.0") + BLOB)
+
+    assert answer.startswith(b"HTTP/1.0 ")
+    assert b"100 Continue" not in answer
+
+
+@pytest.mark.parametrize(
+    ("version", "coding", "status"),
+    [
+        (b"HTTP/1.1", "gzip, chunked", b"501"),
+        (b"HTTP/1.1", "chunked\r\nTransfer-Encoding: chunked", b"400"),
+        (b"HTTP/1.1", "identity", b"400"),
+        (b"HTTP/1.1", "chunked, gzip", b"400"),
+        (b"HTTP/1.1", "CHUNKED", b"202"),
+        (b"HTTP/1.0", "chunked", b"400"),
+    ],
+)
+async def test_transfer_encoding_is_chunked_or_refused(
+    registry: Registry, version: bytes, coding: str, status: bytes
+) -> None:
+    """Where a body ends must be as clear to a proxy as to the registry; after a refusal the connection ends."""
+    location = await registry.start_upload("a")
+    head = registry.request_head("PATCH", location, f"Transfer-Encoding: {coding}").replace(b"HTTP/1.1", version)
+    last = registry.request_head("GET", "/v2/", "Connection: close")
+
+    answer = await registry.exchange(head + b"5\r\nhello\r\n0\r\n\r\n" + last)
+
+    assert answer.startswith((b"HTTP/1.1 " + status, b"HTTP/1.0 " + status))
+    assert answer.count(b"HTTP/1.") == (2 if status == b"202" else 1)
+    assert status == b"202" or b'{"errors":[{"code":"UNSUPPORTED"' in answer
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.mark.parametrize("moment", ["head", "blob body", "manifest body", "blob answer", "manifest answer"])
+async def test_client_that_leaves_holds_nothing(registry: Registry, moment: str) -> None:
+    """Whenever it goes: no file, no memory that others could use, no thread beyond those of the pools."""
+    digest = await registry.push_blob("a", bytes(30_000_000))
+    await registry.push_image("a", "large", annotations={str(n): "x" * 10_000 for n in range(400)})
+    location, services = await registry.start_upload("a"), registry.app[SERVICES]
+    before = open_files()
+    sent = {
+        "head": b"GET /v2/ HTTP/1.1\r\nX: ",
+        "blob body": registry.request_head("PATCH", location, "Content-Length: 5000000") + bytes(700_000),
+        "manifest body": registry.request_head("PUT", "/v2/a/manifests/x", "Content-Length: 4000000") + bytes(700_000),
+        "blob answer": registry.request_head("GET", f"/v2/a/blobs/{digest}"),
+        "manifest answer": registry.request_head("GET", "/v2/a/manifests/large"),
+    }[moment]
+
+    for _ in range(10):
+        _, writer = await registry.connect()
+        writer.write(sent)
+        await writer.drain()
+        await asyncio.sleep(0.02)
+        writer.transport.abort()
+
+    await eventually(lambda: asyncio.sleep(0, len(registry.server.connections)), lambda count: count == 0)
+    await eventually(lambda: asyncio.sleep(0, open_files()), lambda count: count <= before)
+    assert (services.budget.held_bytes, services.documents.held_bytes) == (0, 0)

@@ -9,6 +9,7 @@ import pytest
 
 from tests.http.client import ADMIN, Registry
 from tests.http.documents import ABSENT, sha256
+from tests.http.uploading import stored
 
 
 @pytest.mark.parametrize(
@@ -160,7 +161,7 @@ async def test_answer_that_has_begun_is_broken_off(registry: Registry) -> None:
     """The file gets shorter while it is sent: the connection ends, and no error document is mixed into the blob."""
     size = 40_000_000
     digest = await registry.push_blob("a", bytes(size))
-    (copy,) = [path for path in (registry.root / "blobs").rglob("*") if path.is_file()]
+    (copy,) = stored(registry)
     reader, writer = await registry.connect()
 
     writer.write(registry.request_head("GET", f"/v2/a/blobs/{digest}"))

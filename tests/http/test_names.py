@@ -116,7 +116,7 @@ async def test_illegal_name_is_refused_everywhere(registry: Registry, name: str)
         assert answer.refusal == (400, "NAME_INVALID"), (method, path)
         assert "X-Y" not in answer.headers
     assert (await registry.get("/v2/_catalog")).document == {"repositories": []}
-    assert [path for path in registry.root.rglob("*") if path.parent.name in {"blobs", "uploads"}] == []
+    assert [path for path in registry.root.rglob("[!.]*") if path.parent.name in {"blobs", "uploads"}] == []
 
 
 @pytest.mark.parametrize("name", ["..", "A", "a//b", "a%0a", "x" * 256])

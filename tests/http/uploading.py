@@ -14,7 +14,7 @@ def staged(registry: Registry) -> list[Path]:
 
 
 def stored(registry: Registry) -> list[Path]:
-    return [path for path in (registry.root / "blobs").rglob("*") if path.is_file()]
+    return [path for path in (registry.root / "blobs").rglob("[!.]*") if path.is_file()]
 
 
 def with_query(location: str, query: str) -> str:

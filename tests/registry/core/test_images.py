@@ -1,17 +1,21 @@
 """Images: pushing, finding and deleting manifests and tags."""
 
+import json
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection, update
 
 from registry.core.errors import ManifestInvalid, ManifestNamesUnknown, ManifestUnknown, RepositoryUnknown
 from registry.core.images import Sparse
-from registry.core.media_types import OCI_INDEX, OCI_MANIFEST
+from registry.core.manifest import parse_manifest
+from registry.core.media_types import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
 from registry.core.names import Tag
 from registry.core.repositories import Listing, Page
 from storage.digest import Algorithm, Digest
 from storage.errors import DigestMismatch
 from storage.metadata.manifests import StoredManifest
+from storage.metadata.schema import manifest as manifest_table
 from tests.registry.core.documents import CONFIG_TYPE, FOREIGN_TYPE, descriptor, image, index, parsed
 from tests.registry.core.services import ALPHA, BETA, Clock, Core
 from tests.storage.metadata.rows import candidates
@@ -280,3 +284,33 @@ async def test_tags_of_no_repository_are_unknown(core: Core) -> None:
     for page in (Page(), Page(limit=0)):
         with pytest.raises(RepositoryUnknown):
             await core.images.tags(ALPHA, page)
+
+
+def _rot(connection: Connection) -> None:
+    connection.execute(update(manifest_table).values(payload=b"rotten"))
+
+
+async def test_a_rotten_manifest_is_unknown_until_it_is_pushed_again(core: Core) -> None:
+    """A digest names its bytes: others are never served under it."""
+    digest = await push_image(core)
+    await core.database.write(_rot)
+
+    for reference in (digest, LATEST):
+        with pytest.raises(ManifestUnknown):
+            await core.images.find(ALPHA, reference)
+    await core.push(parsed(image()))
+
+    assert (await core.images.find(ALPHA, digest)).payload == parsed(image()).payload
+
+
+async def test_bytes_that_name_no_type_keep_the_type_of_their_first_push(core: Core) -> None:
+    """One document, one meaning, whatever tag it is pushed under."""
+    document = {name: value for name, value in image().items() if name != "mediaType"}
+    await core.push_blob(b"{}")
+    payload = json.dumps(document).encode()
+    await core.push(parse_manifest(payload, OCI_MANIFEST, max_depth=9), "oci")
+
+    with pytest.raises(ManifestInvalid, match="were pushed as"):
+        await core.push(parse_manifest(payload, DOCKER_MANIFEST, max_depth=9), "docker")
+
+    assert (await core.images.tags(ALPHA, Page())).entries == ["oci"]

@@ -1,6 +1,6 @@
 """Uploads that need not read staged bytes again, or store them twice; and uploads that find no room."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
 import pytest
@@ -171,3 +171,36 @@ async def test_metadata_that_finds_no_room_leaves_no_session(
     with pytest.raises(UploadUnknown):
         await core.uploads.status(ALICE, upload_id)
     assert {upload for upload, _ in await core.stored()} <= {None}
+
+
+class Reached(Exception):
+    """The store was asked to make the bytes durable."""
+
+
+@pytest.mark.parametrize("parts", [(b"hello",), (b"hel", b"lo")], ids=["at once", "in parts"])
+async def test_a_session_is_over_for_everybody_before_its_blob_appears(
+    core: Core, monkeypatch: pytest.MonkeyPatch, parts: tuple[bytes, ...]
+) -> None:
+    """Finishing, cancelling and continuing at the same moment have one outcome."""
+    upload_id = await staged(core, *parts)
+    seen: list[str] = []
+
+    async def publish(*_arguments: object, **_more: object) -> None:
+        acts: dict[str, Awaitable[object]] = {
+            "status": core.uploads.status(ALICE, upload_id),
+            "cancel": core.uploads.cancel(ALICE, upload_id),
+            "append": core.uploads.append(ALICE, upload_id, chunk(b"x")),
+            "finish": finish(core, upload_id, hint=None),
+        }
+        for name, act in acts.items():
+            with pytest.raises(UploadUnknown):
+                await act
+            seen.append(name)
+        raise Reached
+
+    monkeypatch.setattr(core.uploads, "_publish", publish)
+    with pytest.raises(Reached):
+        await core.uploads.finish(ALICE, upload_id, HELLO, NOTHING, hint=None, create=True)
+
+    assert seen == ["status", "cancel", "append", "finish"]
+    assert await core.stored() == set()

@@ -144,3 +144,26 @@ async def test_more_sessions_than_a_page_are_swept(core: Core) -> None:
         await core.uploads.start(owner, Algorithm.SHA256, create=True)
 
     assert await core.uploads.sweep(idle_since=9000.0) == 101
+
+
+async def test_a_session_that_ends_while_it_is_taken_up_leaves_nothing_staged(
+    core: Core, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its bytes were dropped by whoever ended it; what was staged anew for it is nobody's."""
+    upload_id = (await core.uploads.start(ALICE, Algorithm.SHA256, create=True)).upload_id
+    await core.uploads.append(ALICE, upload_id, chunk(b"abc"))
+
+    async def nothing() -> int:
+        return 0
+
+    async def ended(*_arguments: object) -> None:
+        raise UploadUnknown
+
+    async with core.store.stage(upload_id, Algorithm.SHA256, nothing) as writer:
+        await writer.abort()
+    monkeypatch.setattr(core.uploads, "_move", ended)
+
+    with pytest.raises(UploadUnknown):
+        await core.uploads.append(ALICE, upload_id, chunk(b"def"))
+
+    assert await core.stored() == set()

@@ -1,15 +1,18 @@
 """Checking everything that is stored."""
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from registry.core.errors import BlobUnknown
 from registry.core.verification import Checked
+from storage.blobs.interface import Span
 from storage.blobs.memory import MemoryStore
 from storage.digest import Digest
-from storage.metadata.schema import manifest
+from storage.errors import StoreUnavailable
+from storage.metadata import verification
+from storage.metadata.schema import blob, manifest
 from tests.registry.core.documents import image, parsed
 from tests.registry.core.services import ALPHA, Core
 
@@ -71,7 +74,6 @@ async def test_a_bad_copy_is_not_served_again(core: Core) -> None:
 
     with pytest.raises(BlobUnknown):
         await core.blobs.find(ALPHA, HELLO)
-    assert await verify(core) == []
 
 
 async def test_a_push_repairs_a_bad_copy(core: Core) -> None:
@@ -109,3 +111,142 @@ async def test_more_than_a_page_is_looked_at(core: Core) -> None:
         await core.push_blob(b"%d" % number)
 
     assert len(await verify(core)) == 201
+
+
+async def test_a_bad_copy_is_bad_until_it_is_repaired(core: Core) -> None:
+    """A second look must not call a registry well that misses content."""
+    await core.push_blob(b"hello")
+    damage(core, b"hellO")
+
+    first, second = await verify(core), await verify(core)
+
+    assert first == second == [Checked(str(HELLO), 5, "its bytes are not what its digest names")]
+    assert await core.verification.count() == 1
+
+
+async def test_a_bad_copy_that_nobody_reads_any_more_is_not_bad(core: Core) -> None:
+    await core.push_blob(b"hello")
+    damage(core, b"hellO")
+    await verify(core)
+    await core.push_blob(b"hello")
+
+    assert await verify(core) == [Checked(str(HELLO), 5, None)]
+
+
+async def test_a_quarantined_copy_whose_bytes_are_good_is_served_again(core: Core) -> None:
+    """It was away for a while, not lost."""
+    await core.push_blob(b"hello")
+    damage(core, None)
+    key = await core.database.read(lambda c: c.execute(select(blob.c.storage_key)).scalar_one())
+    assert (await verify(core))[0].problem == "its bytes are missing"
+    assert isinstance(core.store, MemoryStore)
+    core.store._contents.copies[key] = (b"hello", 0.0)
+
+    assert await verify(core) == [Checked(str(HELLO), 5, None)]
+
+    assert await core.read(HELLO) == b"hello"
+
+
+async def fill(core: Core, count: int) -> None:
+    for number in range(count):
+        await core.push_blob(b"%d" % number)
+
+
+def lose(core: Core, count: int) -> None:
+    """Lose the first copies."""
+    assert isinstance(core.store, MemoryStore)
+    for key in list(core.store._contents.copies)[:count]:
+        core.store._contents.copies.pop(key)
+
+
+async def states(core: Core) -> set[str]:
+    return set(await core.database.read(lambda c: list(c.execute(select(blob.c.state)).scalars())))
+
+
+async def test_a_store_that_lost_most_is_away(core: Core) -> None:
+    """More than ten objects missing, and more than half of those looked at: nothing is given up."""
+    await fill(core, 30)
+    lose(core, 11)
+
+    with pytest.raises(StoreUnavailable, match="11 of the first 11"):
+        await verify(core)
+
+    assert await states(core) == {"stored"}
+
+
+async def test_what_was_lost_before_says_nothing_about_the_store(core: Core) -> None:
+    """A registry that lost most of its content can still be checked."""
+    await fill(core, 10)
+    lose(core, 10)
+    await verify(core)
+    await core.push_blob(b"hello")
+    lose(core, 1)
+
+    assert [checked.problem for checked in await verify(core)] == ["its bytes are missing"] * 11
+
+
+async def test_ten_copies_can_be_missing(core: Core) -> None:
+    """A small registry may have lost all that it had."""
+    await fill(core, 10)
+    lose(core, 10)
+
+    assert {checked.problem for checked in await verify(core)} == {"its bytes are missing"}
+    assert await states(core) == {"quarantined"}
+
+
+class Unreadable(MemoryStore):
+    """A store that fails to give one copy, or all."""
+
+    is_away = False
+
+    async def read(self, key: str, span: Span) -> AsyncGenerator[bytes, None]:
+        if HELLO.hex in key:
+            raise StoreUnavailable("the disk failed", is_away=self.is_away)
+        async for chunk in super().read(key, span):
+            yield chunk
+
+
+async def test_a_copy_that_cannot_be_read_does_not_end_the_run(core: Core) -> None:
+    """It is named, and kept: the disk may give it another time."""
+    await core.push_blob(b"hello")
+    await core.push_blob(b"other")
+    core.store.__class__ = Unreadable
+
+    checked = await verify(core)
+
+    assert [found.problem for found in checked] == ["its bytes cannot be read: the disk failed", None]
+    assert await states(core) == {"stored"}
+
+
+async def test_a_store_that_is_away_ends_the_run(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
+    await core.push_blob(b"gone")
+    damage(core, None)
+    await core.push_blob(b"hello")
+    core.store.__class__ = Unreadable
+    monkeypatch.setattr(Unreadable, "is_away", True)
+
+    with pytest.raises(StoreUnavailable):
+        await verify(core)
+
+    assert await states(core) == {"stored"}
+
+
+async def test_manifests_are_read_by_their_bytes(core: Core) -> None:
+    """However large they are, few are in memory at once; one larger than the page comes alone."""
+    await core.push_blob(b"{}")
+    for number in range(3):
+        await core.push(parsed(image(annotations={"n": "x" * 1000 * (number + 1)})), f"t{number}")
+    every = await core.database.scan(
+        lambda c: verification.list_manifests(c, after=(0, ""), limit=10, limit_bytes=10_000_000)
+    )
+    limit = len(every[0].payload) + 1
+
+    after, pages = (0, ""), []
+    while page := await core.database.scan(
+        lambda c, after=after: verification.list_manifests(c, after=after, limit=10, limit_bytes=limit)  # type: ignore[misc]  # a default binds the loop's value
+    ):
+        pages.append(page)
+        after = (page[-1].repository_id, page[-1].digest)
+
+    assert [found for page in pages for found in page] == every
+    assert [len(page) for page in pages] == [1, 1, 1]

@@ -12,7 +12,7 @@ from aiohttp.test_utils import make_mocked_request
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from registry.http.bodies import BodyTooLong, BodyTooSlow, RequestBody, read_body
+from registry.http.bodies import BodyTooLong, BodyTooSlow, RequestBody, read_body, release_body
 from registry.http.budget import BufferBudget
 
 MIB = 1024 * 1024
@@ -288,4 +288,77 @@ async def test_what_arrived_before_the_connection_broke_is_poured() -> None:
         await RequestBody(request_with(content), budget, idle_seconds=5).pour(sink.write)
 
     assert sink.received == b"arrived"
+    assert budget.held_bytes == 0
+
+
+async def test_silent_stream_lets_go_of_what_it_holds() -> None:
+    """Within about a second, so that streams that stall keep nobody waiting."""
+    content, sink, budget = stream(), Sink(), BufferBudget(64 * MIB)
+    pouring = asyncio.create_task(RequestBody(request_with(content), budget, idle_seconds=30).pour(sink.write))
+    content.feed_data(b"x" * 60_000)
+    await until(lambda: budget.held_bytes == 60_000)
+
+    async with asyncio.timeout(2):
+        while budget.held_bytes:  # noqa: ASYNC110 (the body has no event for it)
+            await asyncio.sleep(0.01)
+    content.feed_data(b"y")
+    content.feed_eof()
+    await pouring
+
+    assert sink.batches == [60_000, 1]
+
+
+async def test_silent_stream_whose_store_failed_says_so() -> None:
+    """The failure of a batch that was let go is not lost."""
+    content, sink, budget = stream(), Sink(), BufferBudget(64 * MIB)
+    sink.failure = OSError("broken")
+    pouring = asyncio.create_task(RequestBody(request_with(content), budget, idle_seconds=30).pour(sink.write))
+    content.feed_data(b"x")
+    await until(lambda: budget.held_bytes == 1)
+    async with asyncio.timeout(2):
+        while budget.held_bytes:  # noqa: ASYNC110 (the body has no event for it)
+            await asyncio.sleep(0.01)
+    content.feed_data(b"y")
+    content.feed_eof()
+
+    with pytest.raises(OSError, match="broken"):
+        await pouring
+    assert budget.held_bytes == 0
+
+
+@pytest.mark.parametrize(
+    ("size", "announced", "held"), [(64 * 1024, True, 0), (100_000, True, 100_000), (100_000, False, MIB)]
+)
+async def test_small_body_is_held_until_its_request_ends(size: int, announced: bool, held: int) -> None:  # noqa: FBT001
+    """One that is truly small is not counted; one of unknown length has room for the longest."""
+    content, budget = stream(), BufferBudget(2 * MIB)
+    content.feed_data(b"x" * size)
+    content.feed_eof()
+    request = request_with(content, **({"Content-Length": str(size)} if announced else {}))
+
+    body = await read_body(request, limit_bytes=MIB, idle_seconds=5, budget=budget)
+
+    assert len(body) == size
+    assert budget.held_bytes == held
+    release_body(request)
+    assert budget.held_bytes == 0
+
+
+async def test_small_bodies_wait_for_room() -> None:
+    """Each while it holds nothing."""
+    budget = BufferBudget(MIB)
+    contents = [stream() for _ in range(5)]
+    requests = [request_with(content) for content in contents]
+    for content in contents:
+        content.feed_data(b"x" * 100_000)
+
+    reading = [
+        asyncio.create_task(read_body(each, limit_bytes=MIB, idle_seconds=0.2, budget=budget)) for each in requests
+    ]
+    for request, task in zip(requests, reading, strict=True):
+        with pytest.raises(BodyTooSlow):
+            await task
+        assert budget.held_bytes == MIB
+        release_body(request)
+
     assert budget.held_bytes == 0

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from registry.http.connection import Connection, ConnectionLimits, close_when_draining, connection_factory
 
-LIMITS = ConnectionLimits(header_bytes=4096, header_seconds=0.2)
+LIMITS = ConnectionLimits(header_bytes=4096, header_seconds=0.2, idle_seconds=0.4, connections=4)
 OK = b"GET /ok HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
@@ -110,7 +110,11 @@ def _application(met: list[BaseException]) -> web.Application:
     ("sent", "status", "message"),
     [
         (b"NONSENSE\r\n\r\n", b"400", b"the request is not valid HTTP"),
-        (b"BREW / HTTP/1.1\r\nHost: x\r\n\r\n", b"400", b"the request is not valid HTTP"),
+        (
+            b"BREW / HTTP/1.1\r\nHost: x\r\n\r\n",
+            b"405",
+            b"the methods of this server are DELETE, GET, HEAD, PATCH, POST, PUT",
+        ),
         (b"GET /ok HTTP/1.1\r\n\r\n", b"400", b"the request is not valid HTTP"),
         (b"GET /ok HTTP/1.1\r\nHost: x\r\nbad header\r\n\r\n", b"400", b"the request is not valid HTTP"),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"400", b"the request is not valid HTTP"),
@@ -147,6 +151,8 @@ async def test_bad_request_gets_the_error_document(serve: Serve, sent: bytes, st
         answer = await served.exchange(sent)
 
     assert answer.startswith((b"HTTP/1.1 " + status, b"HTTP/1.0 " + status))
+    assert b"Server: Lading\r\n" in answer
+    assert (b"Allow: DELETE, GET, HEAD, PATCH, POST, PUT\r\n" in answer) == (status == b"405")
     assert b"Docker-Distribution-API-Version: registry/2.0\r\n" in answer
     assert answer.endswith(b'\r\n\r\n{"errors":[{"code":"UNSUPPORTED","message":"' + message + b'","detail":null}]}')
     assert [line["level"] for line in served.lines] == ["debug"]
@@ -169,6 +175,7 @@ async def test_head_that_does_not_arrive_is_given_up(serve: Serve, before: bytes
         answer = await received
 
     assert answer.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+    assert b"Server: Lading\r\n" in answer
     assert b'"code":"UNSUPPORTED"' in answer
 
 

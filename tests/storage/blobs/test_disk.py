@@ -1,12 +1,14 @@
 """The tree below a filesystem store: what is synced in which order, and how a full or failing disk shows."""
 
 import errno
+import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from storage.blobs.disk import storage_errors
 from storage.blobs.filesystem import FilesystemStore
 from storage.digest import Algorithm, Digest
 from storage.errors import (
@@ -328,3 +330,9 @@ async def test_free_bytes_are_those_of_the_disk(store: FilesystemStore, operatio
     operations.free = 12345
 
     assert await store.free_bytes() == 12345
+
+
+def test_too_many_open_files_are_not_blamed_on_the_disk() -> None:
+    """Who reads the error must know what to raise."""
+    with pytest.raises(StoreUnavailable, match=r"Too many open files.*raise the limit of open files"), storage_errors():
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))

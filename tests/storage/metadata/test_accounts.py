@@ -9,7 +9,6 @@ from storage.metadata.accounts import (
     add_signing_key,
     find_setting,
     list_signing_keys,
-    touch,
 )
 from storage.metadata.database import Database
 
@@ -37,13 +36,5 @@ async def test_a_setting_is_drawn_once(database: Database) -> None:
 
     with pytest.raises(DatabaseUnavailable):
         await database.write(lambda c: add_setting(c, "registry_id", "y"))
-
-    assert await database.read(lambda c: find_setting(c, "registry_id")) == "x"
-
-
-async def test_touching_changes_nothing(database: Database) -> None:
-    await database.write(lambda c: add_setting(c, "registry_id", "x"))
-
-    await database.write(touch)
 
     assert await database.read(lambda c: find_setting(c, "registry_id")) == "x"

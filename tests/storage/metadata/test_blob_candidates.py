@@ -4,6 +4,7 @@ A blob is a candidate when no manifest of its repository names it; the clock sta
 Whoever is told that a candidate exists restarts its clock.
 """
 
+import asyncio
 from functools import partial
 
 from sqlalchemy import Connection
@@ -210,3 +211,36 @@ async def test_a_second_repair_leaves_the_first_bad_copy_alone(database: Databas
     repository, copies = await database.write(make)
 
     assert await database.read(candidates) == {(copies[0], 0, 20.0), (copies[1], 0, 30.0), (copies[2], repository, 1.0)}
+
+
+async def test_a_clock_is_restarted_only_for_what_is_a_candidate(database: Database) -> None:
+    """A manifest that was pushed after the look-up holds the blob."""
+    repository, _ = await make_both(database, now=5.0)
+    await database.write(lambda c: put_manifest(c, repository, new_manifest(blobs=[1]), 6.0))
+
+    renewed = await database.write(lambda c: renew_candidate(c, repository_name="alpha", digest=digest(1), now=9.0))
+
+    assert renewed
+    assert await database.read(candidates) == set()
+
+
+async def test_repositories_that_let_go_at_once_leave_a_candidate(database: Database, other_database: Database) -> None:
+    """The last of them must see that nobody reads the copy any more."""
+
+    def make(connection: Connection) -> tuple[list[int], list[int]]:
+        alpha, beta = make_repository(connection, "alpha"), make_repository(connection, "beta")
+        copies = [make_blob(connection, alpha, number) for number in range(1, 31)]
+        for number, copy in enumerate(copies, start=1):
+            link_blob(connection, repository_id=beta, digest=digest(number), blob_id=copy, now=1.0)
+        return [alpha, beta], copies
+
+    (alpha, beta), copies = await database.write(make)
+
+    for number in range(1, 31):
+        unlink = partial(unlink_blob, digest=digest(number), now=7.0)
+        await asyncio.gather(
+            database.write(partial(unlink, repository_id=alpha)),
+            other_database.write(partial(unlink, repository_id=beta)),
+        )
+
+    assert await database.read(candidates) == {(copy, 0, 7.0) for copy in copies}

@@ -3,17 +3,14 @@
 import asyncio
 from functools import partial
 
-import pytest
 from sqlalchemy import Connection
 
 from storage.metadata.blobs import (
     StoredBlob,
     add_copy,
-    count_copies,
     find_blob,
     find_stored_copy,
     link_blob,
-    list_copies,
     list_readers,
     quarantine,
     repair_readers,
@@ -21,6 +18,7 @@ from storage.metadata.blobs import (
     unlink_blob,
 )
 from storage.metadata.database import Database
+from storage.metadata.verification import count_copies, list_copies
 from tests.storage.metadata.rows import digest, make_blob, make_copy, make_repository
 
 
@@ -144,8 +142,6 @@ async def test_a_quarantined_copy_is_read_by_nobody(database: Database) -> None:
     assert await database.read(read_one) is None
     assert await database.read(lambda c: list_readers(c, digest(1), limit=9)) == []
     assert await database.write(lambda c: find_stored_copy(c, digest(1))) is None
-    assert await database.read(count_copies) == 0
-    assert await database.read(lambda c: list_copies(c, after=0, limit=9)) == []
 
 
 async def test_a_quarantined_copy_makes_way_for_another(database: Database) -> None:
@@ -201,20 +197,3 @@ async def test_sizes_of_more_blobs_than_a_statement_takes(database: Database) ->
 
     found = await database.read(lambda c: sizes_of(c, alpha, map(digest, range(40_001))))
     assert found == {digest(1): 10, digest(40_000): 10}
-
-
-@pytest.mark.parametrize("limit", [1, 2, 10])
-async def test_pages_of_copies_hold_each_copy_once(database: Database, limit: int) -> None:
-    def make(connection: Connection) -> None:
-        for number in range(5):
-            make_copy(connection, number)
-
-    await database.write(make)
-    seen: list[StoredBlob] = []
-    while page := await database.scan(
-        lambda c: list_copies(c, after=seen[-1].id if seen else 0, limit=limit)  # noqa: B023  awaited at once
-    ):
-        seen += page
-
-    assert [copy.storage_key for copy in seen] == [f"key-{number}" for number in range(5)]
-    assert await database.read(count_copies) == 5

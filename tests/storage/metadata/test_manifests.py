@@ -5,16 +5,13 @@ from sqlalchemy import Connection, select
 
 from storage.metadata.database import Database
 from storage.metadata.manifests import (
-    CheckedManifest,
     ManifestSummary,
     Referrer,
     ReferrersOf,
     StoredManifest,
-    count_manifests,
     delete_manifest,
     find_manifest,
     find_tagged,
-    list_manifests,
     list_referrers,
     put_manifest,
     summaries_of,
@@ -177,29 +174,3 @@ async def test_pages_of_referrers_hold_each_once(database: Database, repository:
         seen += [entry.digest for entry in page]
 
     assert seen == [digest(number) for number in range(101, 108)]
-
-
-async def test_every_manifest_is_listed_once_for_checking(database: Database, repository: int) -> None:
-    def make(connection: Connection) -> int:
-        beta = make_repository(connection, "beta")
-        for number in (102, 101):
-            put_manifest(connection, repository, new_manifest(number), 1.0)
-            put_manifest(connection, beta, new_manifest(number), 1.0)
-        return beta
-
-    beta = await database.write(make)
-    seen: list[CheckedManifest] = []
-    after = (0, "")
-    while page := await database.scan(
-        lambda c: list_manifests(c, after=after, limit=3)  # noqa: B023  awaited at once
-    ):
-        seen += page
-        after = (page[-1].repository_id, page[-1].digest)
-
-    assert seen == [
-        CheckedManifest(repository, "alpha", digest(101), b"manifest 101"),
-        CheckedManifest(repository, "alpha", digest(102), b"manifest 102"),
-        CheckedManifest(beta, "beta", digest(101), b"manifest 101"),
-        CheckedManifest(beta, "beta", digest(102), b"manifest 102"),
-    ]
-    assert await database.read(count_manifests) == 4

@@ -15,7 +15,15 @@ from sqlalchemy import Connection, text
 
 import storage.metadata
 from storage.errors import SchemaOutdated
-from storage.metadata.migration import ACTIVITY_SCHEMA, REGISTRY_SCHEMA, Schema, check_revision, revision_of, upgrade
+from storage.metadata.migration import (
+    ACTIVITY_SCHEMA,
+    REGISTRY_SCHEMA,
+    Schema,
+    check_revision,
+    revision_of,
+    touch,
+    upgrade,
+)
 from storage.metadata.schema import ACTIVITY_REVISION, REGISTRY_REVISION
 from tests.contracts.database_places import Place
 
@@ -109,6 +117,17 @@ async def test_a_migrated_database_has_the_revision_of_the_code(unmade: Place, s
     async with unmade.opened(schema) as database:
         assert await database.read(revision_of) == schema.revision
         assert await database.read(lambda c: check_revision(c, schema)) is True
+
+
+@SCHEMAS
+async def test_touching_changes_nothing(unmade: Place, schema: Schema) -> None:
+    """It only proves that a write is taken."""
+    await unmade.migrate()
+
+    async with unmade.opened(schema) as database:
+        await database.write(touch)
+
+        assert await database.read(revision_of) == schema.revision
 
 
 async def test_migrating_again_does_nothing(unmade: Place) -> None:

@@ -1,6 +1,8 @@
 """SQLite: what its connections are set to, and a disk that is full."""
 
 import asyncio
+import sqlite3
+import time
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
@@ -142,3 +144,45 @@ async def test_a_file_that_cannot_be_opened_is_a_fact_about_storage(tmp_path: Pa
         with pytest.raises(DatabaseUnavailable):
             await use(count)
     await database.close()
+
+
+async def test_nobody_waits_for_those_before_him(tmp_path: Path) -> None:
+    """A locked database fails what waits for it within a bound, not one group after another."""
+    path = tmp_path / "file.db"
+    database = SqliteDatabase(path, busy_seconds=0.2, patience_seconds=0.3)
+    await database.write(lambda c: c.exec_driver_sql("CREATE TABLE thing (content BLOB)").close())
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    began = time.monotonic()
+
+    changes = [database.write(partial(store, size=1)) for _ in range(64 * 6)]
+    outcomes = await asyncio.gather(*changes, return_exceptions=True)
+
+    assert {type(outcome) for outcome in outcomes} == {DatabaseUnavailable}
+    assert time.monotonic() - began < 1.0
+    other.execute("ROLLBACK")
+    other.close()
+    await database.write(partial(store, size=1))
+    await database.close()
+
+
+@pytest.mark.parametrize("leaves_another", [False, True])
+async def test_a_file_that_is_not_at_its_path_takes_no_change(
+    file: SqliteDatabase, tmp_path: Path, *, leaves_another: bool
+) -> None:
+    """A change would be acknowledged, and lost with the file; reading goes on."""
+    path = tmp_path / "file.db"
+    path.rename(tmp_path / "moved.db")
+    if leaves_another:
+        path.touch()
+
+    with pytest.raises(DatabaseUnavailable, match="was moved"):
+        await file.write(partial(store, size=1))
+    with pytest.raises(DatabaseUnavailable, match="was moved"):
+        await file.scan(count)
+
+    assert path.exists() == leaves_another
+    path.unlink(missing_ok=True)
+    (tmp_path / "moved.db").rename(path)
+    await file.write(partial(store, size=1))
+    assert await file.read(count) == 1

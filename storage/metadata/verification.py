@@ -1,0 +1,96 @@
+"""What is looked at when everything that is stored is checked, and giving back what was quarantined by mistake."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select, tuple_, update
+
+from storage.metadata.blobs import BlobState
+from storage.metadata.schema import blob, manifest, repository, repository_blob
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedCopy:
+    """A copy that somebody may read, or could before it was quarantined."""
+
+    id: int
+    digest: str
+    size: int
+    storage_key: str
+    is_quarantined: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedManifest:
+    """A manifest's bytes, and where it is."""
+
+    repository_id: int
+    repository: str
+    digest: str
+    payload: bytes
+
+
+def list_copies(connection: Connection, *, after: int, limit: int) -> list[CheckedCopy]:
+    """Copies that are served or that a repository misses, by id; `after` is the last id of the page before."""
+    rows = connection.execute(
+        select(blob.c.id, blob.c.digest, blob.c.size, blob.c.storage_key, blob.c.state)
+        .where(blob.c.id > after, _is_checked())
+        .order_by(blob.c.id)
+        .limit(limit)
+    )
+    return [CheckedCopy(*row[:4], row[4] == BlobState.QUARANTINED.value) for row in rows]
+
+
+def count_copies(connection: Connection) -> int:
+    """How many copies `list_copies` gives in all."""
+    count: int = connection.execute(select(func.count()).select_from(blob).where(_is_checked())).scalar_one()
+    return count
+
+
+def restore(connection: Connection, blob_id: int) -> bool:
+    """Serve a quarantined copy again; False when another copy of its digest is served."""
+    other = blob.alias("other")
+    served = exists().where(other.c.digest == blob.c.digest, other.c.state == BlobState.STORED.value)
+    restored = connection.execute(
+        update(blob)
+        .where(blob.c.id == blob_id, blob.c.state == BlobState.QUARANTINED.value, ~served)
+        .values(state=BlobState.STORED.value)
+        .returning(blob.c.id)
+    )
+    return restored.scalar_one_or_none() is not None
+
+
+def list_manifests(
+    connection: Connection, *, after: tuple[int, str], limit: int, limit_bytes: int
+) -> list[CheckedManifest]:
+    """Manifests of all repositories in a fixed order: at most so many bytes of payload, one manifest at least."""
+    place = tuple_(manifest.c.repository_id, manifest.c.digest)
+    sizes = connection.execute(
+        select(manifest.c.repository_id, manifest.c.digest, func.length(manifest.c.payload))
+        .where(place > after)
+        .order_by(manifest.c.repository_id, manifest.c.digest)
+        .limit(limit)
+    )
+    last, total = None, 0
+    for repository_id, digest, size in sizes.all():
+        total += size
+        if last is not None and total > limit_bytes:
+            break
+        last = (repository_id, digest)
+    if last is None:
+        return []
+    rows = connection.execute(
+        select(manifest.c.repository_id, repository.c.name, manifest.c.digest, manifest.c.payload)
+        .join(repository, repository.c.id == manifest.c.repository_id)
+        .where(place > after, place <= last)
+        .order_by(manifest.c.repository_id, manifest.c.digest)
+        .limit(limit)
+    )
+    return [CheckedManifest(*row) for row in rows]
+
+
+def _is_checked() -> ColumnElement[bool]:
+    missed = exists().where(repository_blob.c.blob_id == blob.c.id)
+    return or_(
+        blob.c.state == BlobState.STORED.value,
+        and_(blob.c.state == BlobState.QUARANTINED.value, missed),
+    )

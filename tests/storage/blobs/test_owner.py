@@ -1,0 +1,142 @@
+"""Whose content directory it is: a disk that is away is not taken for one that lost everything."""
+
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from storage.blobs.disk import SYSTEM
+from storage.blobs.filesystem import FilesystemStore
+from storage.blobs.interface import Span
+from storage.digest import Algorithm
+from storage.errors import StoredBytesMissing, StoreUnavailable
+from tests.storage.blobs.faulty_disk import HELLO, UPLOAD, FaultyOperations, MakeStore, at, files, modes, push, stage
+
+OWNER = "6f0f0c3e-3c55-4d6e-8f6c-3c8b1b1f9a11"
+MISSING = f"sha256/2c/f2/{HELLO.hex}.gone"
+
+
+@pytest.fixture
+async def owned(root: Path, executor: ThreadPoolExecutor, make_store: MakeStore) -> FilesystemStore:
+    """A store whose directory is marked."""
+    await make_store(operations=SYSTEM).claim(OWNER)
+    return FilesystemStore(
+        root,
+        durability="full",
+        reserve_bytes=0,
+        new_suffix=iter(f"copy{n}" for n in range(9)).__next__,
+        executor=executor,
+        registry_id=OWNER,
+    )
+
+
+def unmount(root: Path, mountpoint: str) -> None:
+    """Leave an empty place where the disk was."""
+    away = root.parent / f"{root.name}.away"
+    away.mkdir()
+    (root / mountpoint).rename(away / mountpoint)
+    if mountpoint == "blobs":
+        (root / mountpoint).mkdir()
+
+
+def mount(root: Path, mountpoint: str) -> None:
+    shutil.rmtree(root / mountpoint, ignore_errors=True)
+    (root.parent / f"{root.name}.away" / mountpoint).rename(root / mountpoint)
+
+
+async def test_a_mark_is_kept(store: FilesystemStore, root: Path) -> None:
+    """It is plain text, for its owner alone."""
+    assert await store.owner() is None
+
+    await store.claim(OWNER)
+
+    assert await store.owner() == OWNER
+    assert (root / "blobs/.store").read_text() == f"{OWNER}\n"
+    assert modes(root) == {(True, 0o700), (False, 0o600)}
+
+
+async def test_a_mark_is_durable(store: FilesystemStore, operations: FaultyOperations) -> None:
+    """The file, its name and its directory are on the disk before a copy can be."""
+    await store.claim(OWNER)
+
+    assert [name for name, _ in operations.calls if name != "write"] == [
+        "sync file",
+        "rename",
+        "sync directory",
+        "sync directory",
+    ]
+
+
+async def test_a_copy_that_is_missing_is_a_fact_where_the_mark_is(owned: FilesystemStore) -> None:
+    with pytest.raises(StoredBytesMissing):
+        await owned.size(MISSING)
+    with pytest.raises(StoredBytesMissing):
+        owned.open(MISSING)
+    await owned.delete(MISSING)
+
+
+async def test_nothing_is_missing_while_the_disk_is_away(owned: FilesystemStore, root: Path) -> None:
+    """A copy that cannot be seen for a moment must not be given up."""
+    copy = await push(owned, b"hello")
+    unmount(root, "blobs")
+
+    with pytest.raises(StoreUnavailable, match="is its disk mounted") as raised:
+        await owned.size(copy.key)
+    assert raised.value.is_away
+    with pytest.raises(StoreUnavailable):
+        owned.open(copy.key)
+    with pytest.raises(StoreUnavailable):
+        await anext(owned.read(copy.key, Span(0, 5)))
+    with pytest.raises(StoreUnavailable):
+        await owned.delete(copy.key)
+    with pytest.raises(StoreUnavailable):
+        [found async for found in owned.walk()]
+
+
+async def test_a_disk_that_is_back_serves_again(owned: FilesystemStore, root: Path) -> None:
+    copy = await push(owned, b"hello")
+    unmount(root, "blobs")
+    with pytest.raises(StoreUnavailable):
+        await owned.size(copy.key)
+
+    mount(root, "blobs")
+
+    assert await owned.size(copy.key) == 5
+
+
+async def test_nothing_is_made_in_place_of_a_disk_that_is_away(owned: FilesystemStore, root: Path) -> None:
+    """What were pushed there would be hidden by the disk once it is back, and fill another meanwhile."""
+    await push(owned, b"hello")
+    unmount(root, "blobs")
+    (root / "uploads").rename(root.parent / f"{root.name}.uploads")
+
+    with pytest.raises(StoreUnavailable):
+        await stage(owned, b"hello")
+    with pytest.raises(StoreUnavailable):
+        await owned.probe()
+
+    assert files(root) == set()
+    assert not (root / "uploads").exists()
+
+
+async def test_a_commit_while_the_disk_is_away_can_be_tried_again(owned: FilesystemStore, root: Path) -> None:
+    """The staged bytes stay for the request that comes when it is back."""
+    async with owned.stage(UPLOAD, Algorithm.SHA256, at(0)) as writer:
+        await writer.write([b"hello"])
+        unmount(root, "blobs")
+        with pytest.raises(StoreUnavailable):
+            await writer.commit(HELLO)
+    mount(root, "blobs")
+
+    async with owned.stage(UPLOAD, Algorithm.SHA256, at(5)) as writer:
+        copy = await writer.commit(HELLO)
+
+    assert copy.size == 5
+
+
+async def test_the_directory_of_another_registry_is_away(owned: FilesystemStore, root: Path) -> None:
+    (root / "blobs/.store").write_text("another\n")
+
+    with pytest.raises(StoreUnavailable):
+        await owned.size(MISSING)
