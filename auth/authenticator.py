@@ -1,31 +1,17 @@
 """From an `Authorization` header to the caller it stands for."""
 
 import hmac
-from dataclasses import dataclass, field
 from typing import Final, assert_never
 
+from auth.callers import Caller, CredentialKind
 from auth.credentials import BasicCredentials, BearerCredentials, is_access_key_id, parse_authorization
 from auth.directory import Directory, User
 from auth.errors import CredentialsInvalid, TokenInvalid
 from auth.passwords import Passwords
-from auth.principals import ANONYMOUS, Principal
-from auth.scopes import Access
+from auth.principals import ANONYMOUS
 from auth.tokens import TokenVerifier, VerifiedToken
 
 _NO_SECRET: Final = b"\x00"  # no credentials can hold it
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who is asking, and the most that the credentials used let them do; no ceiling but for bearer tokens.
-
-    A token for this caller names its access key, and is dated no earlier than `valid_after`: those were revoked.
-    """
-
-    principal: Principal
-    ceiling: Access | None = None
-    access_key: str | None = None
-    valid_after: float = field(default=0, compare=False)
 
 
 class Authenticator:
@@ -66,7 +52,7 @@ class Authenticator:
         matches = await self._passwords.check(credentials.name, credentials.password, stored_hash)
         if user is None or user.is_disabled or not matches:
             raise CredentialsInvalid
-        return Caller(user.principal, valid_after=user.valid_after)
+        return Caller(user.principal, valid_after=user.valid_after, credential=CredentialKind.PASSWORD)
 
     async def _check_secret(self, credentials: BasicCredentials) -> Caller:
         """Check an access key's id and secret."""
@@ -77,16 +63,22 @@ class Authenticator:
         user = await self._directory.user(key.user)
         if user is None or user.is_disabled:
             raise CredentialsInvalid
-        return Caller(user.principal, access_key=key.id, valid_after=user.valid_after)
+        return Caller(
+            user.principal,
+            access_key=key.id,
+            valid_after=user.valid_after,
+            credential=CredentialKind.ACCESS_KEY,
+            credential_id=key.id,
+        )
 
     async def _check_token(self, token: VerifiedToken) -> Caller:
         if not token.subject:
-            return Caller(ANONYMOUS, token.access)
+            return Caller(ANONYMOUS, token.access, credential=CredentialKind.BEARER_TOKEN)
         user = await self._directory.user(token.subject)
         if user is None:
             raise TokenInvalid("its user no longer exists")
         await self._check_revoked(token, user)
-        return Caller(user.principal, token.access, token.access_key)
+        return Caller(user.principal, token.access, token.access_key, credential=CredentialKind.BEARER_TOKEN)
 
     async def _check_revoked(self, token: VerifiedToken, user: User) -> None:
         if user.is_disabled:

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Final, assert_never
 
 from auth.actions import CATALOG, REGISTRY, SCOPE_WORDS, Action, Resource, ScopeType, ScopeWord
-from auth.authenticator import Caller
+from auth.callers import Caller
 from auth.directory import Directory, principal_facts
 from auth.errors import AccessDenied, AuthError, CredentialsMissing, ScopeInsufficient, TokenInvalid
 from auth.leniency import allows_somewhere, without_image_conditions
@@ -56,6 +56,7 @@ class _Subject:
     facts: Facts
     policies: tuple[NamedPolicy, ...] = ()
     boundary: NamedPolicy | None = None
+    sessions: tuple[NamedPolicy, ...] = ()
 
 
 _ROOT: Final = Decision(Outcome.ALLOWED, "the root user may do everything in its account")
@@ -112,7 +113,7 @@ class Authorizer:
         policies = await self._directory.repository_policies(names)
 
         def is_visible(name: str) -> bool:
-            applying = Policies(subject.policies, policies[name], registry, subject.boundary)
+            applying = Policies(subject.policies, policies[name], registry, subject.boundary, subject.sessions)
             return self._decide(subject, action, self.repository(name), facts, applying).allowed
 
         return [name for name in names if is_visible(name)]
@@ -139,24 +140,31 @@ class Authorizer:
     async def _subject(self, principal: Principal) -> _Subject:
         if principal.kind is PrincipalKind.ANONYMOUS:
             return _ANYBODY
-        is_root = principal.kind is PrincipalKind.ROOT
-        requester = Requester(principal.arn, principal.account_id, is_root=is_root)
+        is_root, is_role = principal.kind is PrincipalKind.ROOT, principal.kind is PrincipalKind.ROLE
+        role_arn = principal.role_arn if is_role else None
+        requester = Requester(principal.arn, principal.account_id, is_root=is_root, role_arn=role_arn)
+        sessions = self._directory.session_policies(principal.session)
+        session_facts = {} if principal.session is None else dict(principal.session.facts)
         # No policy can be attached to the root user; one of a repository may still deny it something.
-        user = None if is_root else await self._directory.user(principal.name)
+        find = self._directory.role if is_role else self._directory.user
+        user = None if is_root else await find(principal.name)
         if user is None:
-            return _Subject(principal.kind, requester, principal_facts(principal, {}))
-        return _Subject(principal.kind, requester, user.facts, user.policies, user.boundary)
+            return _Subject(
+                principal.kind, requester, principal_facts(principal, {}) | session_facts, sessions=sessions
+            )
+        return _Subject(principal.kind, requester, user.facts | session_facts, user.policies, user.boundary, sessions)
 
     async def _policies(self, subject: _Subject, resource: Resource) -> Policies:
         name = resource.repository
         repository = None if name is None else await self._directory.repository_policy(name)
-        return Policies(subject.policies, repository, await self._directory.registry_policy(), subject.boundary)
+        registry = await self._directory.registry_policy()
+        return Policies(subject.policies, repository, registry, subject.boundary, subject.sessions)
 
     def _decide(self, subject: _Subject, action: str, resource: Resource, facts: Facts, policies: Policies) -> Decision:
         requester, lack = subject.requester, None
         if requester.account_id not in {"", self._account_id}:
             return _STRANGER
-        if policies.identity or policies.resource or policies.registry or policies.boundary:
+        if policies.any_apply:
             context = Context({**facts, **subject.facts})
             found = evaluate(Request(requester, action, resource.arn, context), policies)
             if found.outcome is not Outcome.IMPLICIT_DENY and (found.matches or not requester.is_root):
@@ -164,7 +172,7 @@ class Authorizer:
             lack = found.lack
         match subject.kind:
             case PrincipalKind.ROOT:
-                return _ROOT
+                return _ROOT if lack is None else Decision(Outcome.IMPLICIT_DENY, lack.value)
             case PrincipalKind.ANONYMOUS:
                 return self._decide_anonymous(action)
             case PrincipalKind.USER | PrincipalKind.ROLE:

@@ -16,7 +16,7 @@ from auth.policy.document import Policy, PolicyKind
 from auth.policy.evaluation import NamedPolicy
 from auth.policy.findings import PolicyInvalid
 from auth.policy.parsing import parse_policy
-from auth.principals import Principal, PrincipalKind
+from auth.principals import Principal, PrincipalKind, Session
 from auth.sealing import Seal
 from storage.metadata.access_keys import StoredAccessKey, find_access_key
 from storage.metadata.database import Database
@@ -28,10 +28,12 @@ from storage.metadata.policies import (
     find_repository_policies,
     policies_of,
 )
-from storage.metadata.principals import StoredPrincipal, find_principal
+from storage.metadata.principals import StoredPrincipal, find_principal, find_role
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+    FindPrincipal = Callable[[Connection, str], StoredPrincipal | None]
 
 ACCESS_KEYS: Final = "access-key"
 """What the secrets of access keys are sealed for."""
@@ -44,7 +46,7 @@ _MOST_KEPT = 20_000
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A user or the root user, with everything that decides what it may do.
+    """A user, the root user or a role, with everything that decides what it may do.
 
     Its tokens dated before `valid_after`, in seconds since the epoch, were revoked; `facts` are the condition keys that
     tell of it.
@@ -75,6 +77,7 @@ class _Kept:
 
     generation: int
     users: dict[str, User] = field(default_factory=dict)
+    roles: dict[str, User] = field(default_factory=dict)
     access_keys: dict[str, AccessKey] = field(default_factory=dict)
     repositories: dict[str, NamedPolicy | None] = field(default_factory=dict)
     registry: tuple[NamedPolicy | None] | None = None
@@ -98,15 +101,11 @@ class Directory:
 
     async def user(self, name: str) -> User | None:
         """The user of this name, the root user included."""
-        kept = self._kept
-        known = kept.users.get(name)
-        if known is None:
-            found = await self._database.read(partial(_read_user, name=name))
-            if found is None:
-                return None
-            known = self._user(*found)
-            _keep(kept.users, name, known)
-        return known
+        return await self._known(self._kept.users, find_principal, name)
+
+    async def role(self, name: str) -> User | None:
+        """The role of this name."""
+        return await self._known(self._kept.roles, find_role, name)
 
     async def access_key(self, key_id: str) -> AccessKey | None:
         """The access key of this id, whatever its state."""
@@ -147,6 +146,23 @@ class Directory:
             kept.registry = (self._named("registry", document, PolicyKind.REGISTRY),)
         return kept.registry[0]
 
+    def session_policies(self, session: Session | None) -> tuple[NamedPolicy, ...]:
+        """The policies that limit a session, ready to be asked."""
+        if session is None:
+            return ()
+        named = (self._named("session", document, PolicyKind.IDENTITY) for document in session.policies)
+        return tuple(filter(None, named))
+
+    async def _known(self, kept: dict[str, User], find: "FindPrincipal", name: str) -> User | None:
+        known = kept.get(name)
+        if known is None:
+            found = await self._database.read(partial(_read_user, find=find, name=name))
+            if found is None:
+                return None
+            known = self._user(*found)
+            _keep(kept, name, known)
+        return known
+
     def _user(
         self, stored: StoredPrincipal, documents: Iterable[NamedDocument], boundary: NamedDocument | None
     ) -> User:
@@ -177,16 +193,18 @@ class Directory:
 
 def principal_facts(principal: Principal, tags: Mapping[str, str]) -> dict[str, str]:
     """The condition keys that tell of a principal in every request it makes."""
-    facts = {"aws:PrincipalArn": principal.arn, "aws:PrincipalAccount": principal.account_id}
+    is_role = principal.kind is PrincipalKind.ROLE
+    arn = principal.role_arn if is_role else principal.arn
+    facts = {"aws:PrincipalArn": arn, "aws:PrincipalAccount": principal.account_id}
     if principal.kind is PrincipalKind.USER:
         facts["aws:username"] = principal.name
     return facts | {f"aws:PrincipalTag/{name}": value for name, value in tags.items()}
 
 
 def _read_user(
-    connection: "Connection", name: str
+    connection: "Connection", find: "FindPrincipal", name: str
 ) -> tuple[StoredPrincipal, list[NamedDocument], NamedDocument | None] | None:
-    stored = find_principal(connection, name)
+    stored = find(connection, name)
     if stored is None:
         return None
     return stored, policies_of(connection, stored.id), boundary_of(connection, stored.id)

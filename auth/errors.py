@@ -61,6 +61,54 @@ class AccessDenied(AuthError):
         self.denied_by = denied_by
 
 
+class TooManyAttempts(AuthError):
+    """Too many wrong passwords for this user came from this client; a right one has to wait as well."""
+
+    def __init__(self, retry_after_seconds: int) -> None:
+        super().__init__(f"too many wrong passwords: try again in {retry_after_seconds} seconds")
+        self.retry_after_seconds = retry_after_seconds
+
+
+class TooManyLogins(AuthError):
+    """More passwords are waiting to be checked than this server checks in the time that clients wait."""
+
+    def __init__(self) -> None:
+        super().__init__("too many logins at once: try again in a moment, or use tokens")
+
+
+class WebIdentityInvalid(AuthError):
+    """The identity token is not one that the registry trusts for the role; the reason is safe to show."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"invalid identity token: {reason}")
+        self.reason = reason
+
+
+class KeysUnavailable(AuthError):
+    """The keys of an identity provider could not be fetched; the reason is safe to show."""
+
+    def __init__(self, issuer: str, reason: str) -> None:
+        super().__init__(f"the keys of {issuer} cannot be had: {reason}")
+        self.issuer = issuer
+        self.reason = reason
+
+
+class ProviderInvalid(AuthError):
+    """This cannot be an identity provider."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"invalid identity provider: {reason}")
+        self.reason = reason
+
+
+class SessionInvalid(AuthError):
+    """No such session can be had: its name, duration or policy is out of bounds."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"invalid session: {reason}")
+        self.reason = reason
+
+
 class ScopeInvalid(AuthError):
     """The scope asked for cannot be read, or is longer than any client needs."""
 
@@ -73,7 +121,7 @@ class GrantUnsupported(AuthError):
     """The token request names a grant type that this registry does not offer."""
 
     def __init__(self, grant_type: str) -> None:
-        super().__init__("unsupported grant_type: use password")
+        super().__init__("unsupported grant_type: use password, refresh_token or token exchange")
         self.grant_type = grant_type[:64]
 
 
@@ -155,5 +203,10 @@ _REMEDIES: Final = {
     "role": "list them with `lading role list`, or make it with `lading role create`",
     "repository": "push to it first",
     "repository policy of": "write one with `lading repo policy set`",
+    "policy version": "list them with `lading policy show`",
+    "identity provider": "list them with `lading role provider list`",
+    "service token": "list them with `lading user token list`",
+    "token": "its id is the jti that it says",
+    "signing key": "list them with `lading signing list`",
     "policy of": "write one with `lading policy put --registry`",
 }

@@ -18,12 +18,26 @@ class PrincipalKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Session:
+    """What a caller got for a while: by assuming a role, or with a token that carries less than its owner may do.
+
+    `name` is the session's name of a role and empty for a user. `facts` are condition keys with their values, such as
+    the claims of a web identity; `policies` are documents that limit together what the session may do.
+    """
+
+    name: str = ""
+    facts: tuple[tuple[str, str], ...] = ()
+    policies: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Principal:
-    """A caller whose identity was established."""
+    """A caller whose identity was established; a role acts in a session only."""
 
     account_id: str
     name: str
     kind: PrincipalKind
+    session: Session | None = None
 
     @property
     def arn(self) -> str:
@@ -33,10 +47,17 @@ class Principal:
                 return f"arn:aws:iam::{self.account_id}:root"
             case PrincipalKind.USER:
                 return f"arn:aws:iam::{self.account_id}:user/{self.name}"
+            case PrincipalKind.ROLE if self.session is not None:
+                return f"arn:aws:sts::{self.account_id}:assumed-role/{self.name}/{self.session.name}"
             case PrincipalKind.ROLE:
-                return f"arn:aws:iam::{self.account_id}:role/{self.name}"
+                return self.role_arn
             case PrincipalKind.ANONYMOUS:
                 return "anonymous"
+
+    @property
+    def role_arn(self) -> str:
+        """The role as policies name it, whatever the session."""
+        return f"arn:aws:iam::{self.account_id}:role/{self.name}"
 
 
 ANONYMOUS: Final = Principal("", "", PrincipalKind.ANONYMOUS)

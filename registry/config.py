@@ -108,6 +108,14 @@ class ServerSettings(Section):
         description="PEM file with the certificate chain; it is read again when it changes and on SIGHUP.",
     )
     tls_key: Path | None = Field(default=None, description="PEM file with the key of the certificate.")
+    tls_client_ca: Path | None = Field(
+        default=None,
+        description="PEM file with the authorities whose client certificates log in the user that their CN names.",
+    )
+    tls_client_auth: Literal["optional", "required"] = Field(
+        default="optional",
+        description="Whether clients may connect without a certificate, where tls_client_ca is set.",
+    )
     trusted_proxies: Networks = Field(
         default=(),
         description="Networks whose Forwarded and X-Forwarded-* headers are believed, as in 10.0.0.0/8,::1/128.",
@@ -143,6 +151,9 @@ class ServerSettings(Section):
     def _check_pair(self) -> Self:
         if (self.tls_certificate is None) != (self.tls_key is None):
             msg = "tls_certificate and tls_key go together: set both or none"
+            raise ValueError(msg)
+        if self.tls_client_ca is not None and self.tls_certificate is None:
+            msg = "tls_client_ca needs tls_certificate and tls_key: client certificates come with TLS"
             raise ValueError(msg)
         return self
 
@@ -229,6 +240,9 @@ class AuthSettings(Section):
     token_ttl: Annotated[WholeSeconds, Field(ge=60, le=3600)] = Field(
         default=900, description="Life of a bearer token in seconds, 60 to 3600."
     )
+    refresh_ttl: Annotated[WholeSeconds, Field(ge=3600)] = Field(
+        default=7_776_000, description="Life of a refresh token, which `docker login` keeps; default: 90 days."
+    )
 
 
 class ManifestsSettings(Section):
@@ -258,6 +272,9 @@ class LimitsSettings(Section):
     upload_ttl: WholeSeconds = Field(
         default=86_400, ge=1, description="An upload that nobody continued for so long is removed."
     )
+    login_attempts: int = Field(
+        default=10, ge=1, description="Most wrong passwords a minute for one user from one address."
+    )
     header_bytes: Bytes = Field(
         default=32 * _KIB, ge=4 * _KIB, le=_MIB, description="Longest request line, and longest header, accepted."
     )
@@ -275,6 +292,17 @@ class LogSettings(Section):
         default="info", description="The least important kind of line that is written."
     )
     access: bool = Field(default=True, description="Write a line for every request.")
+
+
+class AuditSettings(Section):
+    """What is recorded of who did what."""
+
+    file: Path | None = Field(
+        default=None, description="JSON lines are appended to this file as well; several workers may share it."
+    )
+    retention: WholeSeconds = Field(
+        default=7_776_000, ge=60, description="How long events are kept in the database; default: 90 days."
+    )
 
 
 class Settings(BaseSettings):
@@ -302,6 +330,7 @@ class Settings(BaseSettings):
     repositories: RepositoriesSettings = Field(default_factory=RepositoriesSettings)
     limits: LimitsSettings = Field(default_factory=LimitsSettings)
     log: LogSettings = Field(default_factory=LogSettings)
+    audit: AuditSettings = Field(default_factory=AuditSettings)
 
     @classmethod
     def settings_customise_sources(

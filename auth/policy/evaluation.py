@@ -11,8 +11,9 @@ The order is AWS's (IAM User Guide, "Policy evaluation logic", "Permissions boun
   delegates: the account's identity policies still have to allow.
 - From another account, the resource policy and the caller's own policies must both allow.
 - A role's trust policy must itself allow; an identity policy alone never does.
-- The root user is allowed everything in its account but what a Deny refuses it, and no Deny of a policy keeps it from
-  reading, replacing or deleting that same policy, so that nobody is locked out (as Amazon S3 does for bucket policies).
+- The root user is allowed everything in its account but what a Deny or a session policy refuses it, and no Deny of a
+  policy keeps it from reading, replacing or deleting that same policy, so that nobody is locked out (as Amazon S3 does
+  for bucket policies).
 - Callers without credentials, or with a web identity, have what a resource policy allows them directly.
 """
 
@@ -60,6 +61,11 @@ class Policies:
     registry: NamedPolicy | None = None
     boundary: NamedPolicy | None = None
     sessions: tuple[NamedPolicy, ...] = ()
+
+    @property
+    def any_apply(self) -> bool:
+        """Whether there is any policy to ask."""
+        return bool(self.identity or self.resource or self.registry or self.boundary or self.sessions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +176,8 @@ def _decide_allows(
     if not same_account:
         return _decide_across_accounts(request, identity, resource, limits)
     if requester.is_root:
-        return Decision(Outcome.ALLOWED)
+        is_limited = limits.sessions is not None and not limits.sessions
+        return Decision(Outcome.IMPLICIT_DENY, lack=Lack.SESSION) if is_limited else Decision(Outcome.ALLOWED)
     direct = _direct(resource, limits)
     grants = [match for match, reach in resource.allows if reach is not Reach.ACCOUNT]
     if resource.allows or not _is_trust(policies.resource):

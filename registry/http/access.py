@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 from aiohttp import web
 
 from auth.actions import REGISTRY, Action, Resource, ScopeType, ScopeWord
-from auth.authenticator import Authenticator, Caller
+from auth.authenticator import Authenticator
 from auth.authorizer import Authorizer, Facts
+from auth.callers import Caller
 from auth.challenge import ChallengeError, bearer_challenge
 from auth.errors import AccessDenied, AuthError, CredentialsMissing, ScopeInsufficient, TokenInvalid
 from auth.principals import ANONYMOUS

@@ -33,6 +33,12 @@ TABLE: Mapping[type[Exception], tuple[HTTPStatus, str]] = {
     auth_errors.TokenInvalid: (HTTPStatus.UNAUTHORIZED, "UNAUTHORIZED"),
     auth_errors.ScopeInsufficient: (HTTPStatus.UNAUTHORIZED, "DENIED"),
     auth_errors.AccessDenied: (HTTPStatus.FORBIDDEN, "DENIED"),
+    auth_errors.TooManyAttempts: (HTTPStatus.TOO_MANY_REQUESTS, "TOOMANYREQUESTS"),
+    auth_errors.TooManyLogins: (HTTPStatus.SERVICE_UNAVAILABLE, "UNAVAILABLE"),
+    auth_errors.WebIdentityInvalid: (HTTPStatus.UNAUTHORIZED, "UNAUTHORIZED"),
+    auth_errors.KeysUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "UNAVAILABLE"),
+    auth_errors.ProviderInvalid: (HTTPStatus.BAD_REQUEST, "UNSUPPORTED"),
+    auth_errors.SessionInvalid: (HTTPStatus.BAD_REQUEST, "UNSUPPORTED"),
     auth_errors.ScopeInvalid: (HTTPStatus.BAD_REQUEST, "UNSUPPORTED"),
     auth_errors.GrantUnsupported: (HTTPStatus.BAD_REQUEST, "UNSUPPORTED"),
     auth_errors.StoredPolicyInvalid: (HTTPStatus.SERVICE_UNAVAILABLE, "UNAVAILABLE"),
@@ -145,6 +151,8 @@ def _headers(request: web.Request, error: Exception, status: HTTPStatus) -> dict
     if status in {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}:
         headers["Retry-After"] = _RETRY_SECONDS
     match error:
+        case auth_errors.TooManyAttempts():
+            headers["Retry-After"] = str(error.retry_after_seconds)
         case core_errors.UploadOutOfOrder() | core_errors.UploadBusy():
             headers["Range"] = f"0-{max(0, error.offset - 1)}"
             headers["Location"] = request.rel_url.raw_path

@@ -9,8 +9,9 @@ from urllib.parse import parse_qs
 import orjson
 from aiohttp import web
 
-from auth.authenticator import Authenticator, Caller
+from auth.authenticator import Authenticator
 from auth.authorizer import Authorizer, Facts
+from auth.callers import Caller
 from auth.credentials import BasicCredentials
 from auth.errors import AuthError, GrantUnsupported
 from auth.scopes import parse_scopes

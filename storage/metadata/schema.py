@@ -24,9 +24,9 @@ from sqlalchemy import (
     text,
 )
 
-REGISTRY_REVISION = "0002"
+REGISTRY_REVISION = "0003"
 """The migration that this code's registry schema is at."""
-ACTIVITY_REVISION = "0001"
+ACTIVITY_REVISION = "0002"
 """The migration that this code's activity schema is at."""
 
 USERS = "kind <> 'role'"
@@ -93,6 +93,7 @@ repository = Table(
     Column("account_id", String, ForeignKey("account.id"), nullable=False),
     Column("name", _Bytewise, nullable=False, unique=True),
     Column("created_at", Double, nullable=False),
+    Column("tags", Text, nullable=False, server_default="{}", comment="JSON object, for conditions of policies"),
 )
 
 blob = Table(
@@ -212,6 +213,7 @@ principal = Table(
     Column("tags", Text, nullable=False, server_default="{}", comment="JSON object"),
     Column("boundary", _Bytewise, ForeignKey("policy.name"), index=True, comment="the managed policy that limits it"),
     Column("trust_policy", Text, comment="who may assume the role"),
+    Column("max_session_seconds", Integer, nullable=False, server_default="3600", comment="of a role's sessions"),
     UniqueConstraint("kind", "name"),
     # The root user and the users share their names; a role may have the name of a user.
     Index(
@@ -333,6 +335,46 @@ signing_key = Table(
     Column("algorithm", String, nullable=False),
     Column("sealed_private_key", LargeBinary, nullable=False),
     Column("created_at", Double, nullable=False),
+    Column("signs_from", Double, nullable=False, server_default="0", comment="published before, for others to fetch"),
+    Column("retires_at", Double, comment="from when on what it signed is refused; none for the key that signs"),
+)
+
+stored_token = Table(
+    "stored_token",
+    REGISTRY,
+    Column("id", _Bytewise, primary_key=True),
+    Column("principal_id", _Id, ForeignKey("principal.id", ondelete="CASCADE"), nullable=False),
+    Column("kind", String, nullable=False, comment="refresh or service"),
+    Column("name", _Bytewise, comment="of a service token"),
+    Column("secret_hash", LargeBinary, nullable=False, comment="SHA-256 of a random secret"),
+    Column("policy", Text, comment="what it may do at most: a session policy"),
+    Column("access_key_id", _Bytewise, ForeignKey("access_key.id", ondelete="CASCADE"), index=True),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double, index=True),
+    Index("ix_stored_token_principal_id", "principal_id", "kind", "created_at"),
+    UniqueConstraint("principal_id", "name"),
+    comment="tokens that are valid only while they stand here",
+)
+
+revoked_token = Table(
+    "revoked_token",
+    REGISTRY,
+    Column("id", String, primary_key=True, comment="jti"),
+    Column("revoked_at", Double, nullable=False),
+    Column("expires_at", Double, nullable=False, index=True, comment="from when on the token is refused anyway"),
+    comment="signed tokens that were taken back one by one",
+)
+
+identity_provider = Table(
+    "identity_provider",
+    REGISTRY,
+    Column("name", _Bytewise, primary_key=True, comment="host and path of the issuer, as IAM names it"),
+    Column("issuer", String, nullable=False, unique=True),
+    Column("audiences", Text, nullable=False, comment="JSON list"),
+    Column("jwks_url", String, comment="where discovery is not to be asked"),
+    Column("allow_private", Boolean, nullable=False, server_default=false(), comment="may be on a private network"),
+    Column("created_at", Double, nullable=False),
+    comment="issuers of identity tokens that trust policies of roles may name",
 )
 
 upload = Table(
@@ -345,4 +387,43 @@ upload = Table(
     Column("committed", BigInteger, nullable=False, comment="bytes staged and promised to the client"),
     Column("started_at", Double, nullable=False),
     Column("touched_at", Double, nullable=False, index=True),
+)
+
+login_failure = Table(
+    "login_failure",
+    ACTIVITY,
+    Column("id", String, primary_key=True, comment="a digest of who tried and from where"),
+    Column("failures", Double, nullable=False, comment="what is left of them: they wear off with time"),
+    Column("updated_at", Double, nullable=False, index=True),
+)
+
+last_use = Table(
+    "last_use",
+    ACTIVITY,
+    Column("credential", _Bytewise, primary_key=True, comment="the id of an access key or a stored token"),
+    Column("used_at", Double, nullable=False),
+    Column("source", String, nullable=False),
+)
+
+audit_event = Table(
+    "audit_event",
+    ACTIVITY,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("at", Double, nullable=False, index=True),
+    Column("event", String, nullable=False, comment="authenticate, refuse, pull, push, delete or change"),
+    Column("principal", _Bytewise, nullable=False),
+    Column("source", String, nullable=False, comment="the address of the client"),
+    Column("action", _Bytewise, nullable=False),
+    Column("resource", _Bytewise, nullable=False),
+    Column("decision", String, nullable=False),
+    Column("statement", Text, comment="JSON object: the policy, sid and index of what decided"),
+    Column("request_id", String, nullable=False),
+    Column("details", Text, nullable=False, comment="JSON object"),
+    Column("chain", LargeBinary, nullable=False, comment="a seal over this event and all before it"),
+    Index("ix_audit_event_principal", "principal", "id"),
+    Index("ix_audit_event_resource", "resource", "id"),
+    Index("ix_audit_event_event", "event", "id"),
+    comment="who did what, in the order of happening; only ever added to, and cut off at the old end",
+    # No event gets the id of one that was cut off.
+    sqlite_autoincrement=True,
 )

@@ -13,7 +13,8 @@ from sqlalchemy import Connection
 from auth.access_keys import AccessKeys
 from auth.accounts import Accounts
 from auth.actions import ScopeType, ScopeWord
-from auth.authenticator import Authenticator, Caller
+from auth.authenticator import Authenticator
+from auth.callers import Caller
 from auth.credentials import BasicCredentials
 from auth.directory import Directory
 from auth.errors import CredentialsInvalid, TokenInvalid

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from auth.actions import REGISTRY, Action, ScopeType, ScopeWord
-from auth.authenticator import Caller
 from auth.authorizer import Authorizer
+from auth.callers import Caller
 from auth.directory import Directory
 from auth.errors import AccessDenied, CredentialsMissing, ScopeInsufficient, TokenInvalid
 from auth.principals import ANONYMOUS, AnonymousMode, Principal, PrincipalKind

@@ -179,6 +179,8 @@ ROOT_USER = [
          registry=(deny(**ALL_OF_THE_REGISTRY),)),
     Case("root: may replace the registry policy that denies", ALLOWED, ROOT, "ecr:PutRegistryPolicy",
          registry=(deny(**ALL_OF_THE_REGISTRY),)),
+    Case("root: a session policy limits it", NOTHING, ROOT, session=PUSH_ONLY),
+    Case("root: a session policy that allows", ALLOWED, ROOT, session=ANYTHING),
     Case("root: spared by NotPrincipal", ALLOWED, ROOT, resource=(deny("*", None, NotPrincipal=aws(ROOT)),)),
     Case("another account's root user may not replace it", DENIED, STRANGERS, "ecr:SetRepositoryPolicy",
          resource=(refuse("*"),)),

@@ -151,7 +151,7 @@ def _reference(asked: Any, world: Mapping[str, Any]) -> str:
     elif asked.resource != "*" and who.account_id != ACCOUNT:
         allowed = bool(named) and bool(applying["identity"]) and not limited
     elif who.is_root:
-        allowed = True
+        allowed = not world["session"] or bool(applying["session"])
     else:
         granted = applying["identity"] or [name for name in named if name != ACCOUNT]
         # A stranger's own ARN grants as any user's does, where the resource has no account.

@@ -41,7 +41,7 @@ async def test_a_database_at_the_first_migration_is_refused_until_it_is_migrated
     async with unmade.opened(REGISTRY_SCHEMA) as database:
         await database.write(_hold)
 
-        with pytest.raises(SchemaOutdated, match=r"at schema 0001, this version needs 0002: run `lading migrate`$"):
+        with pytest.raises(SchemaOutdated, match=r"at schema 0001, this version needs 0003: run `lading migrate`$"):
             await database.read(lambda c: check_revision(c, REGISTRY_SCHEMA))
 
         await database.write(lambda c: upgrade(c, REGISTRY_SCHEMA))

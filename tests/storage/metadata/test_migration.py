@@ -136,7 +136,7 @@ async def test_migrating_again_does_nothing(unmade: Place) -> None:
     await unmade.migrate()
 
     async with unmade.opened(REGISTRY_SCHEMA) as database:
-        assert await database.read(revision_of) == "0002"
+        assert await database.read(revision_of) == "0003"
 
 
 async def test_a_database_of_another_version_is_refused_with_the_command_to_run(unmade: Place) -> None:
