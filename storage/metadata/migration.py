@@ -10,7 +10,8 @@ from sqlalchemy import Connection, MetaData, inspect, text
 from sqlalchemy.schema import CreateSchema
 
 from storage.errors import SchemaOutdated
-from storage.metadata.schema import ACTIVITY, ACTIVITY_REVISION, REGISTRY, REGISTRY_REVISION
+from storage.metadata.activity_schema import ACTIVITY, ACTIVITY_REVISION
+from storage.metadata.schema import REGISTRY, REGISTRY_REVISION
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 # Any constant: it only has to be the same for every process that migrates.

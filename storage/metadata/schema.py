@@ -1,9 +1,8 @@
-"""The tables, for SQLite and PostgreSQL alike.
+"""The tables of the registry, for SQLite and PostgreSQL alike.
 
 - Times are seconds since the epoch; sizes are bytes; digests are written `algorithm:hex`.
 - Text that is sorted or paged sorts by bytes on both databases.
-- `REGISTRY` must survive anything; `ACTIVITY` changes with every request, is written without waiting for the disk, and
-  may lose its last seconds in a power cut.
+- What is here must survive anything; what changes with every request is in `activity_schema`.
 """
 
 from sqlalchemy import (
@@ -24,50 +23,37 @@ from sqlalchemy import (
     text,
 )
 
+from storage.metadata.columns import NAMES, Bytewise, Id
+
 REGISTRY_REVISION = "0003"
 """The migration that this code's registry schema is at."""
-ACTIVITY_REVISION = "0002"
-"""The migration that this code's activity schema is at."""
 
 USERS = "kind <> 'role'"
 """Which principals log in by name: written out, for a partial index answers only for its own words."""
 
-_NAMES = {
-    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-    "pk": "pk_%(table_name)s",
-}
-REGISTRY = MetaData(naming_convention=_NAMES)
-ACTIVITY = MetaData(naming_convention=_NAMES)
-
-# PostgreSQL sorts by the database's language unless told otherwise; SQLite compares bytes.
-_Bytewise = String().with_variant(String(collation="C"), "postgresql")
-_Id = BigInteger().with_variant(Integer, "sqlite")
+REGISTRY = MetaData(naming_convention=NAMES)
 
 
 def _digest(name: str, *, nullable: bool = False, primary_key: bool = False) -> "Column[str]":
-    return Column(name, _Bytewise, nullable=nullable, primary_key=primary_key)
+    return Column(name, Bytewise, nullable=nullable, primary_key=primary_key)
 
 
 def _repository(*, primary_key: bool = True) -> "Column[int]":
     return Column(
-        "repository_id", _Id, ForeignKey("repository.id", ondelete="CASCADE"), primary_key=primary_key, nullable=False
+        "repository_id", Id, ForeignKey("repository.id", ondelete="CASCADE"), primary_key=primary_key, nullable=False
     )
 
 
 def _principal() -> "Column[int]":
-    return Column("principal_id", _Id, ForeignKey("principal.id", ondelete="CASCADE"), primary_key=True)
+    return Column("principal_id", Id, ForeignKey("principal.id", ondelete="CASCADE"), primary_key=True)
 
 
 def _group() -> "Column[str]":
-    return Column("group_name", _Bytewise, ForeignKey("user_group.name", ondelete="CASCADE"), primary_key=True)
+    return Column("group_name", Bytewise, ForeignKey("user_group.name", ondelete="CASCADE"), primary_key=True)
 
 
 def _policy(*, index: bool = False) -> "Column[str]":
-    return Column(
-        "policy_name", _Bytewise, ForeignKey("policy.name", ondelete="CASCADE"), primary_key=True, index=index
-    )
+    return Column("policy_name", Bytewise, ForeignKey("policy.name", ondelete="CASCADE"), primary_key=True, index=index)
 
 
 account = Table(
@@ -89,9 +75,9 @@ registry_setting = Table(
 repository = Table(
     "repository",
     REGISTRY,
-    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("id", Id, primary_key=True, autoincrement=True),
     Column("account_id", String, ForeignKey("account.id"), nullable=False),
-    Column("name", _Bytewise, nullable=False, unique=True),
+    Column("name", Bytewise, nullable=False, unique=True),
     Column("created_at", Double, nullable=False),
     Column("tags", Text, nullable=False, server_default="{}", comment="JSON object, for conditions of policies"),
 )
@@ -99,7 +85,7 @@ repository = Table(
 blob = Table(
     "blob",
     REGISTRY,
-    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("id", Id, primary_key=True, autoincrement=True),
     _digest("digest"),
     Column("size", BigInteger, nullable=False),
     Column("storage_key", String, nullable=False, unique=True),
@@ -122,7 +108,7 @@ repository_blob = Table(
     REGISTRY,
     _repository(),
     _digest("digest", primary_key=True),
-    Column("blob_id", _Id, ForeignKey("blob.id"), nullable=False, index=True),
+    Column("blob_id", Id, ForeignKey("blob.id"), nullable=False, index=True),
     Column("linked_at", Double, nullable=False),
     comment="which repository may read which copy",
 )
@@ -175,7 +161,7 @@ tag = Table(
     "tag",
     REGISTRY,
     _repository(),
-    Column("name", _Bytewise, primary_key=True),
+    Column("name", Bytewise, primary_key=True),
     _digest("digest"),
     Column("updated_at", Double, nullable=False),
     Index("ix_tag_digest", "repository_id", "digest"),
@@ -184,8 +170,8 @@ tag = Table(
 gc_candidate = Table(
     "gc_candidate",
     REGISTRY,
-    Column("blob_id", _Id, ForeignKey("blob.id", ondelete="CASCADE"), primary_key=True),
-    Column("repository_id", _Id, primary_key=True, comment="0: no repository may read the copy any more"),
+    Column("blob_id", Id, ForeignKey("blob.id", ondelete="CASCADE"), primary_key=True),
+    Column("repository_id", Id, primary_key=True, comment="0: no repository may read the copy any more"),
     Column("since", Double, nullable=False, index=True),
     comment="content that may be collected once it has stood here for the grace time",
 )
@@ -202,16 +188,16 @@ lease = Table(
 principal = Table(
     "principal",
     REGISTRY,
-    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("id", Id, primary_key=True, autoincrement=True),
     Column("account_id", String, ForeignKey("account.id"), nullable=False),
-    Column("name", _Bytewise, nullable=False),
+    Column("name", Bytewise, nullable=False),
     Column("kind", String, nullable=False, comment="root, user or role"),
     Column("password_hash", Text, comment="argon2id in PHC form"),
     Column("created_at", Double, nullable=False),
     Column("is_disabled", Boolean, nullable=False, server_default=false()),
     Column("valid_after", Double, nullable=False, server_default="0", comment="tokens from before are refused"),
     Column("tags", Text, nullable=False, server_default="{}", comment="JSON object"),
-    Column("boundary", _Bytewise, ForeignKey("policy.name"), index=True, comment="the managed policy that limits it"),
+    Column("boundary", Bytewise, ForeignKey("policy.name"), index=True, comment="the managed policy that limits it"),
     Column("trust_policy", Text, comment="who may assume the role"),
     Column("max_session_seconds", Integer, nullable=False, server_default="3600", comment="of a role's sessions"),
     UniqueConstraint("kind", "name"),
@@ -230,8 +216,8 @@ principal = Table(
 access_key = Table(
     "access_key",
     REGISTRY,
-    Column("id", _Bytewise, primary_key=True),
-    Column("principal_id", _Id, ForeignKey("principal.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("id", Bytewise, primary_key=True),
+    Column("principal_id", Id, ForeignKey("principal.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("sealed_secret", LargeBinary, nullable=False),
     Column("is_active", Boolean, nullable=False),
     Column("created_at", Double, nullable=False),
@@ -240,7 +226,7 @@ access_key = Table(
 user_group = Table(
     "user_group",
     REGISTRY,
-    Column("name", _Bytewise, primary_key=True),
+    Column("name", Bytewise, primary_key=True),
     Column("created_at", Double, nullable=False),
 )
 
@@ -255,7 +241,7 @@ group_member = Table(
 policy = Table(
     "policy",
     REGISTRY,
-    Column("name", _Bytewise, primary_key=True),
+    Column("name", Bytewise, primary_key=True),
     Column("default_version", Integer, nullable=False, comment="the version that counts"),
     Column("created_at", Double, nullable=False),
     comment="managed policies: written once, attached to many",
@@ -290,7 +276,7 @@ principal_inline_policy = Table(
     "principal_inline_policy",
     REGISTRY,
     _principal(),
-    Column("name", _Bytewise, primary_key=True),
+    Column("name", Bytewise, primary_key=True),
     Column("document", Text, nullable=False),
     Column("updated_at", Double, nullable=False),
 )
@@ -299,7 +285,7 @@ group_inline_policy = Table(
     "group_inline_policy",
     REGISTRY,
     _group(),
-    Column("name", _Bytewise, primary_key=True),
+    Column("name", Bytewise, primary_key=True),
     Column("document", Text, nullable=False),
     Column("updated_at", Double, nullable=False),
 )
@@ -342,13 +328,13 @@ signing_key = Table(
 stored_token = Table(
     "stored_token",
     REGISTRY,
-    Column("id", _Bytewise, primary_key=True),
-    Column("principal_id", _Id, ForeignKey("principal.id", ondelete="CASCADE"), nullable=False),
+    Column("id", Bytewise, primary_key=True),
+    Column("principal_id", Id, ForeignKey("principal.id", ondelete="CASCADE"), nullable=False),
     Column("kind", String, nullable=False, comment="refresh or service"),
-    Column("name", _Bytewise, comment="of a service token"),
+    Column("name", Bytewise, comment="of a service token"),
     Column("secret_hash", LargeBinary, nullable=False, comment="SHA-256 of a random secret"),
     Column("policy", Text, comment="what it may do at most: a session policy"),
-    Column("access_key_id", _Bytewise, ForeignKey("access_key.id", ondelete="CASCADE"), index=True),
+    Column("access_key_id", Bytewise, ForeignKey("access_key.id", ondelete="CASCADE"), index=True),
     Column("created_at", Double, nullable=False),
     Column("expires_at", Double, index=True),
     Index("ix_stored_token_principal_id", "principal_id", "kind", "created_at"),
@@ -368,62 +354,11 @@ revoked_token = Table(
 identity_provider = Table(
     "identity_provider",
     REGISTRY,
-    Column("name", _Bytewise, primary_key=True, comment="host and path of the issuer, as IAM names it"),
+    Column("name", Bytewise, primary_key=True, comment="host and path of the issuer, as IAM names it"),
     Column("issuer", String, nullable=False, unique=True),
     Column("audiences", Text, nullable=False, comment="JSON list"),
     Column("jwks_url", String, comment="where discovery is not to be asked"),
     Column("allow_private", Boolean, nullable=False, server_default=false(), comment="may be on a private network"),
     Column("created_at", Double, nullable=False),
     comment="issuers of identity tokens that trust policies of roles may name",
-)
-
-upload = Table(
-    "upload",
-    ACTIVITY,
-    Column("id", String, primary_key=True),
-    Column("repository", _Bytewise, nullable=False),
-    Column("principal", String, nullable=False, index=True),
-    Column("algorithm", String, nullable=False),
-    Column("committed", BigInteger, nullable=False, comment="bytes staged and promised to the client"),
-    Column("started_at", Double, nullable=False),
-    Column("touched_at", Double, nullable=False, index=True),
-)
-
-login_failure = Table(
-    "login_failure",
-    ACTIVITY,
-    Column("id", String, primary_key=True, comment="a digest of who tried and from where"),
-    Column("failures", Double, nullable=False, comment="what is left of them: they wear off with time"),
-    Column("updated_at", Double, nullable=False, index=True),
-)
-
-last_use = Table(
-    "last_use",
-    ACTIVITY,
-    Column("credential", _Bytewise, primary_key=True, comment="the id of an access key or a stored token"),
-    Column("used_at", Double, nullable=False),
-    Column("source", String, nullable=False),
-)
-
-audit_event = Table(
-    "audit_event",
-    ACTIVITY,
-    Column("id", _Id, primary_key=True, autoincrement=True),
-    Column("at", Double, nullable=False, index=True),
-    Column("event", String, nullable=False, comment="authenticate, refuse, pull, push, delete or change"),
-    Column("principal", _Bytewise, nullable=False),
-    Column("source", String, nullable=False, comment="the address of the client"),
-    Column("action", _Bytewise, nullable=False),
-    Column("resource", _Bytewise, nullable=False),
-    Column("decision", String, nullable=False),
-    Column("statement", Text, comment="JSON object: the policy, sid and index of what decided"),
-    Column("request_id", String, nullable=False),
-    Column("details", Text, nullable=False, comment="JSON object"),
-    Column("chain", LargeBinary, nullable=False, comment="a seal over this event and all before it"),
-    Index("ix_audit_event_principal", "principal", "id"),
-    Index("ix_audit_event_resource", "resource", "id"),
-    Index("ix_audit_event_event", "event", "id"),
-    comment="who did what, in the order of happening; only ever added to, and cut off at the old end",
-    # No event gets the id of one that was cut off.
-    sqlite_autoincrement=True,
 )

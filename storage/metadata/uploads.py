@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, delete, func, select, update
 
+from storage.metadata.activity_schema import upload
 from storage.metadata.database import insert
-from storage.metadata.schema import upload
 
 
 @dataclass(frozen=True, slots=True)

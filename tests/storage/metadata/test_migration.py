@@ -15,6 +15,7 @@ from sqlalchemy import Connection, text
 
 import storage.metadata
 from storage.errors import SchemaOutdated
+from storage.metadata.activity_schema import ACTIVITY_REVISION
 from storage.metadata.migration import (
     ACTIVITY_SCHEMA,
     REGISTRY_SCHEMA,
@@ -24,7 +25,7 @@ from storage.metadata.migration import (
     touch,
     upgrade,
 )
-from storage.metadata.schema import ACTIVITY_REVISION, REGISTRY_REVISION
+from storage.metadata.schema import REGISTRY_REVISION
 from tests.contracts.database_places import Place
 
 ROOT = Path(__file__).parents[3]
@@ -145,7 +146,7 @@ async def test_a_database_of_another_version_is_refused_with_the_command_to_run(
         await database.write(lambda c: c.execute(text("UPDATE alembic_version SET version_num = '0000'")).close())
 
         with pytest.raises(
-            SchemaOutdated, match=r"^the database is at schema 0000, this version needs 0002: run `lading"
+            SchemaOutdated, match=r"^the database is at schema 0000, this version needs 0003: run `lading"
         ):
             await database.read(lambda c: check_revision(c, REGISTRY_SCHEMA))
 

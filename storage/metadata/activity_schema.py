@@ -1,0 +1,64 @@
+"""The tables of what changes with every request: written without waiting for the disk, apart from the registry's.
+
+They may lose their last seconds in a power cut. Times are seconds since the epoch; sizes are bytes.
+"""
+
+from sqlalchemy import BigInteger, Column, Double, Index, LargeBinary, MetaData, String, Table, Text
+
+from storage.metadata.columns import NAMES, Bytewise, Id
+
+ACTIVITY_REVISION = "0002"
+"""The migration that this code's activity schema is at."""
+
+ACTIVITY = MetaData(naming_convention=NAMES)
+
+upload = Table(
+    "upload",
+    ACTIVITY,
+    Column("id", String, primary_key=True),
+    Column("repository", Bytewise, nullable=False),
+    Column("principal", String, nullable=False, index=True),
+    Column("algorithm", String, nullable=False),
+    Column("committed", BigInteger, nullable=False, comment="bytes staged and promised to the client"),
+    Column("started_at", Double, nullable=False),
+    Column("touched_at", Double, nullable=False, index=True),
+)
+
+login_failure = Table(
+    "login_failure",
+    ACTIVITY,
+    Column("id", String, primary_key=True, comment="a digest of who tried and from where"),
+    Column("failures", Double, nullable=False, comment="what is left of them: they wear off with time"),
+    Column("updated_at", Double, nullable=False, index=True),
+)
+
+last_use = Table(
+    "last_use",
+    ACTIVITY,
+    Column("credential", Bytewise, primary_key=True, comment="the id of an access key or a stored token"),
+    Column("used_at", Double, nullable=False),
+    Column("source", String, nullable=False),
+)
+
+audit_event = Table(
+    "audit_event",
+    ACTIVITY,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("at", Double, nullable=False, index=True),
+    Column("event", String, nullable=False, comment="authenticate, refuse, pull, push, delete or change"),
+    Column("principal", Bytewise, nullable=False),
+    Column("source", String, nullable=False, comment="the address of the client"),
+    Column("action", Bytewise, nullable=False),
+    Column("resource", Bytewise, nullable=False),
+    Column("decision", String, nullable=False),
+    Column("statement", Text, comment="JSON object: the policy, sid and index of what decided"),
+    Column("request_id", String, nullable=False),
+    Column("details", Text, nullable=False, comment="JSON object"),
+    Column("chain", LargeBinary, nullable=False, comment="a seal over this event and all before it"),
+    Index("ix_audit_event_principal", "principal", "id"),
+    Index("ix_audit_event_resource", "resource", "id"),
+    Index("ix_audit_event_event", "event", "id"),
+    comment="who did what, in the order of happening; only ever added to, and cut off at the old end",
+    # No event gets the id of one that was cut off.
+    sqlite_autoincrement=True,
+)
