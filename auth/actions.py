@@ -41,9 +41,13 @@ class ScopeWord(StrEnum):
 
 
 CATALOG: Final = "catalog"
-"""The one name that a scope of type registry has."""
+ADMIN: Final = "admin"
+"""The names that a scope of type registry can have: listing repositories, and the admin API."""
 
-SCOPE_WORDS: Final[Mapping[Action, tuple[ScopeType, ScopeWord] | None]] = MappingProxyType(
+ADMIN_PREFIX: Final = "lading:"
+"""What the actions of the admin API begin with."""
+
+SCOPE_WORDS: Final[Mapping[str, tuple[ScopeType, ScopeWord] | None]] = MappingProxyType(
     {
         Action.GET_AUTHORIZATION_TOKEN: None,  # any token passes: regctl logs in with one that has no scope
         Action.BATCH_GET_IMAGE: (ScopeType.REPOSITORY, ScopeWord.PULL),
@@ -59,7 +63,7 @@ SCOPE_WORDS: Final[Mapping[Action, tuple[ScopeType, ScopeWord] | None]] = Mappin
         Action.BATCH_DELETE_IMAGE: (ScopeType.REPOSITORY, ScopeWord.DELETE),
     }
 )
-"""What a token's scope must say before it covers an action; None where any token does."""
+"""What a token's scope must say before it covers an action of the data plane; None where any token does."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,17 +9,18 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, assert_never
 
-from auth.actions import CATALOG, REGISTRY, SCOPE_WORDS, Action, Resource, ScopeType, ScopeWord
+from auth.actions import ADMIN, ADMIN_PREFIX, REGISTRY, SCOPE_WORDS, Action, Resource, ScopeType, ScopeWord
 from auth.callers import Caller
 from auth.directory import Directory, principal_facts
 from auth.errors import AccessDenied, AuthError, CredentialsMissing, ScopeInsufficient, TokenInvalid
-from auth.leniency import allows_somewhere, without_image_conditions
+from auth.leniency import allows_any, allows_somewhere, without_image_conditions
 from auth.policy.context import Context
 from auth.policy.document import Request
 from auth.policy.evaluation import Lack, Match, NamedPolicy, Outcome, Policies, evaluate
 from auth.policy.requesters import ANYBODY, Requester
+from auth.policy.vocabulary import ACTIONS
 from auth.principals import AnonymousMode, Principal, PrincipalKind
-from auth.scopes import Access, Scope
+from auth.scopes import Scope, covering_scope
 
 REGION: Final = "local"
 """The region in the ARNs of a registry that stands in none."""
@@ -29,6 +30,7 @@ Facts = Mapping[str, str]
 
 NO_FACTS: Final[Facts] = MappingProxyType({})
 
+_ADMIN_ACTIONS = frozenset(action for action in ACTIONS if action.startswith(ADMIN_PREFIX))
 _READ_WORDS = {(ScopeType.REPOSITORY, ScopeWord.PULL), (ScopeType.REGISTRY, ScopeWord.ALL)}
 _READS = frozenset(action for action, needed in SCOPE_WORDS.items() if needed in _READ_WORDS)
 
@@ -91,16 +93,17 @@ class Authorizer:
         policies = await self._policies(subject, resource)
         return self._decide(subject, action, resource, facts, policies)
 
-    async def permit(self, caller: Caller, action: Action, resource: Resource, facts: Facts = NO_FACTS) -> None:
+    async def permit(self, caller: Caller, action: str, resource: Resource, facts: Facts = NO_FACTS) -> None:
         """Return if the caller may do this.
 
         Raises ScopeInsufficient, CredentialsMissing, AccessDenied, or TokenInvalid for an anonymous token that no
         longer opens anything.
         """
         if caller.ceiling is not None:
-            if not _covers(caller.ceiling, action, resource):
+            needed = covering_scope(action, resource)
+            if needed is not None and not caller.ceiling.covers(needed):
                 raise ScopeInsufficient(action, resource)
-            if action is Action.GET_AUTHORIZATION_TOKEN and not self._is_turned_away(caller.principal):
+            if action == Action.GET_AUTHORIZATION_TOKEN and not self._is_turned_away(caller.principal):
                 return  # whoever holds a token has logged in, anonymous callers included
         decision = await self.authorize(caller.principal, action, resource, facts)
         if not decision.allowed:
@@ -198,6 +201,8 @@ class Authorizer:
         policies = without_image_conditions(await self._policies(subject, resource))
 
         def is_granted(word: ScopeWord) -> bool:
+            if scope.name == ADMIN and scope.type is ScopeType.REGISTRY:
+                return subject.kind is PrincipalKind.ROOT or allows_any(policies.identity, _ADMIN_ACTIONS)
             actions = (action for action, needed in SCOPE_WORDS.items() if needed == (scope.type, word))
             return any(self._decide(subject, action, resource, facts, policies).allowed for action in actions)
 
@@ -211,7 +216,7 @@ class Authorizer:
     def _is_turned_away(self, principal: Principal) -> bool:
         return principal.kind is PrincipalKind.ANONYMOUS and self._anonymous == "none"
 
-    def _refusal(self, caller: Caller, action: Action, resource: Resource, decision: Decision) -> AuthError:
+    def _refusal(self, caller: Caller, action: str, resource: Resource, decision: Decision) -> AuthError:
         if caller.principal.kind is PrincipalKind.ANONYMOUS:
             if caller.ceiling is not None and self._is_turned_away(caller.principal):
                 return TokenInvalid("anonymous access was turned off")
@@ -234,13 +239,3 @@ def _reason(matches: Sequence[Match]) -> str:
     match = matches[0]
     statement = f"statement {match.sid}" if match.sid else f"statement number {match.index + 1}"
     return f"{statement} of policy {match.policy} says {match.effect.value}"
-
-
-def _covers(ceiling: Access, action: Action, resource: Resource) -> bool:
-    needed = SCOPE_WORDS[action]
-    if needed is None:
-        return True
-    scope_type, word = needed
-    if scope_type is ScopeType.REGISTRY:
-        return ceiling.covers(scope_type, CATALOG, word)
-    return resource.repository is not None and ceiling.covers(scope_type, resource.repository, word)

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from auth.actions import Action, Resource
+    from auth.actions import Resource
     from auth.policy.evaluation import Match
     from auth.principals import Principal
 
@@ -37,8 +37,8 @@ class TokenInvalid(AuthError):
 class ScopeInsufficient(AuthError):
     """The bearer token is valid but does not carry what the request needs."""
 
-    def __init__(self, action: "Action", resource: "Resource") -> None:
-        super().__init__(f"the token does not cover {action.value} on {resource.arn}: ask for one that does")
+    def __init__(self, action: str, resource: "Resource") -> None:
+        super().__init__(f"the token does not cover {action} on {resource.arn}: ask for one that does")
         self.action = action
         self.resource = resource
 
@@ -49,12 +49,12 @@ class AccessDenied(AuthError):
     def __init__(
         self,
         principal: "Principal",
-        action: "Action",
+        action: str,
         resource: "Resource",
         reason: str,
         denied_by: "Match | None" = None,
     ) -> None:
-        super().__init__(f"{principal.arn} is not allowed to perform {action.value} on {resource.arn} because {reason}")
+        super().__init__(f"{principal.arn} is not allowed to perform {action} on {resource.arn} because {reason}")
         self.principal = principal
         self.action = action
         self.resource = resource

@@ -37,6 +37,12 @@ def allows_somewhere(policies: Iterable[NamedPolicy], action: str) -> bool:
     )
 
 
+def allows_any(policies: Iterable[NamedPolicy], actions: Iterable[str]) -> bool:
+    """Whether any statement allows any of the actions on anything at all."""
+    kept = tuple(policies)
+    return any(allows_somewhere(kept, action) for action in actions)
+
+
 def _lenient(named: NamedPolicy) -> NamedPolicy:
     policy = named.policy
     statements = tuple(

@@ -8,7 +8,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from auth.actions import CATALOG, SCOPE_WORDS, Action, Resource, ScopeType, ScopeWord
+from auth.actions import ADMIN, CATALOG, SCOPE_WORDS, Resource, ScopeType, ScopeWord
 from auth.errors import ScopeInvalid
 from storage.names import is_repository_name
 
@@ -42,10 +42,11 @@ class Access:
 
     scopes: tuple[Scope, ...] = ()
 
-    def covers(self, scope_type: ScopeType, name: str, word: ScopeWord) -> bool:
-        """Whether one of the scopes names this resource with this action, or with `*`."""
+    def covers(self, needed: Scope) -> bool:
+        """Whether one of the scopes names this resource with one of these actions, or with `*`."""
+        words = needed.actions | {ScopeWord.ALL}
         return any(
-            scope.type is scope_type and scope.name == name and not scope.actions.isdisjoint({word, ScopeWord.ALL})
+            scope.type is needed.type and scope.name == needed.name and not scope.actions.isdisjoint(words)
             for scope in self.scopes
         )
 
@@ -69,19 +70,27 @@ def serialise(scopes: Iterable[Scope]) -> str:
     return " ".join(str(scope) for scope in scopes)
 
 
-def needed_scope(action: Action, resource: Resource) -> Scope | None:
+def needed_scope(action: str, resource: Resource) -> Scope | None:
     """The scope to ask for before doing this; None where a token without any will do.
 
     A pusher is told to ask for pull too: it looks for what is there already with the same token.
     """
-    needed = SCOPE_WORDS[action]
+    covering = covering_scope(action, resource)
+    if covering is None or ScopeWord.PUSH not in covering.actions:
+        return covering
+    return Scope(covering.type, covering.name, frozenset({ScopeWord.PULL, ScopeWord.PUSH}))
+
+
+def covering_scope(action: str, resource: Resource) -> Scope | None:
+    """The least scope that covers doing this, None where any token does; actions in no table are the admin API's."""
+    needed = SCOPE_WORDS.get(action, (ScopeType.REGISTRY, ScopeWord.ALL))
     if needed is None:
         return None
     scope_type, word = needed
-    if scope_type is ScopeType.REGISTRY or resource.repository is None:
-        return Scope(ScopeType.REGISTRY, CATALOG, frozenset({ScopeWord.ALL}))
-    words = frozenset({ScopeWord.PULL, word}) if word is ScopeWord.PUSH else frozenset({word})
-    return Scope(scope_type, resource.repository, words)
+    if scope_type is ScopeType.REPOSITORY and resource.repository is not None:
+        return Scope(scope_type, resource.repository, frozenset({word}))
+    name = CATALOG if action in SCOPE_WORDS else ADMIN
+    return Scope(ScopeType.REGISTRY, name, frozenset({ScopeWord.ALL}))
 
 
 def _split(texts: Iterable[str]) -> Iterator[str]:
@@ -112,7 +121,7 @@ def _parse_scope(text: str) -> Scope | None:
     except ValueError:
         return None
     actions = _parse_actions(scope_type, listed)
-    nameable = is_repository_name(name) if scope_type is ScopeType.REPOSITORY else name == CATALOG
+    nameable = is_repository_name(name) if scope_type is ScopeType.REPOSITORY else name in {CATALOG, ADMIN}
     return Scope(scope_type, name, actions) if actions and nameable else None
 
 

@@ -137,7 +137,7 @@ def _entries(request: web.Request, error: Exception, code: str, status: HTTPStat
 
 def _missing(error: auth_errors.AccessDenied | auth_errors.ScopeInsufficient) -> dict[str, Any]:
     """What was missing; for an explicit deny, which statement of which policy it was."""
-    detail: dict[str, Any] = {"action": error.action.value, "resource": error.resource.arn}
+    detail: dict[str, Any] = {"action": error.action, "resource": error.resource.arn}
     if isinstance(error, auth_errors.AccessDenied) and error.denied_by is not None:
         match = error.denied_by
         detail["denied_by"] = {"policy": match.policy, "sid": match.sid, "statement": match.index}

@@ -169,18 +169,18 @@ def test_other_repository_names(name: str) -> None:
 @pytest.mark.parametrize("name", ["a/bc", "a", "A/b", "a/b/c", "a/b/../b"])
 def test_access_is_to_one_repository(name: str) -> None:
     """A token for a/b opens no neighbour."""
-    assert not Access((repository("a/b", PULL),)).covers(ScopeType.REPOSITORY, name, PULL)
+    assert not Access((repository("a/b", PULL),)).covers(Scope(ScopeType.REPOSITORY, name, frozenset({PULL})))
 
 
 def test_access_covers_its_actions_only() -> None:
     """Push implies nothing else; `*` implies everything."""
-    assert not Access((repository("a", PUSH),)).covers(ScopeType.REPOSITORY, "a", PULL)
-    assert Access((repository("a", ALL),)).covers(ScopeType.REPOSITORY, "a", DELETE)
+    assert not Access((repository("a", PUSH),)).covers(Scope(ScopeType.REPOSITORY, "a", frozenset({PULL})))
+    assert Access((repository("a", ALL),)).covers(Scope(ScopeType.REPOSITORY, "a", frozenset({DELETE})))
 
 
 def test_access_to_a_repository_named_catalog_is_not_the_catalog() -> None:
     """The type of a scope counts."""
-    assert not Access((repository("catalog", ALL),)).covers(ScopeType.REGISTRY, "catalog", ALL)
+    assert not Access((repository("catalog", ALL),)).covers(Scope(ScopeType.REGISTRY, "catalog", frozenset({ALL})))
 
 
 @pytest.mark.parametrize(
