@@ -7,8 +7,9 @@
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from auth.credentials import has_control_characters, is_access_key_id
@@ -17,6 +18,7 @@ from auth.passwords import Passwords
 from auth.policy.document import PolicyKind
 from auth.policy.parsing import parse_policy
 from auth.principals import PrincipalKind
+from auth.tags import write_tags
 from storage.metadata import groups, principals
 from storage.metadata.database import Database
 from storage.metadata.principals import NewPrincipal, StoredPrincipal
@@ -52,15 +54,19 @@ class Accounts:
         self._passwords = passwords
         self._now = now
 
-    async def create_user(self, name: str, password: str | None = None) -> None:
-        """Make a user, without a password unless one is given; raises AlreadyThere."""
+    async def create_user(
+        self, name: str, password: str | None = None, tags: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        """Make a user, without a password unless one is given; raises AlreadyThere or TagsInvalid."""
+        check_name(name)
+        written = write_tags(tags)
         password_hash = None if password is None else await self._passwords.hash(check_password(password))
-        await self._create(check_name(name), PrincipalKind.USER, password_hash, trust_policy=None)
+        await self._create(self._new(name, PrincipalKind.USER, password_hash=password_hash, tags=written))
 
     async def create_role(self, name: str, trust_policy: str) -> None:
         """Make a role that this trust policy lets others assume; raises AlreadyThere or PolicyInvalid."""
         parse_policy(trust_policy, PolicyKind.TRUST)
-        await self._create(check_name(name), PrincipalKind.ROLE, None, trust_policy)
+        await self._create(self._new(check_name(name), PrincipalKind.ROLE, trust_policy=trust_policy))
 
     async def users(self) -> list[StoredPrincipal]:
         """Every user, the root user included, by name."""
@@ -79,6 +85,23 @@ class Accounts:
         """The groups that a user is in, by name."""
         return await self._database.read(lambda c: groups.groups_of(c, user.id))
 
+    async def update_user(
+        self, name: str, *, disabled: bool | None = None, tags: Mapping[str, str] | None = None
+    ) -> None:
+        """Change what is given, in one transaction; raises NotThere, RootProtected or TagsInvalid."""
+        fields: dict[str, str | float] = {} if tags is None else {"tags": write_tags(tags)}
+
+        def change(connection: "Connection") -> None:
+            user = _require_changeable(connection, name)
+            if disabled is not None:
+                fields["is_disabled"] = disabled
+            if disabled:
+                fields["valid_after"] = self._after_all_tokens(user.valid_after)
+            if fields:
+                principals.change_principal(connection, name, user.kind, **fields)
+
+        await self._database.write(change)
+
     async def set_password(self, name: str, password: str) -> None:
         """Give a user another password, which ends what was opened with the one before; raises NotThere."""
         password_hash = await self._passwords.hash(check_password(password))
@@ -94,22 +117,11 @@ class Accounts:
 
     async def disable_user(self, name: str) -> None:
         """Refuse whatever a user sends, its tokens and access keys included; raises NotThere or RootProtected."""
-
-        def change(connection: "Connection") -> None:
-            user = _require_changeable(connection, name)
-            valid_after = self._after_all_tokens(user.valid_after)
-            principals.change_principal(connection, name, user.kind, is_disabled=True, valid_after=valid_after)
-
-        await self._database.write(change)
+        await self.update_user(name, disabled=True)
 
     async def enable_user(self, name: str) -> None:
         """Let a user in again, though not with tokens from before; raises NotThere or RootProtected."""
-
-        def change(connection: "Connection") -> None:
-            user = _require_changeable(connection, name)
-            principals.change_principal(connection, name, user.kind, is_disabled=False)
-
-        await self._database.write(change)
+        await self.update_user(name, disabled=False)
 
     async def delete_user(self, name: str) -> None:
         """Remove a user with its keys, memberships and policies; raises NotThere or RootProtected."""
@@ -166,20 +178,29 @@ class Accounts:
 
         await self._database.write(change)
 
-    async def _create(
-        self, name: str, kind: PrincipalKind, password_hash: str | None, trust_policy: str | None
-    ) -> None:
+    async def _create(self, new: NewPrincipal) -> None:
         now = self._now()
-        new = NewPrincipal(
+        if not await self._database.write(lambda c: principals.add_principal(c, new, now)):
+            raise AlreadyThere(new.kind, new.name)
+
+    def _new(
+        self,
+        name: str,
+        kind: PrincipalKind,
+        *,
+        password_hash: str | None = None,
+        trust_policy: str | None = None,
+        tags: str = "{}",
+    ) -> NewPrincipal:
+        return NewPrincipal(
             account_id=self._account_id,
             name=name,
             kind=kind.value,
             password_hash=password_hash,
             trust_policy=trust_policy,
             valid_after=self._after_all_tokens(),  # those of somebody who had the name before open nothing
+            tags=tags,
         )
-        if not await self._database.write(lambda c: principals.add_principal(c, new, now)):
-            raise AlreadyThere(kind.value, name)
 
     def _after_all_tokens(self, valid_after: float = 0) -> float:
         """The first second that no token of now or earlier is dated in; a token is dated no later than `valid_after`.

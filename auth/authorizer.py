@@ -65,7 +65,7 @@ _ROOT: Final = Decision(Outcome.ALLOWED, "the root user may do everything in its
 _STRANGER: Final = Decision(Outcome.IMPLICIT_DENY, "it belongs to another account")
 _LOGIN: Final = Decision(Outcome.ALLOWED, "every user may log in")
 _SOMEWHERE: Final = Decision(Outcome.ALLOWED, "some repositories may be described")
-_EVERYBODY: Final = Decision(Outcome.ALLOWED, "anonymous callers may do everything")
+_EVERYBODY: Final = Decision(Outcome.ALLOWED, "anonymous callers may push and pull")
 _READERS: Final = Decision(Outcome.ALLOWED, "anonymous callers may read")
 _NO_READ: Final = Decision(Outcome.IMPLICIT_DENY, "anonymous callers may only read")
 _NOBODY: Final = Decision(Outcome.IMPLICIT_DENY, "anonymous access is off")
@@ -191,7 +191,7 @@ class Authorizer:
                 # GET /v2/ without credentials stays refused: its challenge is what makes clients log in at all.
                 return _READERS if action in _READS else _NO_READ
             case "push":
-                return _EVERYBODY
+                return _EVERYBODY if action in SCOPE_WORDS else _NOBODY
             case _:
                 assert_never(self._anonymous)
 

@@ -180,6 +180,24 @@ class PolicyInUse(AuthError):
         self.name = name
 
 
+class VersionInUse(AuthError):
+    """The version is the one that counts wherever the policy is attached."""
+
+    def __init__(self, name: str, version: int) -> None:
+        super().__init__(f"version {version} of policy {name} is the one that counts: let another one count first")
+        self.name = name
+        self.version = version
+
+
+class TagsInvalid(AuthError):
+    """These cannot be the tags of a principal or repository."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "tags are at most 50 names of 1 to 128 characters, with values of at most 256, and no control characters"
+        )
+
+
 class RootProtected(AuthError):
     """The root user always may log in, so that nobody is locked out."""
 

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from auth.accounts import check_name
-from auth.errors import NotThere, PolicyInUse, RootProtected
+from auth.errors import AlreadyThere, NotThere, PolicyInUse, RootProtected, VersionInUse
 from auth.policy.document import PolicyKind
 from auth.policy.parsing import parse_policy
 from auth.principals import PrincipalKind
@@ -59,6 +59,19 @@ class PolicyDocuments:
     def __init__(self, database: Database, now: Callable[[], float]) -> None:
         self._database = database
         self._now = now
+
+    async def create_managed(self, name: str, document: str) -> int:
+        """Write the first version of a managed policy; raises PolicyInvalid or AlreadyThere."""
+        parse_policy(document, PolicyKind.IDENTITY)
+        check_name(name)
+        now = self._now()
+
+        def change(connection: "Connection") -> int:
+            if policies.find_policy(connection, name) is not None:
+                raise AlreadyThere("policy", name)
+            return policies.put_policy(connection, name, document, now)
+
+        return await self._database.write(change)
 
     async def put_managed(self, name: str, document: str) -> int:
         """Write a managed policy, or its next version, which is the one that counts; returns the version.
@@ -141,6 +154,30 @@ class PolicyDocuments:
     async def find_managed(self, name: str) -> str:
         """The document of a managed policy that counts; raises NotThere."""
         return await self._database.read(partial(_require_managed, name=name))
+
+    async def find_version(self, name: str, version: int) -> str:
+        """The document of one version of a managed policy; raises NotThere."""
+        found = await self._database.read(lambda c: policies.find_policy(c, name, version))
+        if found is None:
+            raise NotThere("policy version", f"{version} of {name}")
+        return found
+
+    async def set_default_version(self, name: str, version: int) -> None:
+        """Let another version of a managed policy count wherever it is attached; raises NotThere."""
+        if not await self._database.write(lambda c: policies.set_default_version(c, name, version)):
+            raise NotThere("policy version", f"{version} of {name}")
+
+    async def delete_version(self, name: str, version: int) -> None:
+        """Remove a version that does not count; raises NotThere, or VersionInUse for the one that counts."""
+
+        def change(connection: "Connection") -> None:
+            if policies.delete_version(connection, name, version):
+                return
+            if policies.find_policy(connection, name, version) is not None:
+                raise VersionInUse(name, version)
+            raise NotThere("policy version", f"{version} of {name}")
+
+        await self._database.write(change)
 
     async def owned(self, owner: Owner) -> OwnedPolicies:
         """What belongs to an owner itself, its groups' policies aside; raises NotThere."""

@@ -36,6 +36,22 @@ class RepositoryUnknown(RegistryError):
         self.name = name
 
 
+class RepositoryExists(RegistryError):
+    """There is a repository of this name already."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is a repository {name} already")
+        self.name = name
+
+
+class RepositoryNotEmpty(RegistryError):
+    """The repository holds manifests, which deleting it would take away."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"repository {name} is not empty: delete its images first, or force it")
+        self.name = name
+
+
 class BlobUnknown(RegistryError):
     """The repository holds no blob of this digest."""
 

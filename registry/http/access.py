@@ -18,7 +18,7 @@ from auth.authorizer import Authorizer, Facts
 from auth.callers import Caller
 from auth.challenge import ChallengeError, bearer_challenge
 from auth.errors import AccessDenied, AuthError, CredentialsMissing, ScopeInsufficient, TokenInvalid
-from auth.principals import ANONYMOUS
+from auth.principals import ANONYMOUS, PrincipalKind
 from auth.scopes import Scope, needed_scope
 from registry.core.names import RepositoryName
 from registry.http.addresses import Addresses
@@ -28,7 +28,7 @@ from storage.names import is_repository_name
 TOKEN_PATH = "/auth/token"  # noqa: S105  a path
 CALLER = web.RequestKey("caller", Caller)
 REPOSITORY = web.RequestKey("repository", RepositoryName)
-ACTION = web.RequestKey("action", Action)
+ACTION = web.RequestKey("action", str)
 CHALLENGE = web.RequestKey("challenge", str)
 NOT_CREATED = web.RequestKey("not_created", AccessDenied)
 """Why a push may not make its repository: what the client is told where the repository is missing."""
@@ -57,6 +57,9 @@ class Access:
         resource = REGISTRY if sent_name is None else self.authorizer.repository(sent_name)
         try:
             request[CALLER] = await self.authenticator.authenticate(request.headers.get("Authorization"))
+            if route.resource is not None:
+                _require_known(request[CALLER])
+                resource = await route.resource(request)
             for facts in self._facts_of_images(request, route.actions[0]):
                 await self._permit_any(request[CALLER], route.actions, resource, facts)
         except AuthError as error:
@@ -129,7 +132,7 @@ class Access:
         """Where a client gets a token."""
         return self.addresses.base_url(request) + TOKEN_PATH
 
-    def _facts_of_images(self, request: web.Request, action: Action) -> Iterator[Facts]:
+    def _facts_of_images(self, request: web.Request, action: str) -> Iterator[Facts]:
         """The facts of the request, once for every tag that it would set or look up."""
         facts = self.facts(request)
         reference = request.match_info.get("reference")
@@ -137,11 +140,11 @@ class Access:
             yield facts
             return
         yield {**facts, "ecr:ImageDigest" if ":" in reference else "ecr:ImageTag": reference}
-        if action is Action.PUT_IMAGE:
+        if action == Action.PUT_IMAGE:
             for tag in dict.fromkeys(request.query.getall("tag", ())):
                 yield {**facts, "ecr:ImageTag": tag}
 
-    async def _permit_any(self, caller: Caller, actions: Iterable[Action], resource: Resource, facts: Facts) -> None:
+    async def _permit_any(self, caller: Caller, actions: Iterable[str], resource: Resource, facts: Facts) -> None:
         """Let through who may do any of the actions; the refusal is that of the first."""
         first: AuthError | None = None
         for action in actions:
@@ -154,7 +157,7 @@ class Access:
         if first is not None:
             raise first
 
-    def _challenge(self, request: web.Request, action: Action, resource: Resource, error: AuthError) -> None:
+    def _challenge(self, request: web.Request, action: str, resource: Resource, error: AuthError) -> None:
         problem: ChallengeError | None = None
         if isinstance(error, TokenInvalid):
             problem = "invalid_token"
@@ -165,14 +168,19 @@ class Access:
         )
 
 
-def _scopes(request: web.Request, action: Action, resource: Resource) -> list[Scope]:
+def _require_known(caller: Caller) -> None:
+    if caller.principal.kind is PrincipalKind.ANONYMOUS:
+        raise CredentialsMissing
+
+
+def _scopes(request: web.Request, action: str, resource: Resource) -> list[Scope]:
     """What a token must cover for this request; for a mount, reading the source as well."""
     if resource.repository is not None and not is_repository_name(resource.repository):
         return []
     needed = needed_scope(action, resource)
     scopes = [] if needed is None else [needed]
     source = request.query.get("from")
-    if action is Action.INITIATE_LAYER_UPLOAD and source is not None and is_repository_name(source):
+    if action == Action.INITIATE_LAYER_UPLOAD and source is not None and is_repository_name(source):
         scopes.append(Scope(ScopeType.REPOSITORY, source, frozenset({ScopeWord.PULL})))
     return scopes
 

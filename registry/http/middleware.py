@@ -96,7 +96,7 @@ def _observe(request: web.Request, response: web.StreamResponse | None, observer
     action = request.get(ACTION)
     sent = request.get(SENT_BYTES, 0) or (response.content_length or 0 if response is not None else 0)
     received = getattr(request.content, "total_bytes", 0)
-    action_name = None if action is None else action.value
+    action_name = None if action is None else str(action)
     observers.metrics.observe(
         method=request.method,
         action=action_name or "none",

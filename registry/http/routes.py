@@ -5,22 +5,28 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from auth.actions import Action
+from auth.actions import Resource
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Named = Callable[[web.Request], Awaitable[Resource]]
 
-PUBLIC: tuple[Action, ...] = ()
+PUBLIC: tuple[str, ...] = ()
 """What everybody may ask, who they are being known or not. Only for what tells nothing about content."""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One row of a door's table: a caller who may do any one of `actions` gets through."""
+    """One row of a door's table: a caller who may do any one of `actions` gets through.
+
+    What they are done to is the repository that the path calls `name`, else the registry, or what `resource` finds; it
+    is asked only where the caller is known.
+    """
 
     method: str
     path: str
     handler: Handler
-    actions: tuple[Action, ...]
+    actions: tuple[str, ...]
+    resource: Named | None = None
 
 
 ROUTE: web.AppKey[dict[Handler, Route]] = web.AppKey("routes", dict)

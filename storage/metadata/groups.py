@@ -27,9 +27,10 @@ def delete_group(connection: Connection, name: str) -> bool:
     return touch_if_changed(connection, removed)
 
 
-def list_groups(connection: Connection) -> list[str]:
-    """The names of all groups, in order."""
-    return list(connection.execute(select(user_group.c.name).order_by(user_group.c.name)).scalars())
+def list_groups(connection: Connection, *, after: str = "", limit: int | None = None) -> list[str]:
+    """The names of groups that sort after `after` by bytes, at most `limit`, in order."""
+    names = select(user_group.c.name).where(user_group.c.name > after).order_by(user_group.c.name).limit(limit)
+    return list(connection.execute(names).scalars())
 
 
 def add_member(connection: Connection, group: str, user: str) -> bool:

@@ -153,9 +153,10 @@ def find_policy(connection: Connection, name: str, version: int | None = None) -
     return found
 
 
-def list_policies(connection: Connection) -> list[str]:
-    """The names of all managed policies, in order."""
-    return list(connection.execute(select(policy.c.name).order_by(policy.c.name)).scalars())
+def list_policies(connection: Connection, *, after: str = "", limit: int | None = None) -> list[str]:
+    """The names of managed policies that sort after `after` by bytes, at most `limit`, in order."""
+    names = select(policy.c.name).where(policy.c.name > after).order_by(policy.c.name).limit(limit)
+    return list(connection.execute(names).scalars())
 
 
 def list_versions(connection: Connection, name: str) -> list[PolicyVersion]:
@@ -180,6 +181,17 @@ def set_default_version(connection: Connection, name: str, version: int) -> bool
     is_kept = exists().where(policy_version.c.policy_name == name, policy_version.c.version == version)
     changed = connection.execute(update(policy).where(policy.c.name == name, is_kept).values(default_version=version))
     return touch_if_changed(connection, changed)
+
+
+def delete_version(connection: Connection, name: str, version: int) -> bool:
+    """Remove a version that does not count; False when there is no such version, or it is the one that counts."""
+    counts = select(policy.c.default_version).where(policy.c.name == name).with_for_update()
+    if connection.execute(counts).scalar_one_or_none() == version:
+        return False
+    removed = connection.execute(
+        delete(policy_version).where(policy_version.c.policy_name == name, policy_version.c.version == version)
+    )
+    return removed.rowcount > 0
 
 
 def is_boundary(connection: Connection, name: str) -> bool:

@@ -85,6 +85,14 @@ def list_principals(connection: Connection, kind: str, *, after: str, limit: int
     return [StoredPrincipal(*row) for row in rows]
 
 
+def list_users(connection: Connection, *, after: str, limit: int) -> list[StoredPrincipal]:
+    """Users and the root user whose names sort after `after` by bytes, at most `limit`, in order."""
+    rows = connection.execute(
+        _SELECT.where(text(USERS), principal.c.name > after).order_by(principal.c.name).limit(limit)
+    )
+    return [StoredPrincipal(*row) for row in rows]
+
+
 def add_principal(connection: Connection, new: NewPrincipal, now: float) -> bool:
     """Add a principal; False when a user, or for a role a role, of this name is there."""
     added = connection.execute(

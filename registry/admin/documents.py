@@ -1,0 +1,49 @@
+"""What the documents of the admin API are made of: strict models, names, times, pages."""
+
+import json
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_+=,.@-]{1,64}$", description="Of a user, group, role or policy.")]
+Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+Tags = Annotated[
+    dict[Annotated[str, Field(min_length=1, max_length=128)], Annotated[str, Field(max_length=256)]],
+    Field(max_length=50, description="For conditions of policies."),
+]
+Document = Annotated[
+    str | dict[str, Any],
+    Field(description="A policy in IAM's language: the text itself, or the object that it is."),
+]
+
+_PAGE: Final = 100
+
+
+class Model(BaseModel):
+    """A document; what it does not know is refused, so that nothing is set by accident."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class Page(Model):
+    """Which part of a list is wanted: entries that sort after `after`, at most `limit`."""
+
+    limit: int = Field(default=_PAGE, ge=1, le=1000)
+    after: str = Field(default="", max_length=512, description="The `next` of the page before.")
+
+
+class Done(Model):
+    """What an operation without an answer of its own says."""
+
+    done: bool = True
+
+
+def policy_text(document: str | dict[str, Any]) -> str:
+    """The text of a policy; an object is written as people write it."""
+    return document if isinstance(document, str) else json.dumps(document, indent=2)
+
+
+def rfc3339(seconds: float) -> str:
+    """A time in seconds since the epoch, to the second."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

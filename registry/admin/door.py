@@ -1,0 +1,123 @@
+"""The admin API over HTTP: from a request to a call of an operation, and from its answer to a response."""
+
+from collections.abc import Iterable
+from typing import Any, Final, cast
+
+from aiohttp import web
+from pydantic import BaseModel, ValidationError
+
+from auth.actions import Resource
+from auth.credentials import has_control_characters
+from registry.admin.errors import RequestInvalid
+from registry.admin.operation import ROOT, AnyOperation, Call
+from registry.admin.preconditions import ConditionalDatabase, Precondition, entity_tag
+from registry.admin.resources import resource_of
+from registry.admin.services import Services
+from registry.http.access import CALLER
+from registry.http.bodies import read_body
+from registry.http.conditions import is_unchanged
+from registry.http.routes import Handler, Named, Route
+
+SERVICES: web.AppKey[Services] = web.AppKey("admin", Services)
+
+_MOST_BYTES: Final = 1024 * 1024
+_IDLE_SECONDS: Final = 10
+_MOST_NAME_CHARACTERS: Final = 512
+_JSON: Final = "application/json"
+_BODY: web.RequestKey[BaseModel] = web.RequestKey("admin_body", BaseModel)
+
+
+def routes(operations: Iterable[AnyOperation]) -> tuple[Route, ...]:
+    """A route for every operation."""
+    return tuple(
+        Route(row.method, ROOT + row.path, _handler(row), (row.action,), resource=_resource(row)) for row in operations
+    )
+
+
+def _handler(operation: AnyOperation) -> Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        call = Call(_names(request), _query(request, operation), await _body(request, operation), request[CALLER])
+        services = _conditional(request, operation, call)
+        answer = await operation.perform(services, call)
+        return _response(request, operation, answer)
+
+    return handle
+
+
+def _resource(operation: AnyOperation) -> Named:
+    async def named(request: web.Request) -> Resource:
+        body = await _body(request, operation) if operation.named_by is not None else None
+        return resource_of(operation, request.app[SERVICES], _names(request), body)
+
+    return named
+
+
+def _names(request: web.Request) -> dict[str, str]:
+    """What the path names; raises RequestInvalid for what nothing can be called."""
+    names = dict(request.match_info)
+    for kind, name in names.items():
+        if len(name) > _MOST_NAME_CHARACTERS or has_control_characters(name):
+            raise RequestInvalid([{"field": kind, "message": "nothing has such a name"}])
+    return names
+
+
+def _query(request: web.Request, operation: AnyOperation) -> BaseModel | None:
+    given = {name: request.query.getall(name) for name in request.query}
+    repeated = [name for name, values in given.items() if len(values) > 1]
+    if repeated:
+        raise RequestInvalid([{"field": name, "message": "give it once"} for name in repeated])
+    if operation.query is None:
+        if given:
+            raise RequestInvalid([{"field": name, "message": "there is no such parameter"} for name in given])
+        return None
+    try:
+        return operation.query.model_validate_strings({name: values[0] for name, values in given.items()})
+    except ValidationError as error:
+        raise RequestInvalid(_problems(error)) from error
+
+
+async def _body(request: web.Request, operation: AnyOperation) -> BaseModel | None:
+    """The document that was sent, read once; raises RequestInvalid, BodyTooLong or BodyTooSlow."""
+    if operation.body is None or _BODY in request:
+        return request.get(_BODY)
+    if request.content_type != _JSON:
+        raise web.HTTPUnsupportedMediaType(reason=f"send Content-Type: {_JSON}")
+    content = await read_body(request, limit_bytes=_MOST_BYTES, idle_seconds=_IDLE_SECONDS)
+    try:
+        request[_BODY] = operation.body.model_validate_json(content or b"{}")
+    except ValidationError as error:
+        raise RequestInvalid(_problems(error)) from error
+    return request[_BODY]
+
+
+def _problems(error: ValidationError) -> list[dict[str, str]]:
+    return [
+        {"field": ".".join(map(str, found["loc"])), "message": found["msg"].removeprefix("Value error, ")}
+        for found in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+
+
+def _conditional(request: web.Request, operation: AnyOperation, call: Call[Any, Any]) -> Services:
+    """The services for a call: with a precondition, where the client named one."""
+    services = request.app[SERVICES]
+    given = ",".join(request.headers.getall("If-Match", []))
+    if not given or operation.is_read:
+        return services
+    load = operation.load
+    if load is None:
+        raise RequestInvalid([{"field": "If-Match", "message": "what this changes has no entity tag"}])
+    tags = frozenset(tag.strip() for tag in given.split(","))
+    precondition = Precondition(tags, lambda connection: load(services, connection, call.names))
+    return services.on(cast("Any", ConditionalDatabase(services.database, precondition)))
+
+
+def _response(request: web.Request, operation: AnyOperation, answer: BaseModel | None) -> web.Response:
+    headers = {"Cache-Control": "no-store"}
+    if answer is None:
+        return web.Response(status=204, headers=headers)
+    if operation.load is not None:
+        headers["ETag"] = entity_tag(answer)
+        if operation.is_read and is_unchanged(request, headers["ETag"]):
+            return web.Response(status=304, headers=headers)
+    body = answer.model_dump_json(by_alias=True).encode()
+    return web.Response(body=body, status=operation.status, content_type=_JSON, headers=headers)

@@ -1,0 +1,52 @@
+"""What the operations of the admin API work with."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from auth.access_keys import AccessKeys
+from auth.accounts import Accounts
+from auth.authorizer import Authorizer
+from auth.passwords import Passwords
+from auth.policy_documents import PolicyDocuments
+from registry.core.repositories import Repositories
+from storage.metadata.database import Database
+
+
+@dataclass(frozen=True)
+class Services:
+    """The registry as an administrator sees it, in a server or in a command."""
+
+    account_id: str
+    root_key: bytes
+    database: Database
+    activity: Database
+    passwords: Passwords
+    authorizer: Authorizer
+    settings: Callable[[], list[dict[str, object]]]
+    now: Callable[[], float]
+    page: int
+
+    def on(self, database: Database) -> "Services":
+        """The same, with every change made through another database."""
+        return replace(self, database=database)
+
+    @cached_property
+    def accounts(self) -> Accounts:
+        """Users, groups and roles."""
+        return Accounts(self.database, self.account_id, self.passwords, self.now)
+
+    @cached_property
+    def access_keys(self) -> AccessKeys:
+        """Access keys."""
+        return AccessKeys(self.database, self.root_key, self.now)
+
+    @cached_property
+    def policies(self) -> PolicyDocuments:
+        """Policies of all kinds."""
+        return PolicyDocuments(self.database, self.now)
+
+    @cached_property
+    def repositories(self) -> Repositories:
+        """Repositories."""
+        return Repositories(self.database, most=self.page)
