@@ -79,7 +79,7 @@ class Accounts:
 
     async def user(self, name: str) -> StoredPrincipal:
         """A user, or the root user; raises NotThere."""
-        return await self._database.read(partial(_require_user, name=name))
+        return await self._database.read(partial(require_user, name=name))
 
     async def groups_of(self, user: StoredPrincipal) -> list[str]:
         """The groups that a user is in, by name."""
@@ -107,7 +107,7 @@ class Accounts:
         password_hash = await self._passwords.hash(check_password(password))
 
         def change(connection: "Connection") -> None:
-            user = _require_user(connection, name)
+            user = require_user(connection, name)
             valid_after = self._after_all_tokens(user.valid_after)
             principals.change_principal(
                 connection, name, user.kind, password_hash=password_hash, valid_after=valid_after
@@ -156,13 +156,13 @@ class Accounts:
 
     async def members(self, group: str) -> list[str]:
         """The users in a group, by name; raises NotThere."""
-        return await self._database.read(lambda c: groups.list_members(c, _require_group(c, group)))
+        return await self._database.read(lambda c: groups.list_members(c, require_group(c, group)))
 
     async def add_member(self, group: str, user: str) -> None:
         """Put a user into a group, where it may be already; raises NotThere or RootProtected."""
 
         def change(connection: "Connection") -> None:
-            _require_group(connection, group)
+            require_group(connection, group)
             _require_changeable(connection, user)
             groups.add_member(connection, group, user)
 
@@ -172,8 +172,8 @@ class Accounts:
         """Take a user out of a group, where it may not be; raises NotThere."""
 
         def change(connection: "Connection") -> None:
-            _require_group(connection, group)
-            _require_user(connection, user)
+            require_group(connection, group)
+            require_user(connection, user)
             groups.remove_member(connection, group, user)
 
         await self._database.write(change)
@@ -221,21 +221,31 @@ class Accounts:
                 return found
 
 
-def _require_user(connection: "Connection", name: str) -> StoredPrincipal:
+def require_user(connection: "Connection", name: str) -> StoredPrincipal:
+    """A user, or the root user, as it is in this transaction; raises NotThere."""
     found = principals.find_principal(connection, name)
     if found is None:
         raise NotThere("user", name)
     return found
 
 
+def require_role(connection: "Connection", name: str) -> StoredPrincipal:
+    """A role as it is in this transaction; raises NotThere."""
+    found = principals.find_role(connection, name)
+    if found is None:
+        raise NotThere("role", name)
+    return found
+
+
 def _require_changeable(connection: "Connection", name: str) -> StoredPrincipal:
-    found = _require_user(connection, name)
+    found = require_user(connection, name)
     if found.kind == PrincipalKind.ROOT.value:
         raise RootProtected(name)
     return found
 
 
-def _require_group(connection: "Connection", name: str) -> str:
+def require_group(connection: "Connection", name: str) -> str:
+    """The name of a group that is there in this transaction; raises NotThere."""
     if not groups.is_group(connection, name):
         raise NotThere("group", name)
     return name

@@ -121,7 +121,7 @@ class PolicyDocuments:
 
         def change(connection: "Connection") -> None:
             _require(connection, owner)
-            _require_managed(connection, name)
+            require_managed(connection, name)
             policies.attach(connection, name, **{owner.kind.value: owner.name})
 
         await self._database.write(change)
@@ -142,7 +142,7 @@ class PolicyDocuments:
         def change(connection: "Connection") -> None:
             _require(connection, owner)
             if name is not None:
-                _require_managed(connection, name)
+                require_managed(connection, name)
             principals.change_principal(connection, owner.name, owner.kind.value, boundary=name)
 
         await self._database.write(change)
@@ -153,7 +153,7 @@ class PolicyDocuments:
 
     async def find_managed(self, name: str) -> str:
         """The document of a managed policy that counts; raises NotThere."""
-        return await self._database.read(partial(_require_managed, name=name))
+        return await self._database.read(partial(require_managed, name=name))
 
     async def find_version(self, name: str, version: int) -> str:
         """The document of one version of a managed policy; raises NotThere."""
@@ -182,15 +182,7 @@ class PolicyDocuments:
     async def owned(self, owner: Owner) -> OwnedPolicies:
         """What belongs to an owner itself, its groups' policies aside; raises NotThere."""
 
-        def look_up(connection: "Connection") -> OwnedPolicies:
-            boundary = _require(connection, owner, to_change=False)
-            return OwnedPolicies(
-                policies.list_inline(connection, owner.kind.value, owner.name),
-                policies.attached_to(connection, **{owner.kind.value: owner.name}),
-                boundary,
-            )
-
-        return await self._database.scan(look_up)
+        return await self._database.scan(partial(owned_by, owner=owner))
 
     async def find_inline(self, owner: Owner, name: str) -> str:
         """The document of an inline policy; raises NotThere."""
@@ -237,6 +229,16 @@ class PolicyDocuments:
             raise NotThere("policy of", "the registry")
 
 
+def owned_by(connection: "Connection", owner: Owner) -> OwnedPolicies:
+    """What belongs to an owner itself, as it is in this transaction; raises NotThere."""
+    boundary = _require(connection, owner, to_change=False)
+    return OwnedPolicies(
+        policies.list_inline(connection, owner.kind.value, owner.name),
+        policies.attached_to(connection, **{owner.kind.value: owner.name}),
+        boundary,
+    )
+
+
 def _require(connection: "Connection", owner: Owner, *, to_change: bool = True) -> str | None:
     """Make sure that an owner is there; returns the name of its boundary."""
     if owner.kind is OwnerKind.GROUP:
@@ -252,7 +254,8 @@ def _require(connection: "Connection", owner: Owner, *, to_change: bool = True) 
     return found.boundary
 
 
-def _require_managed(connection: "Connection", name: str) -> str:
+def require_managed(connection: "Connection", name: str) -> str:
+    """The document of a managed policy that counts in this transaction; raises NotThere."""
     found = policies.find_policy(connection, name)
     if found is None:
         raise NotThere("policy", name)

@@ -23,9 +23,13 @@ from auth.directory import Directory
 from auth.passwords import Passwords
 from auth.principals import AnonymousMode
 from auth.tokens import TokenIssuer, TokenVerifier, jwks_document
+from registry.admin import door as admin_door
+from registry.admin import errors as admin_errors
 from registry.admin import health, metrics
 from registry.admin import routes as admin_routes
+from registry.admin import services as admin_services
 from registry.config import Settings
+from registry.config_text import listed
 from registry.core.blobs import Blobs
 from registry.core.images import Images, Sparse
 from registry.core.repositories import Repositories
@@ -40,8 +44,8 @@ from registry.http.routes import add_routes
 from registry.http.transfers import Sender
 from registry.jobs.scheduler import Job, Scheduler
 from registry.logs import access_log
+from registry.oci import errors as oci_errors
 from registry.oci import routes as oci_routes
-from registry.oci.errors import render
 from registry.oci.services import SERVICES, Bounds, Services
 from registry.oci.token import JWKS, TOKENS, TokenService
 from registry.run import Run
@@ -123,7 +127,7 @@ async def create_app(settings: Settings, run: Run) -> web.Application:
 
     access, tokens = _access(settings, prepared, databases.registry, passwords)
     services = _services(settings, run, databases, store, stack)
-    app = web.Application(middlewares=[answering(render, _observers(settings, run), _new_id)])
+    app = web.Application(middlewares=[answering(_render, _observers(settings, run), _new_id)])
     app[ACCESS], app[TOKENS], app[SERVICES] = access, tokens, services
     app[JWKS] = orjson.dumps(jwks_document(prepared.signing_keys))
     app[health.READINESS] = health.Readiness(
@@ -135,6 +139,7 @@ async def create_app(settings: Settings, run: Run) -> web.Application:
         time.monotonic,
     )
     app[metrics.EXPOSITION] = metrics.Exposition(run.counts, HTTP_METRICS)
+    app[admin_door.SERVICES] = administration(settings, databases, prepared, passwords, access.authorizer)
     add_routes(app, oci_routes.ROUTES)
     add_routes(app, admin_routes.ROUTES)
     app.on_response_prepare.extend((sign, oci_routes.add_version))
@@ -147,6 +152,29 @@ async def create_app(settings: Settings, run: Run) -> web.Application:
 
     app.on_cleanup.append(close)
     return app
+
+
+def administration(
+    settings: Settings, databases: Databases, prepared: Prepared, passwords: Passwords, authorizer: Authorizer
+) -> admin_services.Services:
+    """What the operations of the admin API work with, in a server or in a command."""
+    return admin_services.Services(
+        account_id=prepared.account_id,
+        root_key=prepared.root_key,
+        database=databases.registry,
+        activity=databases.activity,
+        passwords=passwords,
+        authorizer=authorizer,
+        settings=listed(settings),
+        now=time.time,
+        page=settings.limits.page,
+    )
+
+
+def _render(request: web.Request, error: Exception) -> web.StreamResponse:
+    """Each door tells of errors in its own words."""
+    is_admin = request.path.startswith(admin_routes.PREFIX)
+    return admin_errors.render(request, error) if is_admin else oci_errors.render(request, error)
 
 
 def _access(

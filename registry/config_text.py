@@ -30,6 +30,24 @@ def json_text(loaded: LoadedSettings) -> str:
     return orjson.dumps(document, option=orjson.OPT_INDENT_2).decode() + "\n"
 
 
+def listed(settings: Settings) -> list[dict[str, object]]:
+    """Every setting with its key, value and description, and whether the value is the default."""
+    values, defaults = _values(settings), _values(Settings())
+    found = []
+    for name, section in sections().items():
+        content, usual = cast("dict[str, object]", values[name]), cast("dict[str, object]", defaults[name])
+        found += [
+            {
+                "key": f"{name}.{key}",
+                "value": content[key],
+                "is_default": content[key] == usual[key],
+                "description": field.description or "",
+            }
+            for key, field in section.model_fields.items()
+        ]
+    return found
+
+
 def _values(settings: Settings) -> dict[str, object]:
     return cast("dict[str, object]", settings.model_dump(mode="json"))
 

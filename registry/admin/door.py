@@ -107,7 +107,7 @@ def _conditional(request: web.Request, operation: AnyOperation, call: Call[Any, 
     if load is None:
         raise RequestInvalid([{"field": "If-Match", "message": "what this changes has no entity tag"}])
     tags = frozenset(tag.strip() for tag in given.split(","))
-    precondition = Precondition(tags, lambda connection: load(services, connection, call.names))
+    precondition = Precondition(tags, lambda connection: load(connection, call.names))
     return services.on(cast("Any", ConditionalDatabase(services.database, precondition)))
 
 

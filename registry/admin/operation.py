@@ -21,7 +21,7 @@ Query = TypeVar("Query", bound=BaseModel | None)
 
 ROOT: Final = "/admin/v1"
 
-Load = Callable[[Services, "Connection", Mapping[str, str]], BaseModel]
+Load = Callable[["Connection", Mapping[str, str]], BaseModel]
 """Reads what an operation changes, in the transaction that changes it, so that a client's precondition holds."""
 
 
@@ -33,13 +33,6 @@ class Call(Generic[Body, Query]):
     query: Query
     body: Body
     caller: Caller
-
-
-@dataclass(frozen=True, slots=True)
-class Streamed:
-    """An answer that is too long for one document: JSON lines, made as they are read."""
-
-    lines: Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +55,7 @@ class Operation(Generic[Body, Query]):
     named_by: tuple[str, str] | None = None
     load: Load | None = None
     action_name: str | None = None
+    content_type: str = "application/json"
     placeholders: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -1,6 +1,6 @@
 """What the operations of the admin API work with."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -23,13 +23,17 @@ class Services:
     activity: Database
     passwords: Passwords
     authorizer: Authorizer
-    settings: Callable[[], list[dict[str, object]]]
+    settings: Sequence[Mapping[str, object]]
     now: Callable[[], float]
     page: int
 
     def on(self, database: Database) -> "Services":
         """The same, with every change made through another database."""
         return replace(self, database=database)
+
+    async def last_uses(self, credentials: Sequence[str]) -> dict[str, float]:
+        """When credentials were used last, in seconds since the epoch; those that never were are left out."""
+        return {}
 
     @cached_property
     def accounts(self) -> Accounts:

@@ -1,14 +1,15 @@
-"""Repositories: they appear on first push, and list by name."""
+"""Repositories: they appear on first push or are made ahead, list by name, and go with all they hold."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from registry.core.errors import RepositoryUnknown
+from registry.core.errors import RepositoryExists, RepositoryNotEmpty, RepositoryUnknown
 from registry.core.names import RepositoryName
 from storage.metadata import repositories
 from storage.metadata.database import Database
+from storage.metadata.repositories import StoredRepository
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,14 @@ def locked_repository(connection: Connection, name: RepositoryName, *, create: b
     if found is None and create:
         repositories.add_repository(connection, name.text, now)
         found = repositories.lock_repository(connection, name.text)
+    if found is None:
+        raise RepositoryUnknown(name.text)
+    return found
+
+
+def require_repository(connection: Connection, name: RepositoryName) -> StoredRepository:
+    """A repository as it is in this transaction; raises RepositoryUnknown."""
+    found = repositories.describe_repository(connection, name.text)
     if found is None:
         raise RepositoryUnknown(name.text)
     return found
@@ -63,6 +72,32 @@ class Repositories:
             after = names[-1]
             wanted = self._most + 1  # what is hidden is passed over by the page
         return Listing(found[:limit], more=len(found) > limit)
+
+    async def create(self, name: RepositoryName, tags: str, now: float) -> None:
+        """Make an empty repository; `tags` is a JSON object. Raises RepositoryExists."""
+
+        def change(connection: Connection) -> None:
+            if not repositories.add_repository(connection, name.text, now):
+                raise RepositoryExists(name.text)
+            repositories.put_tags(connection, name.text, tags)
+
+        await self._database.write(change)
+
+    async def put_tags(self, name: RepositoryName, tags: str) -> None:
+        """Give a repository these tags, a JSON object, in place of others; raises RepositoryUnknown."""
+        if not await self._database.write(lambda c: repositories.put_tags(c, name.text, tags)):
+            raise RepositoryUnknown(name.text)
+
+    async def delete(self, name: RepositoryName, *, force: bool, now: float) -> None:
+        """Remove a repository with its policy; raises RepositoryUnknown, or RepositoryNotEmpty unless forced."""
+
+        def change(connection: Connection) -> None:
+            repository_id = locked_repository(connection, name, create=False, now=now)
+            if not force and repositories.has_manifests(connection, repository_id):
+                raise RepositoryNotEmpty(name.text)
+            repositories.delete_repository(connection, repository_id, now)
+
+        await self._database.write(change)
 
     async def _names(self, after: str, limit: int) -> list[str]:
         return await self._database.scan(lambda c: repositories.list_repositories(c, after=after, limit=limit))

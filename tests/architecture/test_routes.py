@@ -12,6 +12,7 @@ _FOR_EVERYBODY = {
     ("GET", "/healthz"),
     ("GET", "/readyz"),
     ("GET", "/metrics"),
+    ("GET", "/admin/openapi.json"),
 }
 
 

@@ -1,0 +1,151 @@
+"""The OpenAPI 3.1 document of the admin API, made from the rows of its operations."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from pydantic import BaseModel, Field
+from pydantic.json_schema import models_json_schema
+
+from registry.admin.documents import Model
+from registry.admin.errors import CONTENT_TYPE
+from registry.admin.operation import ROOT, AnyOperation
+
+_REFERENCE: Final = "#/components/schemas/{model}"
+_REFUSALS: Final = {
+    "400": "The body, the query or a document in it is not valid; `errors` tells where.",
+    "401": "The credentials are missing or wrong.",
+    "403": "The policies do not allow it; `action` and `denied_by` tell why.",
+    "404": "There is no such thing.",
+    "409": "It is there already, in use, or protected.",
+    "412": "It was changed meanwhile: If-Match does not hold.",
+    "413": "The body is too long.",
+    "415": "The body is not JSON.",
+    "429": "Too many wrong passwords; Retry-After tells how long to wait.",
+    "503": "A part of the registry does not answer; Retry-After tells when to try again.",
+}
+_PATTERNS: Final = {
+    "version": {"type": "integer", "minimum": 1, "maximum": 999_999_999},
+}
+_NAME: Final = {"type": "string", "minLength": 1, "maxLength": 512}
+
+
+class FieldProblem(Model):
+    """What is wrong, and where."""
+
+    field: str
+    message: str
+    line: int | None = None
+    rule: str | None = None
+
+
+class Problem(Model):
+    """Why a request came to nothing (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+    errors: list[FieldProblem] = Field(default_factory=list)
+    action: str | None = None
+    resource: str | None = None
+    denied_by: dict[str, Any] | None = None
+
+
+def openapi_document(operations: Iterable[AnyOperation], version: str) -> dict[str, Any]:
+    """The document; `version` is the registry's own."""
+    rows = tuple(operations)
+    paths: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        paths.setdefault(ROOT + row.path, {})[row.method.lower()] = _operation(row)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Lading admin API",
+            "version": version,
+            "description": "Users, policies and repositories of a Lading registry. Every operation is guarded by "
+            "policies; its action is under x-action. A slash in a name is written %2F.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "security": [{"basic": []}, {"bearer": []}],
+        "paths": paths,
+        "components": {
+            "schemas": _schemas(rows),
+            "securitySchemes": {
+                "basic": {"type": "http", "scheme": "basic"},
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "A token of /auth/token with the scope registry:admin:*.",
+                },
+            },
+        },
+    }
+
+
+def _operation(row: AnyOperation) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "operationId": row.name,
+        "summary": row.summary,
+        "tags": [row.path.split("/")[1]],
+        "x-action": row.action,
+        "parameters": [*_path_parameters(row), *_query_parameters(row), *_header_parameters(row)],
+        "responses": _responses(row),
+    }
+    if row.body is not None:
+        described["requestBody"] = {"required": True, "content": {"application/json": {"schema": _refer(row.body)}}}
+    return described
+
+
+def _path_parameters(row: AnyOperation) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "in": "path", "required": True, "schema": _PATTERNS.get(name, _NAME)}
+        for name in row.placeholders
+    ]
+
+
+def _query_parameters(row: AnyOperation) -> list[dict[str, Any]]:
+    if row.query is None:
+        return []
+    schema = row.query.model_json_schema()
+    required = schema.get("required", ())
+    return [
+        {"name": name, "in": "query", "required": name in required, "schema": member}
+        for name, member in schema["properties"].items()
+    ]
+
+
+def _header_parameters(row: AnyOperation) -> list[dict[str, Any]]:
+    if row.load is None:
+        return []
+    name = "If-None-Match" if row.is_read else "If-Match"
+    return [{"name": name, "in": "header", "required": False, "schema": {"type": "string"}}]
+
+
+def _responses(row: AnyOperation) -> dict[str, Any]:
+    done: dict[str, Any] = {"description": row.summary}
+    if row.answer is not None:
+        done["content"] = {row.content_type: {"schema": _refer(row.answer)}}
+    if row.answer is not None and row.load is not None:
+        done["headers"] = {"ETag": {"schema": {"type": "string"}}}
+    responses = {str(row.status if row.answer is not None else 204): done}
+    if row.is_read and row.load is not None:
+        responses["304"] = {"description": "It is what If-None-Match names."}
+    problem = {CONTENT_TYPE: {"schema": _refer(Problem)}}
+    refused = {status: {"description": text, "content": problem} for status, text in _REFUSALS.items()}
+    return responses | refused
+
+
+def _refer(model: type[BaseModel]) -> dict[str, str]:
+    return {"$ref": _REFERENCE.format(model=model.__name__)}
+
+
+def _schemas(rows: Iterable[AnyOperation]) -> Mapping[str, Any]:
+    asked = {row.body for row in rows if row.body is not None}
+    told = {row.answer for row in rows if row.answer is not None} | {Problem}
+    wanted = [(model, "validation") for model in asked] + [(model, "serialization") for model in told]
+    ordered: Any = sorted(wanted, key=lambda each: each[0].__name__)
+    _, schema = models_json_schema(ordered, ref_template=_REFERENCE)
+    schemas: dict[str, Any] = schema["$defs"]
+    return schemas

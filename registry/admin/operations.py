@@ -1,0 +1,17 @@
+"""Every operation of the admin API."""
+
+from typing import Final
+
+from registry.admin import access_keys, attachments, groups, policies, registry, repositories, roles, users
+from registry.admin.operation import AnyOperation
+
+OPERATIONS: Final[tuple[AnyOperation, ...]] = (
+    *users.OPERATIONS,
+    *access_keys.OPERATIONS,
+    *groups.OPERATIONS,
+    *roles.OPERATIONS,
+    *attachments.OPERATIONS,
+    *policies.OPERATIONS,
+    *repositories.OPERATIONS,
+    *registry.OPERATIONS,
+)
