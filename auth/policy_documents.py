@@ -181,7 +181,6 @@ class PolicyDocuments:
 
     async def owned(self, owner: Owner) -> OwnedPolicies:
         """What belongs to an owner itself, its groups' policies aside; raises NotThere."""
-
         return await self._database.scan(partial(owned_by, owner=owner))
 
     async def find_inline(self, owner: Owner, name: str) -> str:

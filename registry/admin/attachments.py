@@ -1,7 +1,7 @@
 """Policies of users, roles and groups: inline ones, attached ones, and the boundary that limits."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from auth.errors import NotThere
 from auth.policy_documents import Owner, OwnerKind, owned_by
@@ -33,47 +33,58 @@ class OwnerRows:
 
     def __init__(self, kind: OwnerKind) -> None:
         self._kind = kind
-        noun, of = kind.value, f"/{kind.value}s/{{{kind.value}}}"
-        word = noun.capitalize()
-        self.list: AnyOperation = Operation(
-            name=f"List{word}Policies", method="GET", path=f"{of}/policies", summary=f"List the policies of a {noun}.",
-            perform=self._list, answer=OwnedPolicies, load=self._load, action_name="lading:ListAttachedPolicies",
+        self._of = f"/{kind.value}s/{{{kind.value}}}"
+        self.list = self._row(
+            "List{}Policies", "GET", "policies", "List the policies of a {}.", self._list,
+            answer=OwnedPolicies, action_name="lading:ListAttachedPolicies",
         )  # fmt: skip
-        self.get: AnyOperation = Operation(
-            name=f"Get{word}Policy", method="GET", path=f"{of}/inline-policies/{{policy}}",
-            summary=f"Show an inline policy of a {noun}.", perform=self._get, answer=PolicyDocument,
-            load=self._load_inline, action_name="lading:GetPolicy",
+        self.get, self.put, self.delete = self._inline_rows()
+        self.attach = self._row(
+            "Attach{}Policy", "PUT", "attached-policies/{policy}",
+            "Attach a managed policy to a {}, where it may be attached already.", self._attach,
+            action_name="lading:AttachPolicy",
         )  # fmt: skip
-        self.put: AnyOperation = Operation(
-            name=f"Put{word}Policy", method="PUT", path=f"{of}/inline-policies/{{policy}}",
-            summary=f"Write an inline policy of a {noun} in place of one of this name.", perform=self._put,
-            body=NewDocument, answer=PolicyDocument, load=self._load_inline, action_name="lading:PutPolicy",
+        self.detach = self._row(
+            "Detach{}Policy", "DELETE", "attached-policies/{policy}", "Take a managed policy from a {}.", self._detach,
+            action_name="lading:DetachPolicy",
         )  # fmt: skip
-        self.delete: AnyOperation = Operation(
-            name=f"Delete{word}Policy", method="DELETE", path=f"{of}/inline-policies/{{policy}}",
-            summary=f"Remove an inline policy of a {noun}.", perform=self._delete,
-            load=self._load_inline, action_name="lading:DeletePolicy",
+        self.limit = self._row(
+            "Put{}PermissionsBoundary", "PUT", "permissions-boundary", "Limit a {} to what a managed policy allows.",
+            self._limit, body=Boundary, action_name="lading:PutPermissionsBoundary",
         )  # fmt: skip
-        self.attach: AnyOperation = Operation(
-            name=f"Attach{word}Policy", method="PUT", path=f"{of}/attached-policies/{{policy}}",
-            summary=f"Attach a managed policy to a {noun}, where it may be attached already.",
-            perform=self._attach, load=self._load, action_name="lading:AttachPolicy",
+        self.free = self._row(
+            "Delete{}PermissionsBoundary", "DELETE", "permissions-boundary", "Lift the limit of a {}.", self._free,
+            action_name="lading:DeletePermissionsBoundary",
         )  # fmt: skip
-        self.detach: AnyOperation = Operation(
-            name=f"Detach{word}Policy", method="DELETE", path=f"{of}/attached-policies/{{policy}}",
-            summary=f"Take a managed policy from a {noun}.",
-            perform=self._detach, load=self._load, action_name="lading:DetachPolicy",
+
+    def _inline_rows(self) -> tuple[AnyOperation, AnyOperation, AnyOperation]:
+        path = "inline-policies/{policy}"
+        return (
+            self._row(
+                "Get{}Policy", "GET", path, "Show an inline policy of a {}.", self._get,
+                answer=PolicyDocument, load=self._load_inline, action_name="lading:GetPolicy",
+            ),
+            self._row(
+                "Put{}Policy", "PUT", path, "Write an inline policy of a {} in place of one of this name.", self._put,
+                body=NewDocument, answer=PolicyDocument, load=self._load_inline, action_name="lading:PutPolicy",
+            ),
+            self._row(
+                "Delete{}Policy", "DELETE", path, "Remove an inline policy of a {}.", self._delete,
+                load=self._load_inline, action_name="lading:DeletePolicy",
+            ),
         )  # fmt: skip
-        self.limit: AnyOperation = Operation(
-            name=f"Put{word}PermissionsBoundary", method="PUT", path=f"{of}/permissions-boundary",
-            summary=f"Limit a {noun} to what a managed policy allows.", perform=self._limit, body=Boundary,
-            load=self._load, action_name="lading:PutPermissionsBoundary",
-        )  # fmt: skip
-        self.free: AnyOperation = Operation(
-            name=f"Delete{word}PermissionsBoundary", method="DELETE", path=f"{of}/permissions-boundary",
-            summary=f"Lift the limit of a {noun}.", perform=self._free,
-            load=self._load, action_name="lading:DeletePermissionsBoundary",
-        )  # fmt: skip
+
+    def _row(self, name: str, method: str, path: str, summary: str, perform: Any, **members: Any) -> AnyOperation:  # noqa: ANN401 (the columns of a row)
+        """A row whose name and summary say which kind of owner it is about."""
+        noun = self._kind.value
+        return Operation(
+            name=name.format(noun.capitalize()),
+            method=method,
+            path=f"{self._of}/{path}",
+            summary=summary.format(noun),
+            perform=perform,
+            **{"load": self._load, **members},
+        )
 
     @property
     def operations(self) -> tuple[AnyOperation, ...]:

@@ -6,7 +6,15 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_+=,.@-]{1,64}$", description="Of a user, group, role or policy.")]
+# What a name or a tag may be is a rule of auth, which tells it in its own words: here it is written for readers.
+Name = Annotated[
+    str,
+    Field(
+        description="Of a user, group, role or policy.",
+        json_schema_extra={"pattern": r"^[A-Za-z0-9_+=,.@-]{1,64}$"},
+    ),
+]
+Secret = Annotated[str, Field(json_schema_extra={"minLength": 1, "maxLength": 1024})]
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 Tags = Annotated[
     dict[Annotated[str, Field(min_length=1, max_length=128)], Annotated[str, Field(max_length=256)]],

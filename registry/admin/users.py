@@ -10,7 +10,7 @@ from auth.passwords import generate_password
 from auth.policy_documents import Owner, OwnerKind, owned_by
 from auth.principals import Principal, PrincipalKind
 from auth.tags import read_tags
-from registry.admin.documents import Model, Name, Page, Tags, Time, rfc3339
+from registry.admin.documents import Model, Name, Page, Secret, Tags, Time, rfc3339
 from registry.admin.operation import Call, Operation
 from registry.admin.services import Services
 from storage.metadata import access_keys, groups, principals
@@ -60,7 +60,7 @@ class NewUser(Model):
     """A user to make; without a password it has no way in but access keys and tokens."""
 
     name: Name
-    password: str | None = Field(default=None, min_length=1, max_length=1024)
+    password: Secret | None = Field(default=None, repr=False)
     tags: Tags = Field(default_factory=dict)
 
 
@@ -74,7 +74,7 @@ class UserChange(Model):
 class NewPassword(Model):
     """A password to give a user; left out, one is generated."""
 
-    password: str | None = Field(default=None, min_length=1, max_length=1024)
+    password: Secret | None = Field(default=None, repr=False)
 
 
 class Password(Model):
@@ -144,7 +144,8 @@ async def _delete(services: Services, call: Call[None, None]) -> None:
 
 async def _set_password(services: Services, call: Call[NewPassword, None]) -> Password:
     generated = generate_password() if call.body.password is None else None
-    await services.accounts.set_password(call.names["user"], call.body.password or generated or "")
+    given = call.body.password if generated is None else generated
+    await services.accounts.set_password(call.names["user"], given or "")
     return Password(name=call.names["user"], password=generated)
 
 

@@ -2,7 +2,8 @@
 
 import argparse
 
-from registry.commands.opened import Opened, run_on_registry
+from registry.admin import groups
+from registry.commands.api import Api, pages, run_with_api
 from registry.commands.subcommands import Report, Subcommand, add_name, add_subcommands
 
 
@@ -14,34 +15,34 @@ def _add_optional_name(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", nargs="?", help="show the members of this group")
 
 
-async def _create(opened: Opened, arguments: argparse.Namespace) -> Report:
-    await opened.accounts.create_group(arguments.name)
+async def _create(api: Api, arguments: argparse.Namespace) -> Report:
+    await api.call(groups.CREATE, body={"name": arguments.name})
     return Report(
         f"group {arguments.name} was made: put users into it with `lading group add {arguments.name} USER`",
         {"name": arguments.name},
     )
 
 
-async def _delete(opened: Opened, arguments: argparse.Namespace) -> Report:
-    await opened.accounts.delete_group(arguments.name)
+async def _delete(api: Api, arguments: argparse.Namespace) -> Report:
+    await api.call(groups.DELETE, {"group": arguments.name})
     return Report(f"group {arguments.name} is gone; its members are still there", {"name": arguments.name})
 
 
-async def _list(opened: Opened, arguments: argparse.Namespace) -> Report:
+async def _list(api: Api, arguments: argparse.Namespace) -> Report:
     if arguments.name is None:
-        names = await opened.accounts.groups()
+        names = await pages(api, groups.LIST)
     else:
-        names = await opened.accounts.members(arguments.name)
+        names = (await api.call(groups.GET, {"group": arguments.name}))["members"]
     return Report("\n".join(names), names)
 
 
-async def _add(opened: Opened, arguments: argparse.Namespace) -> Report:
-    await opened.accounts.add_member(arguments.name, arguments.user)
+async def _add(api: Api, arguments: argparse.Namespace) -> Report:
+    await api.call(groups.ADD, {"group": arguments.name, "user": arguments.user})
     return Report(f"{arguments.user} is in group {arguments.name}", {"group": arguments.name, "user": arguments.user})
 
 
-async def _remove(opened: Opened, arguments: argparse.Namespace) -> Report:
-    await opened.accounts.remove_member(arguments.name, arguments.user)
+async def _remove(api: Api, arguments: argparse.Namespace) -> Report:
+    await api.call(groups.REMOVE, {"group": arguments.name, "user": arguments.user})
     return Report(
         f"{arguments.user} is not in group {arguments.name}", {"group": arguments.name, "user": arguments.user}
     )
@@ -63,4 +64,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Do what the subcommand says."""
-    return run_on_registry(arguments)
+    return run_with_api(arguments)

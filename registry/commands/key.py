@@ -2,7 +2,8 @@
 
 import argparse
 
-from registry.commands.opened import Opened, run_on_registry
+from registry.admin import access_keys
+from registry.commands.api import Api, Json, run_with_api
 from registry.commands.subcommands import Report, Subcommand, add_subcommands, table
 
 
@@ -14,35 +15,49 @@ def _add_id(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("id", metavar="ID", help="the access key's id, as in LK…")
 
 
-async def _create(opened: Opened, arguments: argparse.Namespace) -> Report:
-    key = await opened.access_keys.create(arguments.user)
+async def _create(api: Api, arguments: argparse.Namespace) -> Report:
+    key = await api.call(access_keys.CREATE, {"user": arguments.user})
     text = (
         f"access key of {arguments.user}; the secret is shown this once:\n\n"
-        f"    id      {key.id}\n    secret  {key.secret}\n\n"
+        f"    id      {key['access_key_id']}\n    secret  {key['secret_access_key']}\n\n"
         "Log in with the id as the user name and the secret as the password."
     )
-    return Report(text, {"access_key_id": key.id, "secret_access_key": key.secret})
+    return Report(text, key)
 
 
-async def _list(opened: Opened, arguments: argparse.Namespace) -> Report:
-    keys = await opened.access_keys.list(arguments.user)
-    rows = [[key.id, "active" if key.is_active else "disabled"] for key in keys]
-    return Report(table(rows), [{"access_key_id": key.id, "active": key.is_active} for key in keys])
+async def _list(api: Api, arguments: argparse.Namespace) -> Report:
+    keys = (await api.call(access_keys.LIST, {"user": arguments.user}))["items"]
+    rows = [[key["access_key_id"], "active" if key["active"] else "disabled", _last_use(key)] for key in keys]
+    return Report(table(rows), keys)
 
 
-async def _disable(opened: Opened, arguments: argparse.Namespace) -> Report:
-    await opened.access_keys.disable(arguments.id)
+async def _disable(api: Api, arguments: argparse.Namespace) -> Report:
+    await _set_state(api, arguments.id, active=False)
     return Report(f"access key {arguments.id} is refused from now on", {"access_key_id": arguments.id, "active": False})
 
 
-async def _enable(opened: Opened, arguments: argparse.Namespace) -> Report:
-    await opened.access_keys.enable(arguments.id)
+async def _enable(api: Api, arguments: argparse.Namespace) -> Report:
+    await _set_state(api, arguments.id, active=True)
     return Report(f"access key {arguments.id} opens again", {"access_key_id": arguments.id, "active": True})
 
 
-async def _delete(opened: Opened, arguments: argparse.Namespace) -> Report:
-    await opened.access_keys.delete(arguments.id)
+async def _delete(api: Api, arguments: argparse.Namespace) -> Report:
+    await api.call(access_keys.DELETE, await _path(api, arguments.id))
     return Report(f"access key {arguments.id} is gone", {"access_key_id": arguments.id})
+
+
+async def _set_state(api: Api, key_id: str, *, active: bool) -> None:
+    await api.call(access_keys.UPDATE, await _path(api, key_id), body={"active": active})
+
+
+async def _path(api: Api, key_id: str) -> dict[str, str]:
+    """A key is reached through its owner."""
+    key = await api.call(access_keys.GET, {"access_key": key_id})
+    return {"user": key["user"], "access_key": key_id}
+
+
+def _last_use(key: Json) -> str:
+    return f"used {key['last_used_at']}" if key["last_used_at"] else "never used"
 
 
 SUBCOMMANDS = (
@@ -61,4 +76,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Do what the subcommand says."""
-    return run_on_registry(arguments)
+    return run_with_api(arguments)

@@ -8,12 +8,15 @@ from auth.policy.document import PolicyKind
 from auth.policy.findings import Severity
 from auth.policy.parsing import validate_policy
 from auth.policy_documents import Owner, OwnerKind
+from registry.admin import policies
+from registry.admin.attachments import OF
 from registry.commands import simulation
+from registry.commands.api import Api, Json, pages, run_with_api
 from registry.commands.documents import add_file, read_document
 from registry.commands.subcommands import Report, Subcommand, UsageInvalid, add_subcommands, complain, table, tell
 
 if TYPE_CHECKING:
-    from registry.commands.opened import Opened
+    from registry.admin.operation import AnyOperation
 
 
 def _add_owner(parser: argparse.ArgumentParser) -> None:
@@ -61,76 +64,109 @@ def _required_name(arguments: argparse.Namespace) -> str:
     return name
 
 
-async def _put(opened: "Opened", arguments: argparse.Namespace) -> Report:
-    document, owner = read_document(arguments.file), _owner_of(arguments)
+async def _put(api: "Api", arguments: argparse.Namespace) -> Report:
+    body, owner = {"document": read_document(arguments.file)}, _owner_of(arguments)
     if arguments.registry:
-        await opened.policies.put_of_registry(document)
+        await api.call(policies.PUT_REGISTRY, body=body)
         return Report("the registry has this policy from now on", {"registry": True})
     name = _required_name(arguments)
     if owner is not None:
-        await opened.policies.put_inline(owner, name, document)
+        await api.call(OF[owner.kind].put, _path(owner, name), body=body)
         return Report(f"policy {name} of {owner} counts from now on", {"name": name, **_named(owner)})
-    version = await opened.policies.put_managed(name, document)
+    written = await api.call(policies.PUT, {"policy": name}, body=body)
+    version = max(each["version"] for each in written["versions"])
     text = f"policy {name} is at version {version}, which counts wherever it is attached"
     return Report(text, {"name": name, "version": version})
 
 
-async def _attach(opened: "Opened", arguments: argparse.Namespace) -> Report:
+async def _attach(api: "Api", arguments: argparse.Namespace) -> Report:
     owner, name = _required_owner(arguments), _required_name(arguments)
+    rows = OF[owner.kind]
     if arguments.boundary:
-        await opened.policies.set_boundary(owner, name)
+        await api.call(_limit_of(owner), _path(owner), body={"policy": name})
         return Report(f"{owner} may do nothing that policy {name} does not allow", {"boundary": name, **_named(owner)})
-    await opened.policies.attach(name, owner)
+    await api.call(rows.attach, _path(owner, name))
     return Report(f"policy {name} is attached to {owner}", {"name": name, **_named(owner)})
 
 
-async def _detach(opened: "Opened", arguments: argparse.Namespace) -> Report:
+async def _detach(api: "Api", arguments: argparse.Namespace) -> Report:
     owner = _required_owner(arguments)
+    rows = OF[owner.kind]
     if arguments.boundary:
-        await opened.policies.set_boundary(owner, None)
+        _limit_of(owner)
+        await api.call(rows.free, _path(owner))
         return Report(f"{owner} has no boundary", {"boundary": None, **_named(owner)})
     name = _required_name(arguments)
-    await opened.policies.detach(name, owner)
+    await api.call(rows.detach, _path(owner, name))
     return Report(f"policy {name} is not attached to {owner}", {"name": name, **_named(owner)})
 
 
-async def _list(opened: "Opened", arguments: argparse.Namespace) -> Report:
+async def _list(api: "Api", arguments: argparse.Namespace) -> Report:
     owner = _owner_of(arguments)
     if owner is None:
-        names = await opened.policies.managed()
+        names = await pages(api, policies.LIST)
         return Report("\n".join(names), names)
-    owned = await opened.policies.owned(owner)
-    inline = [policy.name for policy in owned.inline]
-    document = {"inline": inline, "attached": owned.attached, "permissions_boundary": owned.boundary}
-    rows = [["inline", name] for name in inline] + [["attached", name] for name in owned.attached]
-    rows += [["boundary", owned.boundary]] if owned.boundary else []
-    return Report(table(rows), document)
+    owned = await api.call(OF[owner.kind].list, _path(owner))
+    rows = [["inline", name] for name in owned["inline"]] + [["attached", name] for name in owned["attached"]]
+    rows += [["boundary", owned["permissions_boundary"]]] if owned["permissions_boundary"] else []
+    return Report(table(rows), owned)
 
 
-async def _show(opened: "Opened", arguments: argparse.Namespace) -> Report:
-    document = await _document(opened, arguments)
+async def _show(api: "Api", arguments: argparse.Namespace) -> Report:
+    document = (await _document(api, arguments))["document"]
     return Report(document.rstrip("\n"), {"name": arguments.name, "document": document})
 
 
-async def _document(opened: "Opened", arguments: argparse.Namespace) -> str:
+async def _document(api: "Api", arguments: argparse.Namespace) -> "Json":
     if arguments.registry:
-        return await opened.policies.find_of_registry()
+        return await api.call(policies.GET_REGISTRY)
     owner, name = _owner_of(arguments), _required_name(arguments)
     if owner is None:
-        return await opened.policies.find_managed(name)
-    return await opened.policies.find_inline(owner, name)
+        return await api.call(policies.GET, {"policy": name})
+    return await api.call(OF[owner.kind].get, _path(owner, name))
 
 
-async def _delete(opened: "Opened", arguments: argparse.Namespace) -> Report:
+async def _versions(api: "Api", arguments: argparse.Namespace) -> Report:
+    policy = await api.call(policies.GET, {"policy": _required_name(arguments)})
+    rows = [[str(each["version"]), each["created_at"], _mark(each)] for each in policy["versions"]]
+    return Report(table(rows), policy["versions"])
+
+
+async def _choose(api: "Api", arguments: argparse.Namespace) -> Report:
+    name, version = _required_name(arguments), arguments.version
+    await api.call(policies.CHOOSE, {"policy": name}, body={"version": version})
+    return Report(f"version {version} of policy {name} counts from now on", {"name": name, "version": version})
+
+
+async def _delete(api: "Api", arguments: argparse.Namespace) -> Report:
     if arguments.registry:
-        await opened.policies.delete_of_registry()
+        await api.call(policies.DELETE_REGISTRY)
         return Report("the registry has no policy", {"registry": True})
     owner, name = _owner_of(arguments), _required_name(arguments)
     if owner is not None:
-        await opened.policies.delete_inline(owner, name)
+        await api.call(OF[owner.kind].delete, _path(owner, name))
         return Report(f"policy {name} of {owner} is gone", {"name": name, **_named(owner)})
-    await opened.policies.delete_managed(name)
+    await api.call(policies.DELETE, {"policy": name})
     return Report(f"policy {name} is gone, wherever it was attached", {"name": name})
+
+
+def _add_version(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--version", metavar="N", type=int, required=True, help="the version that is to count")
+
+
+def _mark(version: "Json") -> str:
+    return "counts" if version["is_default"] else ""
+
+
+def _path(owner: Owner, policy: str | None = None) -> dict[str, str]:
+    return {owner.kind.value: owner.name} | ({} if policy is None else {"policy": policy})
+
+
+def _limit_of(owner: Owner) -> "AnyOperation":
+    """The operation that limits an owner; raises UsageInvalid for a group, which has no boundary."""
+    if owner.kind is OwnerKind.GROUP:
+        raise UsageInvalid("a group has no boundary: limit its users, with --user")
+    return OF[owner.kind].limit
 
 
 SUBCOMMANDS = (
@@ -141,6 +177,8 @@ SUBCOMMANDS = (
     Subcommand("detach", "take a managed policy away", _detach, (_add_owner, _add_policy_name, _add_boundary)),
     Subcommand("list", "show the managed policies, or those of an owner", _list, (_add_optional_owner,)),
     Subcommand("show", "show a policy's document", _show, (_add_place, _add_policy_name)),
+    Subcommand("versions", "show the versions of a managed policy", _versions, (_add_policy_name,)),
+    Subcommand("default", "let another version count", _choose, (_add_policy_name, _add_version)),
     Subcommand("delete", "remove a policy", _delete, (_add_place, _add_policy_name)),
     Subcommand("validate", "say what is wrong with a document", None, (add_file, _add_kind)),
     Subcommand("simulate", "say what would be decided, and why", simulation.ask, (simulation.add_request,)),
@@ -159,9 +197,7 @@ def run(arguments: argparse.Namespace) -> int:
             return _validate(arguments)
         case "simulate" if arguments.input is not None:
             return simulation.run_offline(arguments)
-    from registry.commands.opened import run_on_registry  # noqa: PLC0415 (the others need no registry loaded)
-
-    return run_on_registry(arguments)
+    return run_with_api(arguments)
 
 
 def _validate(arguments: argparse.Namespace) -> int:

@@ -2,13 +2,14 @@
 
 import argparse
 
+from registry.admin import roles
+from registry.commands.api import Api, pages, run_with_api
 from registry.commands.documents import add_file, read_document
-from registry.commands.opened import Opened, run_on_registry
 from registry.commands.subcommands import Report, Subcommand, add_name, add_subcommands
 
 
-async def _create(opened: Opened, arguments: argparse.Namespace) -> Report:
-    await opened.accounts.create_role(arguments.name, read_document(arguments.file))
+async def _create(api: Api, arguments: argparse.Namespace) -> Report:
+    await api.call(roles.CREATE, body={"name": arguments.name, "trust_policy": read_document(arguments.file)})
     return Report(
         f"role {arguments.name} was made, and may do nothing yet: "
         f"give it a policy with `lading policy put --role {arguments.name}`",
@@ -16,13 +17,13 @@ async def _create(opened: Opened, arguments: argparse.Namespace) -> Report:
     )
 
 
-async def _list(opened: Opened, arguments: argparse.Namespace) -> Report:  # noqa: ARG001 (every subcommand takes them)
-    names = [role.name for role in await opened.accounts.roles()]
+async def _list(api: Api, arguments: argparse.Namespace) -> Report:  # noqa: ARG001 (every subcommand takes them)
+    names = await pages(api, roles.LIST)
     return Report("\n".join(names), names)
 
 
-async def _delete(opened: Opened, arguments: argparse.Namespace) -> Report:
-    await opened.accounts.delete_role(arguments.name)
+async def _delete(api: Api, arguments: argparse.Namespace) -> Report:
+    await api.call(roles.DELETE, {"role": arguments.name})
     return Report(f"role {arguments.name} is gone, with its policies", {"name": arguments.name})
 
 
@@ -40,4 +41,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Do what the subcommand says."""
-    return run_on_registry(arguments)
+    return run_with_api(arguments)

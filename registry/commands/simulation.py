@@ -7,28 +7,24 @@ the policies of the registry about one of its users.
 import argparse
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import orjson
 
-from auth.actions import REGISTRY, Resource
 from auth.policy.simulation import simulate_line
-from auth.principals import Principal, PrincipalKind
+from registry.admin import registry
 from registry.commands.documents import STANDARD_INPUT
 from registry.commands.subcommands import Report, UsageInvalid, complain
-from storage.names import is_repository_name
 
 if TYPE_CHECKING:
-    from auth.authorizer import Authorizer
-    from registry.commands.opened import Opened
-
-_REPOSITORY: Final = ":repository/"
+    from registry.commands.api import Api
 
 
 def add_request(parser: argparse.ArgumentParser) -> None:
     """Declare what is asked: a file of requests, or one request."""
     parser.add_argument("--input", metavar="FILE", help="requests, one JSON object a line; - is standard input")
     parser.add_argument("--user", metavar="NAME", help="who asks")
+    parser.add_argument("--role", metavar="NAME", help="which role's session asks")
     parser.add_argument("--action", metavar="ACTION", help="such as ecr:PutImage")
     parser.add_argument("--resource", metavar="ARN", help="a repository's ARN or name, or * for the registry")
     parser.add_argument(
@@ -38,8 +34,8 @@ def add_request(parser: argparse.ArgumentParser) -> None:
 
 def run_offline(arguments: argparse.Namespace) -> int:
     """Answer every line of the input with a line; returns the exit code."""
-    if arguments.user or arguments.action or arguments.resource or arguments.context:
-        complain("--input brings whole requests: leave out --user, --action, --resource and --context")
+    if arguments.user or arguments.role or arguments.action or arguments.resource or arguments.context:
+        complain("--input brings whole requests: leave out --user, --role, --action, --resource and --context")
         return 2
     try:
         for line in _lines(arguments.input):
@@ -50,25 +46,24 @@ def run_offline(arguments: argparse.Namespace) -> int:
     return 0
 
 
-async def ask(opened: "Opened", arguments: argparse.Namespace) -> Report:
-    """Ask the registry's own policies about one of its users; raises NotThere."""
-    if not (arguments.user and arguments.action and arguments.resource):
-        raise UsageInvalid("simulate what? Give --input FILE, or --user, --action and --resource")
-    facts = dict(_fact(pair) for pair in arguments.context)
-    user = await opened.accounts.user(arguments.user)
-    principal = Principal(user.account_id, user.name, PrincipalKind(user.kind))
-    resource = _resource(opened.authorizer, arguments.resource)
-    decision = await opened.authorizer.authorize(principal, arguments.action, resource, facts)
-    document: dict[str, object] = {
-        "decision": decision.outcome.value,
-        "statements": [
-            {"policy": match.policy, "sid": match.sid, "effect": match.effect.value} for match in decision.matches
-        ],
-        "reason": decision.reason,
+async def ask(api: "Api", arguments: argparse.Namespace) -> Report:
+    """Ask the registry's own policies about one of its users or roles; raises NotThere."""
+    if not ((arguments.user or arguments.role) and arguments.action and arguments.resource):
+        raise UsageInvalid("simulate what? Give --input FILE, or --user (or --role), --action and --resource")
+    question = {
+        "user": arguments.user,
+        "role": arguments.role,
+        "action": arguments.action,
+        "resource": arguments.resource,
+        "context": dict(_fact(pair) for pair in arguments.context),
     }
-    text = f"{decision.outcome.value}: {decision.reason}"
-    if user.is_disabled:
-        text += f"\n{user.name} is disabled, though, and refused whatever it asks: run `lading user enable {user.name}`"
+    answer = await api.call(registry.SIMULATE, body=question)
+    statements = [{name: each[name] for name in ("policy", "sid", "effect")} for each in answer["statements"]]
+    document = {"decision": answer["decision"], "statements": statements, "reason": answer["reason"]}
+    text = f"{answer['decision']}: {answer['reason']}"
+    if answer["disabled"]:
+        name = arguments.user
+        text += f"\n{name} is disabled, though, and refused whatever it asks: run `lading user enable {name}`"
     return Report(text, document)
 
 
@@ -87,15 +82,6 @@ def _in_words(answer: dict[str, object]) -> str:
     statements = answer["statements"]
     named = [f"{each['effect']} {each['sid'] or '-'} of {each['policy']}" for each in statements]  # type: ignore[attr-defined]  # JSON of our own
     return f"{answer['decision']}: {', '.join(named) or 'no statement applies'}"
-
-
-def _resource(authorizer: "Authorizer", text: str) -> Resource:
-    if text == REGISTRY.arn:
-        return REGISTRY
-    if is_repository_name(text):
-        return authorizer.repository(text)
-    name = text.partition(_REPOSITORY)[2]
-    return Resource(text, name if is_repository_name(name) else None)
 
 
 def _fact(pair: str) -> tuple[str, str]:

@@ -11,7 +11,7 @@ import orjson
 from registry.commands.settings import add_settings
 
 if TYPE_CHECKING:
-    from registry.commands.opened import Opened
+    from registry.commands.api import Api
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class UsageInvalid(Exception):
     """The arguments do not go together; the text says which are missing or too many."""
 
 
-Work = Callable[["Opened", argparse.Namespace], Awaitable[Report]]
+Work = Callable[["Api", argparse.Namespace], Awaitable[Report]]
 Declare = Callable[[argparse.ArgumentParser], object]
 
 
@@ -40,8 +40,10 @@ class Subcommand:
     arguments: tuple[Declare, ...] = ()
 
 
-def add_subcommands(parser: argparse.ArgumentParser, subcommands: Iterable[Subcommand]) -> None:
-    """Declare subcommands, each with the flags of the settings and `--json`."""
+def add_subcommands(
+    parser: argparse.ArgumentParser, subcommands: Iterable[Subcommand]
+) -> "argparse._SubParsersAction[argparse.ArgumentParser]":
+    """Declare subcommands, each with the flags of the settings, `--server` and `--json`."""
     added = parser.add_subparsers(dest="subcommand", required=True, metavar="SUBCOMMAND")
     for subcommand in subcommands:
         subparser = added.add_parser(subcommand.name, help=subcommand.summary, description=subcommand.summary)
@@ -49,12 +51,39 @@ def add_subcommands(parser: argparse.ArgumentParser, subcommands: Iterable[Subco
             declare(subparser)
         subparser.add_argument("--json", action="store_true", help="print JSON")
         add_settings(subparser)
+        if subcommand.work is not None:
+            _add_server(subparser)
         subparser.set_defaults(work=subcommand.work)
+    return added
+
+
+def _add_server(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--server",
+        metavar="URL",
+        help="ask a server's admin API as LADING_USER (default: admin) with LADING_PASSWORD, or with LADING_TOKEN",
+    )
 
 
 def add_name(parser: argparse.ArgumentParser) -> None:
     """Declare the name of what a subcommand is about."""
     parser.add_argument("name", metavar="NAME")
+
+
+def add_tags(parser: argparse.ArgumentParser) -> None:
+    """Declare tags; none takes away those that are there."""
+    parser.add_argument("tags", metavar="KEY=VALUE", nargs="*", help="for conditions of policies")
+
+
+def tags_of(pairs: Iterable[str]) -> dict[str, str]:
+    """Read tags as they are written on a command line; raises UsageInvalid."""
+    tags = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise UsageInvalid(f"{pair}: write a tag as KEY=VALUE")
+        tags[name] = value
+    return tags
 
 
 def tell(report: Report, *, as_json: bool) -> None:

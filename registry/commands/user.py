@@ -2,92 +2,79 @@
 
 import argparse
 import sys
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
-from auth.passwords import generate_password
-from auth.policy_documents import Owner, OwnerKind
-from auth.principals import Principal, PrincipalKind
-from registry.commands.opened import Opened, run_on_registry
-from registry.commands.subcommands import Report, Subcommand, add_name, add_subcommands, table
-
-if TYPE_CHECKING:
-    from storage.metadata.principals import StoredPrincipal
+from registry.admin import users
+from registry.commands.api import Api, Json, pages, run_with_api
+from registry.commands.subcommands import Report, Subcommand, add_name, add_subcommands, add_tags, table, tags_of
 
 
 def _add_password_stdin(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
 
 
-async def _create(opened: Opened, arguments: argparse.Namespace) -> Report:
+async def _create(api: Api, arguments: argparse.Namespace) -> Report:
     name = arguments.name
     password = _read_password() if arguments.password_stdin else None
-    await opened.accounts.create_user(name, password)
+    made = await api.call(users.CREATE, body={"name": name, "password": password})
     text = f"user {name} was made, and may do nothing yet: give it a policy with `lading policy put --user {name}`"
     if password is None:
         text += f",\nand a way in with `lading user password {name}` or `lading key create --user {name}`"
-    return Report(text, {"name": name, "arn": _arn(opened.account_id, name, PrincipalKind.USER)})
+    return Report(text, {"name": name, "arn": made["arn"]})
 
 
-async def _list(opened: Opened, arguments: argparse.Namespace) -> Report:  # noqa: ARG001 (every subcommand takes them)
-    users = await opened.accounts.users()
-    rows = [[user.name, user.kind, _state(user), _time(user.created_at)] for user in users]
-    return Report(table(rows), [_document(user) for user in users])
+async def _list(api: Api, arguments: argparse.Namespace) -> Report:  # noqa: ARG001 (every subcommand takes them)
+    found = await pages(api, users.LIST)
+    rows = [[user["name"], user["kind"], _state(user), user["created_at"]] for user in found]
+    return Report(table(rows), found)
 
 
-async def _show(opened: Opened, arguments: argparse.Namespace) -> Report:
-    user = await opened.accounts.user(arguments.name)
-    groups = await opened.accounts.groups_of(user)
-    keys = await opened.access_keys.list(user.name)
-    owned = await opened.policies.owned(Owner(OwnerKind.USER, user.name))
-    inline = [policy.name for policy in owned.inline]
-    document = _document(user) | {
-        "has_password": user.password_hash is not None,
-        "groups": groups,
-        "access_keys": [{"access_key_id": key.id, "active": key.is_active} for key in keys],
-        "inline_policies": inline,
-        "attached_policies": owned.attached,
-        "permissions_boundary": owned.boundary,
-    }
+async def _show(api: Api, arguments: argparse.Namespace) -> Report:
+    user = await api.call(users.GET, {"user": arguments.name})
+    keys = [key["access_key_id"] + ("" if key["active"] else " (disabled)") for key in user["access_keys"]]
     rows = [
-        ["arn", _arn(user.account_id, user.name, PrincipalKind(user.kind))],
+        ["arn", user["arn"]],
         ["state", _state(user)],
-        ["made", _time(user.created_at)],
-        ["password", "yes" if user.password_hash is not None else "none"],
-        ["groups", _listed(groups)],
-        ["access keys", _listed([key.id if key.is_active else f"{key.id} (disabled)" for key in keys])],
-        ["inline policies", _listed(inline)],
-        ["attached policies", _listed(owned.attached)],
-        ["boundary", owned.boundary or "none"],
+        ["made", user["created_at"]],
+        ["password", "yes" if user["has_password"] else "none"],
+        ["groups", _listed(user["groups"])],
+        ["access keys", _listed(keys)],
+        ["inline policies", _listed(user["inline_policies"])],
+        ["attached policies", _listed(user["attached_policies"])],
+        ["boundary", user["permissions_boundary"] or "none"],
+        ["tags", _listed([f"{name}={value}" for name, value in user["tags"].items()])],
     ]
-    return Report(table(rows), document)
+    return Report(table(rows), user)
 
 
-async def _disable(opened: Opened, arguments: argparse.Namespace) -> Report:
-    await opened.accounts.disable_user(arguments.name)
+async def _disable(api: Api, arguments: argparse.Namespace) -> Report:
+    await api.call(users.UPDATE, {"user": arguments.name}, body={"disabled": True})
     return Report(f"user {arguments.name} is refused from now on", {"name": arguments.name, "disabled": True})
 
 
-async def _enable(opened: Opened, arguments: argparse.Namespace) -> Report:
-    await opened.accounts.enable_user(arguments.name)
+async def _enable(api: Api, arguments: argparse.Namespace) -> Report:
+    await api.call(users.UPDATE, {"user": arguments.name}, body={"disabled": False})
     return Report(f"user {arguments.name} may log in again", {"name": arguments.name, "disabled": False})
 
 
-async def _delete(opened: Opened, arguments: argparse.Namespace) -> Report:
-    await opened.accounts.delete_user(arguments.name)
+async def _tag(api: Api, arguments: argparse.Namespace) -> Report:
+    tags = tags_of(arguments.tags)
+    await api.call(users.UPDATE, {"user": arguments.name}, body={"tags": tags})
+    return Report(f"user {arguments.name} has these tags from now on", {"name": arguments.name, "tags": tags})
+
+
+async def _delete(api: Api, arguments: argparse.Namespace) -> Report:
+    await api.call(users.DELETE, {"user": arguments.name})
     return Report(f"user {arguments.name} is gone, with its keys and policies", {"name": arguments.name})
 
 
-async def _set_password(opened: Opened, arguments: argparse.Namespace) -> Report:
+async def _set_password(api: Api, arguments: argparse.Namespace) -> Report:
     name = arguments.name
     given = _read_password() if arguments.password_stdin else None
-    password = generate_password() if given is None else given
-    await opened.accounts.set_password(name, password)
+    answer = await api.call(users.SET_PASSWORD, {"user": name}, body={"password": given})
     if given is not None:
         return Report(f"user {name} has another password", {"name": name})
-    return Report(
-        f"user {name} has another password, shown this once:\n\n    {password}\n", {"name": name, "password": password}
-    )
+    text = f"user {name} has another password, shown this once:\n\n    {answer['password']}\n"
+    return Report(text, {"name": name, "password": answer["password"]})
 
 
 SUBCOMMANDS = (
@@ -96,6 +83,7 @@ SUBCOMMANDS = (
     Subcommand("show", "show one user with its groups, keys and policies", _show, (add_name,)),
     Subcommand("disable", "refuse a user, its tokens and its keys from the next request on", _disable, (add_name,)),
     Subcommand("enable", "let a user in again", _enable, (add_name,)),
+    Subcommand("tag", "give a user tags in place of others", _tag, (add_name, add_tags)),
     Subcommand("delete", "remove a user with its keys and policies", _delete, (add_name,)),
     Subcommand(
         "password",
@@ -113,7 +101,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Do what the subcommand says."""
-    return run_on_registry(arguments)
+    return run_with_api(arguments)
 
 
 def _read_password() -> str:
@@ -121,27 +109,8 @@ def _read_password() -> str:
     return sys.stdin.readline().rstrip("\r\n")
 
 
-def _document(user: "StoredPrincipal") -> dict[str, object]:
-    kind = PrincipalKind(user.kind)
-    return {
-        "name": user.name,
-        "arn": _arn(user.account_id, user.name, kind),
-        "kind": kind.value,
-        "disabled": user.is_disabled,
-        "created_at": _time(user.created_at),
-    }
-
-
-def _arn(account_id: str, name: str, kind: PrincipalKind) -> str:
-    return Principal(account_id, name, kind).arn
-
-
-def _state(user: "StoredPrincipal") -> str:
-    return "disabled" if user.is_disabled else "enabled"
-
-
-def _time(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _state(user: Json) -> str:
+    return "disabled" if user["disabled"] else "enabled"
 
 
 def _listed(names: list[str]) -> str:

@@ -1,0 +1,73 @@
+"""The admin API without a server: its operations, done in the data directory by whoever can read it."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from auth.authorizer import Authorizer
+from auth.bootstrap import ROOT_USER, open_registry
+from auth.callers import Caller, CredentialKind
+from auth.directory import Directory
+from auth.passwords import Passwords
+from auth.principals import Principal, PrincipalKind
+from registry.admin.operation import AnyOperation, Call
+from registry.admin.services import Services
+from registry.app import administration, open_databases
+from registry.commands.subcommands import UsageInvalid
+from registry.config import Settings
+from storage.errors import SchemaOutdated
+from storage.metadata.migration import REGISTRY_SCHEMA, check_revision
+
+
+class LocalApi:
+    """Operations in the data directory; whoever can read the root key needs no other leave."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        root = Principal(services.account_id, ROOT_USER, PrincipalKind.ROOT)
+        self._caller = Caller(root, credential=CredentialKind.LOCAL)
+
+    async def call(
+        self,
+        operation: AnyOperation,
+        names: Mapping[str, str] | None = None,
+        *,
+        body: Mapping[str, object] | None = None,
+        query: Mapping[str, object] | None = None,
+    ) -> Any:  # noqa: ANN401  JSON
+        """Do the operation; raises a fact of auth, core or storage."""
+        call = Call(names or {}, _model(operation.query, query), _model(operation.body, body), self._caller)
+        answer = await operation.perform(self._services, call)
+        return None if answer is None else answer.model_dump(mode="json")
+
+
+def _model(model: type[BaseModel] | None, given: Mapping[str, object] | None) -> BaseModel | None:
+    if model is None:
+        return None
+    try:
+        return model.model_validate(given or {})
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        raise UsageInvalid(f"{'.'.join(map(str, found['loc']))}: {found['msg']}") from error
+
+
+@asynccontextmanager
+async def local_api(settings: Settings) -> AsyncIterator[LocalApi]:
+    """Open the registry that the settings name, whether its server runs or not."""
+    if not settings.storage.root.is_dir():
+        message = f"there is no data directory {settings.storage.root}: name it with --root"
+        raise FileNotFoundError(message)
+    databases, passwords = open_databases(settings), Passwords()
+    try:
+        if not await databases.registry.read(lambda connection: check_revision(connection, REGISTRY_SCHEMA)):
+            raise SchemaOutdated(f"{settings.storage.root} holds no registry yet: start `lading serve` once")
+        prepared = await open_registry(databases.registry, settings.key_file)
+        directory = Directory(databases.registry, prepared.root_key)
+        await directory.refresh()
+        authorizer = Authorizer(prepared.account_id, directory, settings.auth.anonymous)
+        yield LocalApi(administration(settings, databases, prepared, passwords, authorizer))
+    finally:
+        passwords.close()
+        await databases.close()
