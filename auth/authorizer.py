@@ -69,7 +69,7 @@ _EVERYBODY: Final = Decision(Outcome.ALLOWED, "anonymous callers may push and pu
 _READERS: Final = Decision(Outcome.ALLOWED, "anonymous callers may read")
 _NO_READ: Final = Decision(Outcome.IMPLICIT_DENY, "anonymous callers may only read")
 _NOBODY: Final = Decision(Outcome.IMPLICIT_DENY, "anonymous access is off")
-_ANYBODY: Final = _Subject(PrincipalKind.ANONYMOUS, ANYBODY, NO_FACTS)
+_ANYBODY: Final = _Subject(PrincipalKind.ANONYMOUS, ANYBODY, {"aws:PrincipalType": "Anonymous"})
 
 
 class Authorizer:

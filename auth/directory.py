@@ -38,6 +38,13 @@ if TYPE_CHECKING:
 ACCESS_KEYS: Final = "access-key"
 """What the secrets of access keys are sealed for."""
 
+_TYPES: Final = {
+    PrincipalKind.ROOT: "Account",
+    PrincipalKind.USER: "User",
+    PrincipalKind.ROLE: "AssumedRole",
+}
+"""The values of `aws:PrincipalType` (IAM User Guide, "AWS global condition context keys")."""
+
 T = TypeVar("T")
 
 _COMPILED_POLICIES = 4096
@@ -195,7 +202,11 @@ def principal_facts(principal: Principal, tags: Mapping[str, str]) -> dict[str, 
     """The condition keys that tell of a principal in every request it makes."""
     is_role = principal.kind is PrincipalKind.ROLE
     arn = principal.role_arn if is_role else principal.arn
-    facts = {"aws:PrincipalArn": arn, "aws:PrincipalAccount": principal.account_id}
+    facts = {
+        "aws:PrincipalArn": arn,
+        "aws:PrincipalAccount": principal.account_id,
+        "aws:PrincipalType": _TYPES[principal.kind],
+    }
     if principal.kind is PrincipalKind.USER:
         facts["aws:username"] = principal.name
     return facts | {f"aws:PrincipalTag/{name}": value for name, value in tags.items()}

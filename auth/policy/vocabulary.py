@@ -63,7 +63,7 @@ ACTIONS_IN_LOWER_CASE: Final = frozenset(action.lower() for action in ACTIONS)
 
 _GLOBAL_KEYS: Final = """
 CurrentTime EpochTime PrincipalAccount PrincipalArn PrincipalType Referer SecureTransport SourceIp TagKeys
-TokenIssueTime UserAgent userid username
+TokenIssueTime UserAgent username
 """
 
 _ECR_KEYS: Final = """
@@ -77,6 +77,8 @@ _KEYS: Final = frozenset(
 )
 _KEY_PREFIXES: Final = ("aws:principaltag/", "aws:requesttag/", "aws:resourcetag/", "ecr:resourcetag/", "jwt:")
 
+_OF_A_HOST: Final = frozenset(".:/")
+
 MULTIVALUED_KEYS: Final = frozenset({"aws:tagkeys"})
 """The keys, in lower case, that hold several values in one request and so want ForAllValues or ForAnyValue."""
 
@@ -84,4 +86,8 @@ MULTIVALUED_KEYS: Final = frozenset({"aws:tagkeys"})
 def is_known_key(key: str) -> bool:
     """Whether requests to this registry can carry this condition key; case does not matter."""
     lowered = key.lower()
-    return lowered in _KEYS or any(lowered.startswith(prefix) and lowered != prefix for prefix in _KEY_PREFIXES)
+    if lowered in _KEYS or any(lowered.startswith(prefix) and lowered != prefix for prefix in _KEY_PREFIXES):
+        return True
+    # A claim of a web identity is named by its provider, which is a host, perhaps with a port and a path.
+    provider, _, claim = lowered.rpartition(":")
+    return bool(claim) and not _OF_A_HOST.isdisjoint(provider)

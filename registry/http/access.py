@@ -33,6 +33,7 @@ CHALLENGE = web.RequestKey("challenge", str)
 NOT_CREATED = web.RequestKey("not_created", AccessDenied)
 """Why a push may not make its repository: what the client is told where the repository is missing."""
 FACTS: web.RequestKey[Facts] = web.RequestKey("facts", Facts)
+_HEADERS = {"aws:UserAgent": "User-Agent", "aws:Referer": "Referer"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +119,14 @@ class Access:
     def facts(self, request: web.Request) -> Facts:
         """What the request itself tells the conditions of policies."""
         if FACTS not in request:
+            now = self.now()
             facts = {
                 "aws:SourceIp": self.addresses.client(request),
                 "aws:SecureTransport": "true" if self.addresses.is_secure(request) else "false",
-                "aws:CurrentTime": datetime.fromtimestamp(self.now(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+                "aws:CurrentTime": datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+                "aws:EpochTime": str(int(now)),
             }
-            if "User-Agent" in request.headers:
-                facts["aws:UserAgent"] = request.headers["User-Agent"]
+            facts |= {key: request.headers[name] for key, name in _HEADERS.items() if name in request.headers}
             request[FACTS] = facts
         return request[FACTS]
 

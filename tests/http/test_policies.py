@@ -195,7 +195,8 @@ async def test_repository_policy_lets_everybody_in(registry: Registry, people: P
 async def test_repository_policy_shuts_anonymous_callers_out(registry: Registry, people: People) -> None:
     """Where everybody may read, one repository may be kept from them."""
     await registry.push_image("private", "latest")
-    nobody = of_resource("Deny", "*", "ecr:*", Condition={"Null": {"aws:PrincipalArn": "true"}})
+    stranger = {"Null": {"aws:PrincipalArn": "true"}, "StringEquals": {"aws:PrincipalType": "Anonymous"}}
+    nobody = of_resource("Deny", "*", "ecr:*", Condition=stranger)
     await people.policies.put_of_repository("private", document(nobody))
 
     assert await get(registry, "private/manifests/latest", None) == 401
@@ -286,6 +287,12 @@ async def test_user_denied_to_log_in_is_refused(registry: Registry, people: Peop
         ({"StringLike": {"aws:UserAgent": "docker/*"}}, [("User-Agent", "crane")], 403),
         ({"DateGreaterThan": {"aws:CurrentTime": "2020-01-01T00:00:00Z"}}, [], 404),
         ({"DateLessThan": {"aws:CurrentTime": "2020-01-01T00:00:00Z"}}, [], 403),
+        ({"NumericGreaterThan": {"aws:EpochTime": "1600000000"}}, [], 404),
+        ({"NumericLessThan": {"aws:EpochTime": "1600000000"}}, [], 403),
+        ({"StringLike": {"aws:Referer": "https://ci.example/*"}}, [("Referer", "https://ci.example/run/7")], 404),
+        ({"StringLike": {"aws:Referer": "https://ci.example/*"}}, [], 403),
+        ({"StringEquals": {"aws:PrincipalType": "User"}}, [], 404),
+        ({"StringNotEquals": {"aws:PrincipalType": "User"}}, [], 403),
         ({"StringEquals": {"aws:username": "alice"}}, [], 404),
         ({"StringEquals": {"aws:username": "bob"}}, [], 403),
         ({"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::*:user/alice"}}, [], 404),

@@ -160,6 +160,8 @@ WARNINGS: list[tuple[Rule, str, PolicyKind, str]] = [
      document(allow(Condition={"StringLike": {"aws:PrincipalTag/": "x"}}))),
     (Rule.UNKNOWN_CONDITION_KEY, "Statement[0].Condition.StringLike.ecr:Tag", IDENTITY,
      document(allow(Condition={"StringLike": {"ecr:Tag": "x"}}))),
+    (Rule.UNKNOWN_CONDITION_KEY, "Statement[0].Condition.StringLike.aws:userid", IDENTITY,
+     document(allow(Condition={"StringLike": {"aws:userid": "AIDA*"}}))),
     (Rule.EMPTY_CONDITION_VALUES, "Statement[0].Condition.StringLike.jwt:a", IDENTITY,
      document(allow(Condition={"StringLike": {"jwt:a": []}}))),
     (Rule.MISSING_QUALIFIER, "Statement[0].Condition.StringLike.aws:tagkeys", IDENTITY,
@@ -197,6 +199,9 @@ VALID: list[tuple[PolicyKind, Any]] = [
     (REGISTRY, {"Statement": grant("*", "ecr:ReplicateImage", Resource="arn:aws:ecr:local:123456789012:repository/*")}),
     (TRUST, {"Statement": grant({"Federated": "https://token.example"}, "sts:AssumeRoleWithWebIdentity",
                                 Condition={"StringEquals": {"jwt:aud": "lading"}})}),
+    (TRUST, {"Statement": grant({"Federated": "arn:aws:iam::123456789012:oidc-provider/git.example:8443/ci"},
+                                "sts:AssumeRoleWithWebIdentity",
+                                Condition={"StringLike": {"git.example:8443/ci:sub": "a:*", "localhost:80:x": "y"}})}),
 ]  # fmt: skip
 
 
