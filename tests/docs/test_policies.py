@@ -84,7 +84,9 @@ def _decide(shown: list[Block], who: str, does: str, to: str, facts: dict[str, s
     role_arn = principal.role_arn if principal.kind is PrincipalKind.ROLE else None
     requester = Requester(principal.arn, ACCOUNT, is_root=who == "admin", role_arn=role_arn) if is_known else ANYBODY
     context = Context({**facts, **(principal_facts(principal, {}) if is_known else {})})
-    resource = "*" if to == "*" else f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/{to}"
+    resource = f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/{to}"
+    if to == "*" or to.startswith("user/"):
+        resource = "*" if to == "*" else f"arn:aws:iam::{ACCOUNT}:{to}"
     policies = Policies(
         identity=_of(shown, "identity", who),
         resource=next(iter(_of(shown, "repository", to)), None),
