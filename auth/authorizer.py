@@ -93,17 +93,18 @@ class Authorizer:
     async def permit(self, caller: Caller, action: Action, resource: Resource, facts: Facts = NO_FACTS) -> None:
         """Return if the caller may do this.
 
-        Raises ScopeInsufficient, CredentialsMissing, AccessDenied, or TokenInvalid for an anonymous token that no
-        longer opens anything.
+        Raises CredentialsMissing or AccessDenied where the policies refuse, whatever a token covers; ScopeInsufficient
+        where only the token does; TokenInvalid for an anonymous token that no longer opens anything.
         """
-        if caller.ceiling is not None:
-            if not _covers(caller.ceiling, action, resource):
-                raise ScopeInsufficient(action, resource)
-            if action is Action.GET_AUTHORIZATION_TOKEN and not self._is_turned_away(caller.principal):
-                return  # whoever holds a token has logged in, anonymous callers included
+        is_login = action is Action.GET_AUTHORIZATION_TOKEN
+        if is_login and caller.ceiling is not None and not self._is_turned_away(caller.principal):
+            return  # whoever holds a token has logged in, anonymous callers included
         decision = await self.authorize(caller.principal, action, resource, facts)
         if not decision.allowed:
+            # Before the token is looked at: where no other would help, none is asked for, and the client says why.
             raise self._refusal(caller, action, resource, decision)
+        if caller.ceiling is not None and not _covers(caller.ceiling, action, resource):
+            raise ScopeInsufficient(action, resource)
 
     async def visible(self, principal: Principal, names: Sequence[str], facts: Facts = NO_FACTS) -> list[str]:
         """Those of the repositories that the principal may know of, in the same order."""
