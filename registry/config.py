@@ -59,9 +59,17 @@ def _networks(value: object) -> object:
     return tuple(ip_network(part) if isinstance(part, str) else part for part in parts if part)
 
 
+def _names(value: object) -> object:
+    """Read names: a list, or one text with commas."""
+    if not isinstance(value, str):
+        return value
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
 Bytes = Annotated[int, BeforeValidator(_bytes), Field(ge=0)]
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0, allow_inf_nan=False)]
 WholeSeconds = Annotated[int, BeforeValidator(_seconds), Field(ge=0)]
+Names = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=256)], ...], BeforeValidator(_names)]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_networks)]
 
 
@@ -228,6 +236,10 @@ class AuthSettings(Section):
     anonymous: Literal["none", "pull"] = Field(default="none", description="What callers without credentials may do.")
     token_ttl: Annotated[WholeSeconds, Field(ge=60, le=3600)] = Field(
         default=900, description="Life of a bearer token in seconds, 60 to 3600."
+    )
+    services: Names = Field(
+        default=(),
+        description="Other registries that trust our tokens, each by the service that its challenges name.",
     )
 
 
