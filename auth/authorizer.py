@@ -4,7 +4,7 @@
 - A token only ever narrows: the policies are asked again at each request.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, assert_never
@@ -13,7 +13,7 @@ from auth.actions import ADMIN, ADMIN_PREFIX, REGISTRY, SCOPE_WORDS, Action, Res
 from auth.callers import Caller
 from auth.directory import Directory, principal_facts
 from auth.errors import AccessDenied, AuthError, CredentialsMissing, ScopeInsufficient, TokenInvalid
-from auth.leniency import allows_any, allows_somewhere, without_image_conditions
+from auth.leniency import against_image_conditions, allows_any, allows_somewhere, without_image_conditions
 from auth.policy.context import Context
 from auth.policy.document import Request
 from auth.policy.evaluation import Lack, Match, NamedPolicy, Outcome, Policies, evaluate
@@ -31,6 +31,7 @@ Facts = Mapping[str, str]
 NO_FACTS: Final[Facts] = MappingProxyType({})
 
 _ADMIN_ACTIONS = frozenset(action for action in ACTIONS if action.startswith(ADMIN_PREFIX))
+_EVERY_WORD = frozenset(ScopeWord) - {ScopeWord.ALL}
 _READ_WORDS = {(ScopeType.REPOSITORY, ScopeWord.PULL), (ScopeType.REGISTRY, ScopeWord.ALL)}
 _READS = frozenset(action for action, needed in SCOPE_WORDS.items() if needed in _READ_WORDS)
 
@@ -96,18 +97,19 @@ class Authorizer:
     async def permit(self, caller: Caller, action: str, resource: Resource, facts: Facts = NO_FACTS) -> None:
         """Return if the caller may do this.
 
-        Raises ScopeInsufficient, CredentialsMissing, AccessDenied, or TokenInvalid for an anonymous token that no
-        longer opens anything.
+        Raises CredentialsMissing or AccessDenied where the policies refuse, whatever a token covers; ScopeInsufficient
+        where only the token does; TokenInvalid for an anonymous token that no longer opens anything.
         """
-        if caller.ceiling is not None:
-            needed = covering_scope(action, resource)
-            if needed is not None and not caller.ceiling.covers(needed):
-                raise ScopeInsufficient(action, resource)
-            if action == Action.GET_AUTHORIZATION_TOKEN and not self._is_turned_away(caller.principal):
-                return  # whoever holds a token has logged in, anonymous callers included
+        is_login = action == Action.GET_AUTHORIZATION_TOKEN
+        if is_login and caller.ceiling is not None and not self._is_turned_away(caller.principal):
+            return  # whoever holds a token has logged in, anonymous callers included
         decision = await self.authorize(caller.principal, action, resource, facts)
         if not decision.allowed:
+            # Before the token is looked at: where no other would help, none is asked for, and the client says why.
             raise self._refusal(caller, action, resource, decision)
+        needed = None if caller.ceiling is None else covering_scope(action, resource)
+        if caller.ceiling is not None and needed is not None and not caller.ceiling.covers(needed):
+            raise ScopeInsufficient(action, resource)
 
     async def visible(self, principal: Principal, names: Sequence[str], facts: Facts = NO_FACTS) -> list[str]:
         """Those of the repositories that the principal may know of, in the same order."""
@@ -125,6 +127,22 @@ class Authorizer:
         """The part of these scopes that a token for this principal may carry; nothing granted is no error."""
         subject = await self._subject(principal)
         granted = [Scope(scope.type, scope.name, await self._granted(subject, scope, facts)) for scope in scopes]
+        return [scope for scope in granted if scope.actions]
+
+    async def grant_elsewhere(
+        self, principal: Principal, scopes: Iterable[Scope], facts: Facts = NO_FACTS
+    ) -> list[Scope]:
+        """The part of these scopes that a token for another registry may carry.
+
+        That registry asks no policy, so a word is granted where every action that it stands for is allowed, whatever
+        the image; and never a catalog, which would name every repository there.
+        """
+        subject = await self._subject(principal)
+        granted = [
+            Scope(scope.type, scope.name, await self._granted_for_all(subject, scope, facts))
+            for scope in scopes
+            if scope.type is ScopeType.REPOSITORY
+        ]
         return [scope for scope in granted if scope.actions]
 
     async def permit_token(self, caller: Caller, granted: Sequence[Scope] = (), facts: Facts = NO_FACTS) -> None:
@@ -203,15 +221,27 @@ class Authorizer:
         def is_granted(word: ScopeWord) -> bool:
             if scope.name == ADMIN and scope.type is ScopeType.REGISTRY:
                 return subject.kind is PrincipalKind.ROOT or allows_any(policies.identity, _ADMIN_ACTIONS)
-            actions = (action for action, needed in SCOPE_WORDS.items() if needed == (scope.type, word))
+            actions = _actions_of(scope.type, word)
             return any(self._decide(subject, action, resource, facts, policies).allowed for action in actions)
 
         words = {word for word in scope.actions if is_granted(word)}
         if ScopeWord.ALL in scope.actions and scope.type is ScopeType.REPOSITORY:
             # `*` covers whatever there is to do, so it takes every right.
-            whole = all(is_granted(word) for word in ScopeWord if word is not ScopeWord.ALL)
+            whole = all(is_granted(word) for word in _EVERY_WORD)
             words |= {ScopeWord.ALL} if whole else set()
         return frozenset(words)
+
+    async def _granted_for_all(self, subject: _Subject, scope: Scope, facts: Facts) -> frozenset[ScopeWord]:
+        """The words of a repository's scope for which every action is allowed on every image."""
+        resource = self.repository(scope.name)
+        policies = against_image_conditions(await self._policies(subject, resource))
+
+        def is_granted(word: ScopeWord) -> bool:
+            words = _EVERY_WORD if word is ScopeWord.ALL else {word}
+            actions = (action for each in words for action in _actions_of(scope.type, each))
+            return all(self._decide(subject, action, resource, facts, policies).allowed for action in actions)
+
+        return frozenset(word for word in scope.actions if is_granted(word))
 
     def _is_turned_away(self, principal: Principal) -> bool:
         return principal.kind is PrincipalKind.ANONYMOUS and self._anonymous == "none"
@@ -223,6 +253,10 @@ class Authorizer:
             return CredentialsMissing()
         denied_by = decision.matches[0] if decision.outcome is Outcome.EXPLICIT_DENY else None
         return AccessDenied(caller.principal, action, resource, decision.reason, denied_by)
+
+
+def _actions_of(scope_type: ScopeType, word: ScopeWord) -> Iterator[str]:
+    return (action for action, needed in SCOPE_WORDS.items() if needed == (scope_type, word))
 
 
 def _decide_undecided(action: str, resource: Resource, policies: Policies, lack: Lack) -> Decision:

@@ -2,9 +2,10 @@
 
 - A token is fetched before the client says which tag it means, and a catalog is asked for without naming a repository.
 - These answers only open the way to the real question: each request, and each name, is still decided by itself.
+- Where nobody will ask again, the strict answer is the one to take.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final
 
@@ -17,13 +18,12 @@ _KEYS_OF_IMAGES: Final = frozenset({"ecr:imagetag", "ecr:imagedigest", "ecr:arti
 
 def without_image_conditions(policies: Policies) -> Policies:
     """The policies as if every image met the conditions of an Allow, and none those of a Deny."""
-    return Policies(
-        identity=tuple(map(_lenient, policies.identity)),
-        resource=policies.resource and _lenient(policies.resource),
-        registry=policies.registry and _lenient(policies.registry),
-        boundary=policies.boundary and _lenient(policies.boundary),
-        sessions=tuple(map(_lenient, policies.sessions)),
-    )
+    return _each(_lenient, policies)
+
+
+def against_image_conditions(policies: Policies) -> Policies:
+    """The policies as if no image met the conditions of an Allow, and every one those of a Deny."""
+    return _each(_strict, policies)
 
 
 def allows_somewhere(policies: Iterable[NamedPolicy], action: str) -> bool:
@@ -43,12 +43,31 @@ def allows_any(policies: Iterable[NamedPolicy], actions: Iterable[str]) -> bool:
     return any(allows_somewhere(kept, action) for action in actions)
 
 
+def _each(change: Callable[[NamedPolicy], NamedPolicy], policies: Policies) -> Policies:
+    return Policies(
+        identity=tuple(map(change, policies.identity)),
+        resource=policies.resource and change(policies.resource),
+        registry=policies.registry and change(policies.registry),
+        boundary=policies.boundary and change(policies.boundary),
+        sessions=tuple(map(change, policies.sessions)),
+    )
+
+
 def _lenient(named: NamedPolicy) -> NamedPolicy:
+    return _decided_for_all_images(named, dropped=Effect.DENY)
+
+
+def _strict(named: NamedPolicy) -> NamedPolicy:
+    return _decided_for_all_images(named, dropped=Effect.ALLOW)
+
+
+def _decided_for_all_images(named: NamedPolicy, *, dropped: Effect) -> NamedPolicy:
+    """Statements of one effect go where they ask for an image; those of the other stop asking."""
     policy = named.policy
     statements = tuple(
         _without_image_keys(statement)
         for statement in policy.statements
-        if statement.effect is Effect.ALLOW or not _asks_for_image(statement)
+        if statement.effect is not dropped or not _asks_for_image(statement)
     )
     return NamedPolicy(named.name, Policy(policy.kind, policy.version, policy.id, statements))
 

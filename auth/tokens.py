@@ -82,18 +82,25 @@ class TokenIssuer:
         self._new_id = new_id
 
     def mint(
-        self, subject: str, scopes: Sequence[Scope], *, access_key: str | None = None, not_before: float = 0
+        self,
+        subject: str,
+        scopes: Sequence[Scope],
+        *,
+        access_key: str | None = None,
+        not_before: float = 0,
+        audience: str | None = None,
     ) -> IssuedToken:
         """A token for this principal's name that carries these scopes; raises ScopeInvalid if it would be too long.
 
-        It is dated no earlier than `not_before`, which tells it from the principal's tokens that were revoked.
+        It is dated no earlier than `not_before`, which tells it from the principal's tokens that were revoked. It is
+        for this registry, or for the audience that is named in its place.
         """
         now = int(self._now())
         issued_at = max(now, math.ceil(not_before))
         claims: dict[str, object] = {
             "iss": self._issuer,
             "sub": subject,
-            "aud": self._audience,
+            "aud": audience or self._audience,
             "exp": issued_at + self._ttl_seconds,
             "nbf": now,
             "iat": issued_at,

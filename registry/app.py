@@ -190,7 +190,7 @@ def _access(
     tokens = TokenIssuer(keys, issuer, issuer, settings.auth.token_ttl)
     return (
         Access(authenticator, authorizer, addresses, SERVICE),
-        TokenService(authenticator, authorizer, tokens),
+        TokenService(authenticator, authorizer, tokens, settings.auth.services),
     )
 
 

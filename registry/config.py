@@ -59,9 +59,17 @@ def _networks(value: object) -> object:
     return tuple(ip_network(part) if isinstance(part, str) else part for part in parts if part)
 
 
+def _names(value: object) -> object:
+    """Read names: a list, or one text with commas."""
+    if not isinstance(value, str):
+        return value
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
 Bytes = Annotated[int, BeforeValidator(_bytes), Field(ge=0)]
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0, allow_inf_nan=False)]
 WholeSeconds = Annotated[int, BeforeValidator(_seconds), Field(ge=0)]
+Names = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=256)], ...], BeforeValidator(_names)]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_networks)]
 
 
@@ -242,6 +250,10 @@ class AuthSettings(Section):
     )
     refresh_ttl: Annotated[WholeSeconds, Field(ge=3600)] = Field(
         default=7_776_000, description="Life of a refresh token, which `docker login` keeps; default: 90 days."
+    )
+    services: Names = Field(
+        default=(),
+        description="Other registries that trust our tokens, each by the service that its challenges name.",
     )
 
 

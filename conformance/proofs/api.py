@@ -47,6 +47,8 @@ def arguments() -> argparse.Namespace:
     ready.add_argument("--seconds", type=float, default=30)
     tags = asks.add_parser("tags", help="print the tags of a repository")
     tags.add_argument("repository")
+    digests = asks.add_parser("digests", help="print every tag of these repositories and the digest that it names")
+    digests.add_argument("repositories", nargs="+")
     for ask in ("digest", "manifest"):
         one = asks.add_parser(ask, help=f"print the {ask} of a reference, its bytes compared with its digest")
         one.add_argument("repository")
@@ -57,6 +59,30 @@ def arguments() -> argparse.Namespace:
     for argument in ("directory", "name", "repository", "tag"):
         push.add_argument(argument, type=Path if argument == "directory" else str)
     return parser.parse_args()
+
+
+def digests(registry: Registry, repositories: list[str]) -> str:
+    """A line for every tag of these repositories: its name and the digest that it names."""
+    return "\n".join(
+        f"{name}:{tag} {sha256(registry.pull_manifest(name, tag))}"
+        for name in repositories
+        for tag in registry.tags(name)
+    )
+
+
+def answer(asked: argparse.Namespace, registry: Registry) -> str:
+    """What is printed for one question."""
+    match asked.ask:
+        case "tags":
+            return "\n".join(registry.tags(asked.repository))
+        case "digests":
+            return digests(registry, asked.repositories)
+        case "digest":
+            return sha256(registry.pull_manifest(asked.repository, asked.reference))
+        case "manifest":
+            return registry.pull_manifest(asked.repository, asked.reference).decode()
+        case _:
+            return layout.push(registry, asked.directory, asked.name, asked.repository, asked.tag)
 
 
 def main() -> int:
@@ -70,16 +96,10 @@ def main() -> int:
     match asked.ask:
         case "ready":
             return 0 if wait_until_ready(registry.address, asked.pid, asked.seconds) else 1
-        case "tags":
-            print("\n".join(registry.tags(asked.repository)))
-        case "digest":
-            print(sha256(registry.pull_manifest(asked.repository, asked.reference)))
-        case "manifest":
-            print(registry.pull_manifest(asked.repository, asked.reference).decode())
         case "make-layout":
             layout.make(asked.directory)
-        case "push-layout":
-            print(layout.push(registry, asked.directory, asked.name, asked.repository, asked.tag))
+        case _:
+            print(answer(asked, registry))
     return 0
 
 

@@ -147,17 +147,19 @@ class Access:
                 yield {**facts, "ecr:ImageTag": tag}
 
     async def _permit_any(self, caller: Caller, actions: Iterable[str], resource: Resource, facts: Facts) -> None:
-        """Let through who may do any of the actions; the refusal is that of the first."""
-        first: AuthError | None = None
+        """Let through who may do any of the actions; the refusal is that of the first, or what another token mends."""
+        refusal: AuthError | None = None
         for action in actions:
             try:
                 await self.authorizer.permit(caller, action, resource, facts)
-            except (AccessDenied, CredentialsMissing, ScopeInsufficient, TokenInvalid) as error:
-                first = first or error
+            except ScopeInsufficient as error:
+                refusal = refusal if isinstance(refusal, ScopeInsufficient) else error
+            except (AccessDenied, CredentialsMissing, TokenInvalid) as error:
+                refusal = refusal or error
             else:
                 return
-        if first is not None:
-            raise first
+        if refusal is not None:
+            raise refusal
 
     def _challenge(self, request: web.Request, action: str, resource: Resource, error: AuthError) -> None:
         problem: ChallengeError | None = None

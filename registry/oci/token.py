@@ -3,6 +3,8 @@
 Source: distribution, "Token Authentication Specification" and "OAuth2 Token Authentication".
 """
 
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import parse_qs
 
@@ -24,27 +26,46 @@ _MAX_FIELDS = 200
 _FORM_SECONDS = 10
 
 
-class TokenService:
-    """Grants what the caller may have of what it asks for."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a client asks a token for: the service that will read it, and scopes as they were written."""
 
-    def __init__(self, authenticator: Authenticator, authorizer: Authorizer, issuer: TokenIssuer) -> None:
+    service: str | None
+    scopes: Sequence[str]
+    facts: Facts
+
+
+class TokenService:
+    """Grants what the caller may have of what it asks for, here or at one of the other services that trust us."""
+
+    def __init__(
+        self, authenticator: Authenticator, authorizer: Authorizer, issuer: TokenIssuer, others: Collection[str] = ()
+    ) -> None:
         self._authenticator = authenticator
         self._authorizer = authorizer
         self._issuer = issuer
+        self._others = others
 
-    async def for_header(self, header: str | None, scopes: list[str], facts: Facts) -> web.Response:
+    async def for_header(self, header: str | None, asked: Asked) -> web.Response:
         """A token for the credentials of an Authorization header, or none."""
-        return await self._grant(await self._authenticator.authenticate(header), scopes, facts)
+        return await self._grant(await self._authenticator.authenticate(header), asked)
 
-    async def for_password(self, credentials: BasicCredentials, scopes: list[str], facts: Facts) -> web.Response:
+    async def for_password(self, credentials: BasicCredentials, asked: Asked) -> web.Response:
         """A token for a user name and password."""
-        return await self._grant(await self._authenticator.check_password(credentials), scopes, facts)
+        return await self._grant(await self._authenticator.check_password(credentials), asked)
 
-    async def _grant(self, caller: Caller, texts: list[str], facts: Facts) -> web.Response:
-        granted = await self._authorizer.grant(caller.principal, parse_scopes(texts), facts)
-        await self._authorizer.permit_token(caller, granted, facts)
+    async def _grant(self, caller: Caller, asked: Asked) -> web.Response:
+        # A token for one registry must not open another: an unknown service gets one that only we accept.
+        audience = asked.service if asked.service in self._others else None
+        grant = self._authorizer.grant if audience is None else self._authorizer.grant_elsewhere
+        granted = await grant(caller.principal, parse_scopes(asked.scopes), asked.facts)
+        await self._authorizer.permit_token(caller, granted, asked.facts)
         token = self._issuer.mint(
-            caller.principal.name, granted, access_key=caller.access_key, not_before=caller.valid_after
+            caller.principal.name,
+            granted,
+            access_key=caller.access_key,
+            not_before=caller.valid_after,
+            audience=audience,
         )
         document = {
             "token": token.text,
@@ -66,8 +87,7 @@ async def get_token(request: web.Request) -> web.Response:
     try:
         return await request.app[TOKENS].for_header(
             request.headers.get("Authorization"),
-            request.query.getall("scope", []),
-            request.app[ACCESS].facts(request),
+            Asked(request.query.get("service"), request.query.getall("scope", []), request.app[ACCESS].facts(request)),
         )
     except AuthError:
         _challenge(request)
@@ -86,9 +106,8 @@ async def post_token(request: web.Request) -> web.Response:
         raise GrantUnsupported(grant_type)
     try:
         credentials = BasicCredentials(form.get("username", [""])[0], form.get("password", [""])[0])
-        return await request.app[TOKENS].for_password(
-            credentials, form.get("scope", []), request.app[ACCESS].facts(request)
-        )
+        asked = Asked(form.get("service", [None])[0], form.get("scope", []), request.app[ACCESS].facts(request))
+        return await request.app[TOKENS].for_password(credentials, asked)
     except AuthError:
         _challenge(request)
         raise

@@ -163,6 +163,16 @@ async def test_token_that_lacks_the_scope_is_told_apart_from_a_denial(authorizer
     assert raised.value.resource == rules.repository("a/b")
 
 
+async def test_denial_is_said_whatever_the_token_lacks(authorizer: Make) -> None:
+    """No other token would help, so the client is not sent for one."""
+    rules = authorizer()
+
+    with pytest.raises(AccessDenied) as raised:
+        await rules.permit(bearer(BOB, ""), Action.PUT_IMAGE, rules.repository("a/b"))
+
+    assert raised.value.action is Action.PUT_IMAGE
+
+
 async def test_token_lifts_nobody_above_the_rules(authorizer: Make) -> None:
     """A token signed when the user had more rights gives none of them back."""
     rules = authorizer()

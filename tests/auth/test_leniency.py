@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from auth.leniency import allows_somewhere, without_image_conditions
+from auth.leniency import against_image_conditions, allows_somewhere, without_image_conditions
 from auth.policy.context import NO_CONTEXT
 from auth.policy.document import PolicyKind, Request
 from auth.policy.evaluation import NamedPolicy, Outcome, Policies, evaluate
@@ -42,6 +42,32 @@ def test_images_that_are_not_named_yet_meet_every_condition(statements: list[dic
     policies = Policies(identity=(policy(*statements),) if statements else ())
 
     found = evaluate(Request(ALICE, "ecr:PutImage", APP, NO_CONTEXT), without_image_conditions(policies))
+
+    assert found.outcome is outcome
+
+
+@pytest.mark.parametrize(
+    ("statements", "outcome"),
+    [
+        ([statement("Allow", Condition=TAGGED)], Outcome.IMPLICIT_DENY),
+        ([statement("Allow", Condition={"StringLikeIfExists": TAGGED["StringLike"]})], Outcome.IMPLICIT_DENY),
+        ([statement("Allow"), statement("Deny", Condition=TAGGED)], Outcome.EXPLICIT_DENY),
+        (
+            [statement("Allow"), statement("Deny", Condition={"StringNotLike": TAGGED["StringLike"]})],
+            Outcome.EXPLICIT_DENY,
+        ),
+        ([statement("Allow"), statement("Deny", Condition={"Bool": {"aws:SecureTransport": True}})], Outcome.ALLOWED),
+        ([statement("Allow"), statement("Allow", Condition=TAGGED)], Outcome.ALLOWED),
+        ([], Outcome.IMPLICIT_DENY),
+    ],
+)
+def test_where_nobody_asks_again_every_condition_on_images_goes_against(
+    statements: list[dict[str, Any]], outcome: Outcome
+) -> None:
+    """What is allowed then is allowed for every image."""
+    policies = Policies(identity=(policy(*statements),) if statements else ())
+
+    found = evaluate(Request(ALICE, "ecr:PutImage", APP, NO_CONTEXT), against_image_conditions(policies))
 
     assert found.outcome is outcome
 

@@ -66,6 +66,36 @@ async def test_token_carries_what_the_policies_allow(registry: Registry, people:
     assert await get(registry, "team/app/manifests/latest", token) == 200
 
 
+async def test_refusal_of_a_token_names_the_action_that_the_policies_lack(registry: Registry, people: People) -> None:
+    """403 and no challenge: docker and podman hide what a 401 says, and no other token would help."""
+    await registry.push_image("team/app", "latest")
+    alice = await people.add("alice", allow(*PULL))
+    token = await registry.token("repository:team/app:pull,push", authorization=alice)
+
+    refused = await registry.post("/v2/team/app/blobs/uploads/", authorization=token)
+
+    assert (refused.refusal, refused.detail["action"]) == ((403, "DENIED"), "ecr:InitiateLayerUpload")
+    assert "user/alice is not allowed to perform ecr:InitiateLayerUpload" in refused.message
+    assert "WWW-Authenticate" not in refused.headers
+
+
+async def test_token_that_lacks_one_of_two_ways_in_is_told_which_token_helps(
+    registry: Registry, people: People
+) -> None:
+    """Looking for a blob takes either of two actions: one is denied, the other wants a token with pull."""
+    digest = await registry.push_blob("team/app", b"x")
+    alice = await people.add("alice", allow("ecr:BatchCheckLayerAvailability"))
+    path = f"/v2/team/app/blobs/{digest}"
+
+    poor = await registry.head(path, authorization=await registry.token(authorization=alice))
+    rich = await registry.head(
+        path, authorization=await registry.token("repository:team/app:pull", authorization=alice)
+    )
+
+    assert (poor.status, rich.status) == (401, 200)
+    assert 'scope="repository:team/app:pull",error="insufficient_scope"' in poor.headers["WWW-Authenticate"]
+
+
 async def test_user_of_a_prefix_has_no_other_repository(registry: Registry, people: People) -> None:
     """Pushing, and making repositories, below team/ only; a mount does not reach across either."""
     secret = await registry.push_blob("other/app", b"secret")

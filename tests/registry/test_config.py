@@ -225,7 +225,7 @@ def test_known_keys_are_what_the_design_lists() -> None:
         "metadata": "url",
         "storage": "backend root durability reserve",
         "encryption": "mode key_file",
-        "auth": "admin_password anonymous token_ttl",
+        "auth": "admin_password anonymous token_ttl services",
         "manifests": "allow_sparse",
         "repositories": "create_on_push",
         "limits": "manifest_bytes json_depth tags_per_push page blob_bytes uploads upload_ttl "
