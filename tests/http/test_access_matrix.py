@@ -123,11 +123,11 @@ class Matrix:
     def expected(self, cell: Cell, covered: set[str] | None) -> Expected:
         endpoint, known = cell.ask.endpoint, cell.caller != "anonymous"
         first = endpoint.actions[0]
-        if covered is not None and endpoint.word and endpoint.word not in covered:
-            return Expected(UNCOVERED, 401, first)
         name = cell.name if cell.ask.has_repository else None
         if not any(self.world.may(cell.caller, action, name, facts_of(cell)) for action in endpoint.actions):
             return Expected(DENIED, 403, first) if known else Expected(UNKNOWN, 401)
+        if covered is not None and endpoint.word and endpoint.word not in covered:
+            return Expected(UNCOVERED, 401, first)
         if not cell.name.startswith("missing/"):
             return Expected(ALLOWED, endpoint.found)
         if endpoint.creates and not self.world.may(cell.caller, "ecr:CreateRepository", cell.name):
