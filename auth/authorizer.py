@@ -4,7 +4,7 @@
 - A token only ever narrows: the policies are asked again at each request.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, assert_never
@@ -13,7 +13,13 @@ from auth.actions import ADMIN, ADMIN_PREFIX, REGISTRY, SCOPE_WORDS, Action, Res
 from auth.callers import Caller
 from auth.directory import Directory, principal_facts
 from auth.errors import AccessDenied, AuthError, CredentialsMissing, ScopeInsufficient, TokenInvalid
-from auth.leniency import against_image_conditions, allows_any, allows_somewhere, without_image_conditions
+from auth.leniency import (
+    KEYS_OF_IMAGES,
+    against_image_conditions,
+    allows_any,
+    allows_somewhere,
+    without_conditions_on,
+)
 from auth.policy.context import Context
 from auth.policy.document import Request
 from auth.policy.evaluation import Lack, Match, NamedPolicy, Outcome, Policies, evaluate
@@ -87,15 +93,35 @@ class Authorizer:
         return Resource.of_repository(name, account_id=self._account_id, region=self._region)
 
     async def authorize(
-        self, principal: Principal, action: str, resource: Resource, facts: Facts = NO_FACTS
+        self,
+        principal: Principal,
+        action: str,
+        resource: Resource,
+        facts: Facts = NO_FACTS,
+        *,
+        unknown: Collection[str] = (),
     ) -> Decision:
-        """Whether the policies let this principal do this, whatever credentials it came with."""
+        """Whether the policies let this principal do this, whatever credentials it came with.
+
+        `unknown` are condition keys, in lower case, that nobody can tell yet: where a value might allow, it is allowed,
+        and to be asked again.
+        """
         subject = await self._subject(principal)
-        policies = await self._policies(subject, resource)
+        policies, facts = await self._applying(subject, resource, facts)
+        if unknown:
+            policies = without_conditions_on(unknown, policies)
         return self._decide(subject, action, resource, facts, policies)
 
-    async def permit(self, caller: Caller, action: str, resource: Resource, facts: Facts = NO_FACTS) -> None:
-        """Return if the caller may do this.
+    async def permit(
+        self,
+        caller: Caller,
+        action: str,
+        resource: Resource,
+        facts: Facts = NO_FACTS,
+        *,
+        unknown: Collection[str] = (),
+    ) -> None:
+        """Return if the caller may do this; `unknown` is as for `authorize`.
 
         Raises CredentialsMissing or AccessDenied where the policies refuse, whatever a token covers; ScopeInsufficient
         where only the token does; TokenInvalid for an anonymous token that no longer opens anything.
@@ -103,7 +129,7 @@ class Authorizer:
         is_login = action == Action.GET_AUTHORIZATION_TOKEN
         if is_login and caller.ceiling is not None and not self._is_turned_away(caller.principal):
             return  # whoever holds a token has logged in, anonymous callers included
-        decision = await self.authorize(caller.principal, action, resource, facts)
+        decision = await self.authorize(caller.principal, action, resource, facts, unknown=unknown)
         if not decision.allowed:
             # Before the token is looked at: where no other would help, none is asked for, and the client says why.
             raise self._refusal(caller, action, resource, decision)
@@ -115,11 +141,13 @@ class Authorizer:
         """Those of the repositories that the principal may know of, in the same order."""
         subject, action = await self._subject(principal), Action.DESCRIBE_REPOSITORIES
         registry = await self._directory.registry_policy()
-        policies = await self._directory.repository_policies(names)
+        rules = await self._directory.repositories(names)
 
         def is_visible(name: str) -> bool:
-            applying = Policies(subject.policies, policies[name], registry, subject.boundary, subject.sessions)
-            return self._decide(subject, action, self.repository(name), facts, applying).allowed
+            applying = Policies(subject.policies, rules[name].policy, registry, subject.boundary, subject.sessions)
+            return self._decide(
+                subject, action, self.repository(name), {**facts, **rules[name].facts}, applying
+            ).allowed
 
         return [name for name in names if is_visible(name)]
 
@@ -175,11 +203,14 @@ class Authorizer:
             )
         return _Subject(principal.kind, requester, user.facts | session_facts, user.policies, user.boundary, sessions)
 
-    async def _policies(self, subject: _Subject, resource: Resource) -> Policies:
-        name = resource.repository
-        repository = None if name is None else await self._directory.repository_policy(name)
+    async def _applying(self, subject: _Subject, resource: Resource, facts: Facts) -> tuple[Policies, Facts]:
+        """The policies that apply to a request, and its facts with those of the resource."""
         registry = await self._directory.registry_policy()
-        return Policies(subject.policies, repository, registry, subject.boundary, subject.sessions)
+        if resource.repository is None:
+            return Policies(subject.policies, None, registry, subject.boundary, subject.sessions), facts
+        rules = await self._directory.repository(resource.repository)
+        policies = Policies(subject.policies, rules.policy, registry, subject.boundary, subject.sessions)
+        return policies, {**facts, **rules.facts} if rules.facts else facts
 
     def _decide(self, subject: _Subject, action: str, resource: Resource, facts: Facts, policies: Policies) -> Decision:
         requester, lack = subject.requester, None
@@ -216,7 +247,8 @@ class Authorizer:
     async def _granted(self, subject: _Subject, scope: Scope, facts: Facts) -> frozenset[ScopeWord]:
         """The words of a scope for which any action might be allowed; each is decided by itself when it is used."""
         resource = self.repository(scope.name) if scope.type is ScopeType.REPOSITORY else REGISTRY
-        policies = without_image_conditions(await self._policies(subject, resource))
+        applying, facts = await self._applying(subject, resource, facts)
+        policies = without_conditions_on(KEYS_OF_IMAGES, applying)
 
         def is_granted(word: ScopeWord) -> bool:
             if scope.name == ADMIN and scope.type is ScopeType.REGISTRY:
@@ -234,7 +266,8 @@ class Authorizer:
     async def _granted_for_all(self, subject: _Subject, scope: Scope, facts: Facts) -> frozenset[ScopeWord]:
         """The words of a repository's scope for which every action is allowed on every image."""
         resource = self.repository(scope.name)
-        policies = against_image_conditions(await self._policies(subject, resource))
+        applying, facts = await self._applying(subject, resource, facts)
+        policies = against_image_conditions(applying)
 
         def is_granted(word: ScopeWord) -> bool:
             words = _EVERY_WORD if word is ScopeWord.ALL else {word}

@@ -5,7 +5,6 @@
 - A stored policy that cannot be read stops whatever it bears on: a Deny that it may hold must not be lost.
 """
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
@@ -18,14 +17,16 @@ from auth.policy.findings import PolicyInvalid
 from auth.policy.parsing import parse_policy
 from auth.principals import Principal, PrincipalKind, Session
 from auth.sealing import Seal
+from auth.tags import read_tags
 from storage.metadata.access_keys import StoredAccessKey, find_access_key
 from storage.metadata.database import Database
 from storage.metadata.generation import current_generation
 from storage.metadata.policies import (
     NamedDocument,
+    RepositoryRules,
     boundary_of,
     find_registry_policy,
-    find_repository_policies,
+    find_repository_rules,
     policies_of,
 )
 from storage.metadata.principals import StoredPrincipal, find_principal, find_role
@@ -78,6 +79,17 @@ class AccessKey:
     is_active: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What decides about a repository: its policy, None where it has none, and the condition keys that tell of it."""
+
+    policy: NamedPolicy | None
+    facts: Mapping[str, str]
+
+
+_NO_RULES: Final = Rules(None, {})
+
+
 @dataclass(slots=True)
 class _Kept:
     """What was read while the database was at one generation."""
@@ -86,7 +98,7 @@ class _Kept:
     users: dict[str, User] = field(default_factory=dict)
     roles: dict[str, User] = field(default_factory=dict)
     access_keys: dict[str, AccessKey] = field(default_factory=dict)
-    repositories: dict[str, NamedPolicy | None] = field(default_factory=dict)
+    repositories: dict[str, Rules] = field(default_factory=dict)
     registry: tuple[NamedPolicy | None] | None = None
 
 
@@ -126,24 +138,23 @@ class Directory:
             _keep(kept.access_keys, key_id, known)
         return known
 
-    async def repository_policy(self, name: str) -> NamedPolicy | None:
-        """The policy of a repository; None where it has none, or is not there."""
+    async def repository(self, name: str) -> Rules:
+        """The policy and the facts of a repository; neither where it is not there."""
         kept = self._kept.repositories
-        return kept[name] if name in kept else (await self.repository_policies((name,)))[name]
+        return kept[name] if name in kept else (await self.repositories((name,)))[name]
 
-    async def repository_policies(self, names: Sequence[str]) -> dict[str, NamedPolicy | None]:
-        """The policies of several repositories, read with one query."""
+    async def repositories(self, names: Sequence[str]) -> dict[str, Rules]:
+        """The policies and facts of several repositories, read with one query."""
         kept = self._kept.repositories
         missing = [name for name in names if name not in kept]
         if not missing:
             return {name: kept[name] for name in names}
-        found = await self._database.read(partial(find_repository_policies, names=missing))
-        policies = {
-            name: self._named(f"repository/{name}", found.get(name), PolicyKind.RESOURCE) for name in missing
-        } | {name: kept[name] for name in names if name in kept}
+        found = await self._database.read(partial(find_repository_rules, names=missing))
+        rules = {name: self._rules(name, found.get(name)) for name in missing}
+        rules |= {name: kept[name] for name in names if name in kept}
         for name in missing:
-            _keep(kept, name, policies[name])
-        return policies
+            _keep(kept, name, rules[name])
+        return rules
 
     async def registry_policy(self) -> NamedPolicy | None:
         """The policy of the registry with all its repositories."""
@@ -180,10 +191,20 @@ class Directory:
             password_hash=stored.password_hash,
             is_disabled=stored.is_disabled,
             valid_after=stored.valid_after,
-            facts=principal_facts(principal, json.loads(stored.tags)),
+            facts=principal_facts(principal, read_tags(stored.tags)),
             policies=tuple(filter(None, named)),
             boundary=None if boundary is None else self._named(boundary.name, boundary.document, PolicyKind.IDENTITY),
         )
+
+    def _rules(self, name: str, stored: RepositoryRules | None) -> Rules:
+        if stored is None:
+            return _NO_RULES
+        facts = {
+            f"{service}:ResourceTag/{key}": value
+            for key, value in read_tags(stored.tags).items()
+            for service in ("aws", "ecr")
+        }
+        return Rules(self._named(f"repository/{name}", stored.document, PolicyKind.RESOURCE), facts)
 
     def _access_key(self, stored: StoredAccessKey) -> AccessKey:
         secret = self._seal.open(stored.id, stored.sealed_secret)

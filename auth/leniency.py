@@ -5,7 +5,7 @@
 - Where nobody will ask again, the strict answer is the one to take.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import Final
 
@@ -13,17 +13,20 @@ from auth.policy.context import NO_CONTEXT
 from auth.policy.document import Effect, Policy, Statement
 from auth.policy.evaluation import NamedPolicy, Policies
 
-_KEYS_OF_IMAGES: Final = frozenset({"ecr:imagetag", "ecr:imagedigest", "ecr:artifacttype"})
+ARTIFACT_TYPE: Final = frozenset({"ecr:artifacttype"})
+"""What a push does not tell before its manifest is read."""
+KEYS_OF_IMAGES: Final = frozenset({"ecr:imagetag", "ecr:imagedigest"}) | ARTIFACT_TYPE
+"""What nobody knows when a token is fetched."""
 
 
-def without_image_conditions(policies: Policies) -> Policies:
-    """The policies as if every image met the conditions of an Allow, and none those of a Deny."""
-    return _each(_lenient, policies)
+def without_conditions_on(keys: Collection[str], policies: Policies) -> Policies:
+    """The policies as if any values of these keys met the conditions of an Allow, and none those of a Deny."""
+    return _decided_for_all(keys, policies, dropped=Effect.DENY)
 
 
 def against_image_conditions(policies: Policies) -> Policies:
     """The policies as if no image met the conditions of an Allow, and every one those of a Deny."""
-    return _each(_strict, policies)
+    return _decided_for_all(KEYS_OF_IMAGES, policies, dropped=Effect.ALLOW)
 
 
 def allows_somewhere(policies: Iterable[NamedPolicy], action: str) -> bool:
@@ -43,7 +46,20 @@ def allows_any(policies: Iterable[NamedPolicy], actions: Iterable[str]) -> bool:
     return any(allows_somewhere(kept, action) for action in actions)
 
 
-def _each(change: Callable[[NamedPolicy], NamedPolicy], policies: Policies) -> Policies:
+def _decided_for_all(keys: Collection[str], policies: Policies, *, dropped: Effect) -> Policies:
+    """Statements of one effect go where they ask for a key; those of the other stop asking."""
+
+    def change(named: NamedPolicy) -> NamedPolicy:
+        policy = named.policy
+        if not any(_asks(statement, keys) for statement in policy.statements):
+            return named
+        statements = tuple(
+            _without(statement, keys)
+            for statement in policy.statements
+            if statement.effect is not dropped or not _asks(statement, keys)
+        )
+        return NamedPolicy(named.name, Policy(policy.kind, policy.version, policy.id, statements))
+
     return Policies(
         identity=tuple(map(change, policies.identity)),
         resource=policies.resource and change(policies.resource),
@@ -53,29 +69,10 @@ def _each(change: Callable[[NamedPolicy], NamedPolicy], policies: Policies) -> P
     )
 
 
-def _lenient(named: NamedPolicy) -> NamedPolicy:
-    return _decided_for_all_images(named, dropped=Effect.DENY)
+def _asks(statement: Statement, keys: Collection[str]) -> bool:
+    return any(condition.key in keys for condition in statement.conditions)
 
 
-def _strict(named: NamedPolicy) -> NamedPolicy:
-    return _decided_for_all_images(named, dropped=Effect.ALLOW)
-
-
-def _decided_for_all_images(named: NamedPolicy, *, dropped: Effect) -> NamedPolicy:
-    """Statements of one effect go where they ask for an image; those of the other stop asking."""
-    policy = named.policy
-    statements = tuple(
-        _without_image_keys(statement)
-        for statement in policy.statements
-        if statement.effect is not dropped or not _asks_for_image(statement)
-    )
-    return NamedPolicy(named.name, Policy(policy.kind, policy.version, policy.id, statements))
-
-
-def _asks_for_image(statement: Statement) -> bool:
-    return any(condition.key in _KEYS_OF_IMAGES for condition in statement.conditions)
-
-
-def _without_image_keys(statement: Statement) -> Statement:
-    kept = tuple(condition for condition in statement.conditions if condition.key not in _KEYS_OF_IMAGES)
+def _without(statement: Statement, keys: Collection[str]) -> Statement:
+    kept = tuple(condition for condition in statement.conditions if condition.key not in keys)
     return replace(statement, conditions=kept)

@@ -2,7 +2,7 @@
 
 - A caller is known before anything of the request is looked at; only then is a bad name told from a good one.
 - A refusal for want of credentials carries the challenge that tells a client which token to fetch.
-- A push under several tags is decided for each of them.
+- A push under several tags is decided for each of them, and once more when its manifest tells what it is.
 """
 
 import time
@@ -18,6 +18,7 @@ from auth.authorizer import Authorizer, Facts
 from auth.callers import Caller
 from auth.challenge import ChallengeError, bearer_challenge
 from auth.errors import AccessDenied, AuthError, CredentialsMissing, ScopeInsufficient, TokenInvalid
+from auth.leniency import ARTIFACT_TYPE
 from auth.principals import ANONYMOUS, PrincipalKind
 from auth.scopes import Scope, needed_scope
 from registry.core.names import RepositoryName
@@ -68,6 +69,13 @@ class Access:
             raise
         if sent_name is not None:
             request[REPOSITORY] = RepositoryName.parse(sent_name)
+
+    async def check_artifact(self, request: web.Request, artifact_type: str | None) -> None:
+        """Return if what the body of a push turned out to be may be pushed; raises as `check` does."""
+        resource = self.authorizer.repository(request[REPOSITORY].text)
+        known = {} if artifact_type is None else {"ecr:ArtifactType": artifact_type}
+        for facts in self._facts_of_images(request, request[ACTION]):
+            await self.authorizer.permit(request[CALLER], request[ACTION], resource, {**facts, **known})
 
     async def may(self, request: web.Request, action: Action, repository: RepositoryName) -> bool:
         """Whether the caller may do something more than the route asks for."""
@@ -151,7 +159,8 @@ class Access:
         refusal: AuthError | None = None
         for action in actions:
             try:
-                await self.authorizer.permit(caller, action, resource, facts)
+                unknown = ARTIFACT_TYPE if action == Action.PUT_IMAGE else ()
+                await self.authorizer.permit(caller, action, resource, facts, unknown=unknown)
             except ScopeInsufficient as error:
                 refusal = refusal if isinstance(refusal, ScopeInsufficient) else error
             except (AccessDenied, CredentialsMissing, TokenInvalid) as error:

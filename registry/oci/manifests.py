@@ -52,6 +52,7 @@ async def put_manifest(request: web.Request) -> web.Response:
     more_tags = [Tag.parse(tag) for tag in asked]
     algorithm = reference.algorithm if isinstance(reference, Digest) else Algorithm.SHA256
     manifest = await _received(request, algorithm)
+    await access.check_artifact(request, manifest.referrer_type)
     pushed = await services.images.push(
         request[REPOSITORY],
         reference,

@@ -60,6 +60,14 @@ class PolicyVersion:
 
 
 @dataclass(frozen=True, slots=True)
+class RepositoryRules:
+    """What decides about a repository: its policy, None where it has none, and its tags, a JSON object."""
+
+    document: str | None
+    tags: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Owner:
     """Where the policies of a user, role or group stand: the tables, their column that names it, and its key."""
 
@@ -106,9 +114,9 @@ _REPOSITORY_POLICY = (
     .join(repository, repository.c.id == repository_policy.c.repository_id)
     .where(repository.c.name == bindparam("repository"))
 )
-_REPOSITORY_POLICIES = (
-    select(repository.c.name, repository_policy.c.document)
-    .join(repository, repository.c.id == repository_policy.c.repository_id)
+_REPOSITORY_RULES = (
+    select(repository.c.name, repository_policy.c.document, repository.c.tags)
+    .outerjoin(repository_policy, repository_policy.c.repository_id == repository.c.id)
     .where(repository.c.name.in_(bindparam("repositories", expanding=True)))
 )
 _REGISTRY_POLICY = select(registry_policy.c.document).where(registry_policy.c.id == 1)
@@ -331,12 +339,12 @@ def find_repository_policy(connection: Connection, repository_name: str) -> str 
     return found
 
 
-def find_repository_policies(connection: Connection, names: Sequence[str]) -> dict[str, str]:
-    """The policies of those of these repositories that have one."""
-    found: dict[str, str] = {}
+def find_repository_rules(connection: Connection, names: Sequence[str]) -> dict[str, RepositoryRules]:
+    """The policies and tags of those of these repositories that are there."""
+    found: dict[str, RepositoryRules] = {}
     for start in range(0, len(names), _IN_ONE_QUERY):
-        rows = connection.execute(_REPOSITORY_POLICIES, {"repositories": names[start : start + _IN_ONE_QUERY]})
-        found.update((name, document) for name, document in rows)
+        rows = connection.execute(_REPOSITORY_RULES, {"repositories": names[start : start + _IN_ONE_QUERY]})
+        found.update((name, RepositoryRules(document, tags)) for name, document, tags in rows)
     return found
 
 

@@ -106,7 +106,7 @@ async def test_everything_is_read_once_while_nothing_changes(
         await directory.refresh()
         assert await directory.user("alice") is not None
         assert await directory.access_key(key.id) is not None
-        assert await directory.repository_policy("app") is None
+        assert (await directory.repository("app")).policy is None
         assert await directory.registry_policy() is None
 
     await request()
@@ -162,10 +162,10 @@ async def test_repository_policies_are_read_together(
     await directory.refresh()
     counted.reads = 0
 
-    found = await directory.repository_policies(["a", "b", "c", "missing"])
-    again = await directory.repository_policies(["a", "b", "c", "missing"])
+    found = await directory.repositories(["a", "b", "c", "missing"])
+    again = await directory.repositories(["a", "b", "c", "missing"])
 
-    assert {name: policy and policy.name for name, policy in found.items()} == {
+    assert {name: rules.policy and rules.policy.name for name, rules in found.items()} == {
         "a": None,
         "b": "repository/b",
         "c": None,

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from auth.leniency import against_image_conditions, allows_somewhere, without_image_conditions
+from auth.leniency import KEYS_OF_IMAGES, against_image_conditions, allows_somewhere, without_conditions_on
 from auth.policy.context import NO_CONTEXT
 from auth.policy.document import PolicyKind, Request
 from auth.policy.evaluation import NamedPolicy, Outcome, Policies, evaluate
@@ -41,7 +41,7 @@ def test_images_that_are_not_named_yet_meet_every_condition(statements: list[dic
     """For a token; whatever else the policies ask for is asked for."""
     policies = Policies(identity=(policy(*statements),) if statements else ())
 
-    found = evaluate(Request(ALICE, "ecr:PutImage", APP, NO_CONTEXT), without_image_conditions(policies))
+    found = evaluate(Request(ALICE, "ecr:PutImage", APP, NO_CONTEXT), without_conditions_on(KEYS_OF_IMAGES, policies))
 
     assert found.outcome is outcome
 

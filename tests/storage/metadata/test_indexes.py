@@ -14,8 +14,8 @@ from storage.metadata.groups import groups_of, list_members
 from storage.metadata.policies import (
     boundary_of,
     find_registry_policy,
-    find_repository_policies,
     find_repository_policy,
+    find_repository_rules,
     policies_of,
 )
 from storage.metadata.principals import find_principal, find_role, list_principals
@@ -32,7 +32,7 @@ _LOOK_UPS: dict[str, Callable[[Connection], object]] = {
     "policies_of": lambda c: policies_of(c, 1),
     "boundary_of": lambda c: boundary_of(c, 1),
     "find_repository_policy": lambda c: find_repository_policy(c, "a"),
-    "find_repository_policies": lambda c: find_repository_policies(c, ["a", "b"]),
+    "find_repository_rules": lambda c: find_repository_rules(c, ["a", "b"]),
     "find_registry_policy": find_registry_policy,
 }
 

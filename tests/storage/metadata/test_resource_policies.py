@@ -8,11 +8,12 @@ from storage.metadata import schema
 from storage.metadata.database import Database
 from storage.metadata.generation import current_generation
 from storage.metadata.policies import (
+    RepositoryRules,
     delete_registry_policy,
     delete_repository_policy,
     find_registry_policy,
-    find_repository_policies,
     find_repository_policy,
+    find_repository_rules,
     put_registry_policy,
     put_repository_policy,
 )
@@ -85,10 +86,15 @@ async def test_policies_of_several_repositories_are_found_at_once(database: Data
     for name in ("r0", "r500", "r1202"):
         await put(database, f"of {name}", name)
 
-    found = await database.read(lambda c: find_repository_policies(c, names))
+    found = await database.read(lambda c: find_repository_rules(c, names))
 
-    assert found == {"r0": "of r0", "r500": "of r500", "r1202": "of r1202"}
-    assert await database.read(lambda c: find_repository_policies(c, [])) == {}
+    assert found == {
+        "r0": RepositoryRules("of r0", "{}"),
+        "r499": RepositoryRules(None, "{}"),
+        "r500": RepositoryRules("of r500", "{}"),
+        "r1202": RepositoryRules("of r1202", "{}"),
+    }
+    assert await database.read(lambda c: find_repository_rules(c, [])) == {}
 
 
 async def test_the_registry_has_one_policy(database: Database) -> None:
