@@ -6,6 +6,7 @@
 
 client_seconds="${CLIENT_SECONDS:-240}"
 passed=0 failed=0 absent=0
+started=() # processes of the script's own, which cleanup ends
 
 version_of() { # NAME: as the client says it, or as Go built it
   local built
@@ -80,8 +81,9 @@ same() { # WHAT A B: two values agree
 }
 
 cleanup() {
-  local status=$?
+  local status=$? pid folder
   server_abandon
+  for pid in "${started[@]}"; do kill -TERM "$pid" 2>/dev/null || true; done
   [ -z "${started_engine:-}" ] || ENGINE_DIR="$work/engine" "$conformance/engine" stop || true
   for folder in "$work"/home/*/storage*; do
     # storage drivers leave their root mounted

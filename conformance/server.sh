@@ -3,6 +3,7 @@
 #   LADING                the command that serves (default: ../.venv/bin/lading, else `lading` on PATH)
 #   CONFORMANCE_REGISTRY  host:port of a registry that runs already: nothing is started then, and OCI_USERNAME and
 #                         OCI_PASSWORD are its credentials
+#   SERVER_PORT           the port to serve on (default: a free one)
 #   SERVER_SECONDS        how long a start or a stop may take (default 30)
 #
 # Every LADING_<SECTION>__<KEY> of the environment reaches the server.
@@ -54,7 +55,7 @@ server_start() {
   [ "${#command[@]}" -gt 0 ] || exit 1
   mkdir -p "$folder"
   [ -s "$folder/password" ] || (umask 077 && random_password >"$folder/password")
-  port="$(free_port)"
+  port="${SERVER_PORT:-$(free_port)}"
   server_log="$folder/server.log"
   export OCI_REGISTRY="127.0.0.1:$port" OCI_USERNAME=admin
   OCI_PASSWORD="$(cat "$folder/password")"

@@ -17,6 +17,7 @@ go_module() { # NAME: the module and version of a client written in Go
     oras) echo oras.land/oras/cmd/oras@v1.3.6 ;;
     helm) echo helm.sh/helm/v3/cmd/helm@v3.22.0 ;;
     cosign) echo github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3 ;;
+    registry) echo github.com/distribution/distribution/v3/cmd/registry@v3.1.2 ;; # a peer, not a client
     *) return 1 ;;
   esac
 }

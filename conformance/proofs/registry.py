@@ -86,11 +86,17 @@ class Registry:
         authorization = self._authorization(path)
         if authorization:
             sent["Authorization"] = authorization
-        return self._exchange(method, path, sent, body, sink)
+        return self.exchange(method, path, sent, body, sink)
 
-    def _exchange(
-        self, method: str, path: str, headers: dict[str, str], body: Body, sink: Callable[[bytes], None] | None
+    def exchange(
+        self,
+        method: str,
+        path: str,
+        headers: dict[str, str],
+        body: Body = b"",
+        sink: Callable[[bytes], None] | None = None,
     ) -> Answer:
+        """One request with these headers and no credentials of its own."""
         connection = http.client.HTTPConnection(self.address, timeout=self.timeout_seconds)
         try:
             send(connection, method, path, headers, body)
@@ -108,7 +114,7 @@ class Registry:
     def _authorization(self, path: str) -> str | None:
         with self._lock:
             if self._challenge is None:
-                answer = self._exchange("GET", "/v2/", {}, b"", None)
+                answer = self.exchange("GET", "/v2/", {})
                 self._challenge = answer.headers.get("www-authenticate", "")
             if not self._challenge:
                 return None
@@ -127,7 +133,9 @@ class Registry:
         query = {"service": fields.get("service", "")} | ({"scope": scope} if scope else {})
         realm = urllib.parse.urlsplit(fields["realm"])
         target = f"{realm.path}?{urllib.parse.urlencode(query)}"
-        answer = self._exchange("GET", target, {"Authorization": self._basic}, b"", None).expect(200)
+        # the token service of another registry may be ours, and the other way round
+        service = Registry(realm.netloc, "", "", self.timeout_seconds)
+        answer = service.exchange("GET", target, {"Authorization": self._basic}).expect(200)
         return str(answer.json()["token"])
 
     # -- blobs ---------------------------------------------------------------------------------------------------
