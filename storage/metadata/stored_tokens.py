@@ -99,7 +99,7 @@ def find_stored_token(
 def list_stored_tokens(connection: Connection, user: str, kind: str) -> list[StoredToken]:
     """A user's tokens of a kind, oldest first."""
     rows = connection.execute(
-        _SELECT.where(principal.c.name == user, text(USERS), stored_token.c.kind == kind).order_by(
+        _SELECT.where(principal.c.name == user, principal.c.kind != "role", stored_token.c.kind == kind).order_by(
             stored_token.c.created_at, stored_token.c.id
         )
     )
