@@ -36,7 +36,7 @@ class Bearers:
         self._verifier = verifier
         self._now = now
         self._edition = directory.edition
-        self._kept: dict[str, Caller] = {}
+        self._kept: dict[str, tuple[VerifiedToken, Caller]] = {}
 
     async def check_bearer(self, text: str) -> Caller:
         """Whom an access token or a service token stands for; raises TokenInvalid."""
@@ -87,19 +87,17 @@ class Bearers:
         if self._edition is not self._directory.edition:
             self._edition = self._directory.edition
             self._kept.clear()
-        caller = self._kept.get(token.id)
-        if caller is None:
-            edition = self._edition
-            caller = await self._caller_of(token)
-            # What was looked up before a change that another request has seen says nothing about after it.
-            if edition is self._directory.edition and edition is self._edition:
-                self._keep(token.id, caller)
+        kept = self._kept.get(token.id)
+        if kept is not None and kept[0] is token:
+            return kept[1]
+        edition = self._edition
+        caller = await self._caller_of(token)
+        # What was looked up before a change that another request has seen says nothing about after it.
+        if edition is self._directory.edition and edition is self._edition:
+            if len(self._kept) >= _MOST_KEPT:
+                self._kept.clear()
+            self._kept[token.id] = token, caller
         return caller
-
-    def _keep(self, token_id: str, caller: Caller) -> None:
-        if len(self._kept) >= _MOST_KEPT:
-            self._kept.clear()
-        self._kept[token_id] = caller
 
     async def _caller_of(self, token: VerifiedToken) -> Caller:
         for token_id in filter(None, (token.id, token.authorization)):
