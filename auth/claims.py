@@ -68,7 +68,7 @@ class VerifiedToken:
 
 
 def claims_about(caller: Caller, scopes: Sequence[Scope], kind: TokenKind) -> dict[str, object]:
-    """The claims that tell who the caller is and what its token carries; raises SessionInvalid for a role without one."""
+    """The claims that say who the caller is and what its token carries; raises SessionInvalid for a role on its own."""
     claims: dict[str, object] = {"sub": _subject(caller.principal)}
     if kind is TokenKind.ACCESS:
         claims["access"] = [_scope_claim(scope) for scope in scopes]
