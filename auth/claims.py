@@ -38,8 +38,8 @@ class TokenKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
-    """Whose tokens are read, and for whom they must be."""
+class Parties:
+    """Who issues tokens, and who is to take them."""
 
     issuer: str
     audience: str
@@ -92,7 +92,7 @@ def claims_behind(caller: Caller) -> dict[str, object]:
     return claims
 
 
-def read_claims(payload: bytes, kind: TokenKind, expected: Expected, now: float) -> VerifiedToken:
+def read_claims(payload: bytes, kind: TokenKind, expected: Parties, now: float) -> VerifiedToken:
     """What a signed payload says, if it is for us and valid at this moment; raises TokenInvalid."""
     try:
         claims = json.loads(payload)

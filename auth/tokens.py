@@ -19,7 +19,7 @@ from typing import Any, Final, NoReturn
 import jwt
 
 from auth.callers import Caller
-from auth.claims import LEEWAY_SECONDS, Expected, TokenKind, VerifiedToken, claims_about, claims_behind, read_claims
+from auth.claims import LEEWAY_SECONDS, Parties, TokenKind, VerifiedToken, claims_about, claims_behind, read_claims
 from auth.errors import ScopeInvalid, TokenInvalid
 from auth.key_ring import KeyRing, RingKey
 from auth.keys import ALGORITHMS
@@ -69,7 +69,7 @@ class TokenIssuer:
     def __init__(
         self,
         ring: KeyRing,
-        parties: Expected,
+        parties: Parties,
         ttl_seconds: int,
         now: Callable[[], float] = time.time,
         new_id: Callable[[], str] = _new_id,
@@ -128,7 +128,7 @@ class TokenIssuer:
 class TokenVerifier:
     """Tells the tokens of this registry from all others."""
 
-    def __init__(self, ring: KeyRing, expected: Expected, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, ring: KeyRing, expected: Parties, now: Callable[[], float] = time.time) -> None:
         self._ring = ring
         self._expected = expected
         self._now = now

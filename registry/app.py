@@ -19,7 +19,7 @@ from auth.authenticator import Authenticator
 from auth.authorizer import Authorizer
 from auth.bearers import Bearers
 from auth.bootstrap import Prepared, open_registry
-from auth.claims import Expected
+from auth.claims import Parties
 from auth.directory import Directory
 from auth.key_ring import KeyRing
 from auth.passwords import Passwords
@@ -188,7 +188,7 @@ def _access(
 ) -> tuple[Access, TokenService, PublishedKeys]:
     anonymous: AnonymousMode = "push" if settings.dev else settings.auth.anonymous
     issuer = settings.server.public_url or prepared.registry_id
-    parties, ring = Expected(issuer, issuer), KeyRing(prepared.signing_keys)
+    parties, ring = Parties(issuer, issuer), KeyRing(prepared.signing_keys)
     directory = Directory(database, prepared.root_key, ring)
     authenticator = Authenticator(directory, Bearers(directory, TokenVerifier(ring, parties)), passwords)
     authorizer = Authorizer(prepared.account_id, directory, anonymous)

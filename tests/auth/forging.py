@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from auth.actions import ScopeType, ScopeWord
 from auth.callers import Caller
-from auth.claims import Expected, TokenKind
+from auth.claims import Parties, TokenKind
 from auth.errors import TokenInvalid
 from auth.keys import SigningKey
 from auth.principals import Principal, PrincipalKind
@@ -19,7 +19,7 @@ from auth.scopes import Scope
 from auth.tokens import TokenVerifier
 
 ISSUER, AUDIENCE = "https://registry.example", "registry.example"
-PARTIES = Expected(ISSUER, AUDIENCE)
+PARTIES = Parties(ISSUER, AUDIENCE)
 NOW = 1_700_000_000
 BOB = Caller(Principal("123456789012", "bob", PrincipalKind.USER))
 PUSH = Scope(ScopeType.REPOSITORY, "a/b", frozenset({ScopeWord.PULL, ScopeWord.PUSH}))

@@ -17,7 +17,7 @@ from auth.actions import ScopeType, ScopeWord
 from auth.authenticator import Authenticator
 from auth.bearers import Bearers
 from auth.callers import Caller
-from auth.claims import Expected
+from auth.claims import Parties
 from auth.credentials import BasicCredentials
 from auth.directory import Directory
 from auth.errors import CredentialsInvalid, TokenInvalid
@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 ACCOUNT = "123456789012"
 ROOT_KEY = bytes(range(32))
-PARTIES = Expected("iss", "aud")
+PARTIES = Parties("iss", "aud")
 BOB = Principal(ACCOUNT, "bob", PrincipalKind.USER)
 PULL = Scope(ScopeType.REPOSITORY, "a/b", frozenset({ScopeWord.PULL}))
 

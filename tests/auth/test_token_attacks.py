@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from auth.claims import Expected, TokenKind
+from auth.claims import Parties, TokenKind
 from auth.key_ring import KeyRing
 from auth.keys import SigningKey, generate_signing_key
 from auth.tokens import TokenIssuer, TokenVerifier
@@ -281,7 +281,7 @@ def test_public_rsa_key_is_no_shared_secret(encoding: serialization.Encoding) ->
 def test_token_of_another_registry(key: SigningKey, other_key: SigningKey, verifier: TokenVerifier) -> None:
     """With the same names by another key, and by the same key for other names."""
     same_names = TokenIssuer(KeyRing([other_key]), PARTIES, 300, lambda: NOW)
-    same_key = TokenIssuer(KeyRing([key]), Expected(f"{ISSUER}:5000", f"{AUDIENCE}:5000"), 300, lambda: NOW)
+    same_key = TokenIssuer(KeyRing([key]), Parties(f"{ISSUER}:5000", f"{AUDIENCE}:5000"), 300, lambda: NOW)
 
     assert refused(verifier, same_names.mint(BOB, [PUSH]).text) == "it names no signing key of this registry"
     assert refused(verifier, same_key.mint(BOB, [PUSH]).text) == "another registry issued it"

@@ -14,7 +14,7 @@ from aiohttp import ClientSession, DummyCookieJar
 from auth.actions import ScopeType, ScopeWord
 from auth.bootstrap import Prepared
 from auth.callers import Caller
-from auth.claims import Expected as Parties
+from auth.claims import Parties
 from auth.key_ring import KeyRing
 from auth.principals import Principal, PrincipalKind
 from auth.scopes import Scope

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from auth.actions import ScopeType, ScopeWord
 from auth.bootstrap import Prepared
 from auth.callers import Caller
-from auth.claims import Expected
+from auth.claims import Parties
 from auth.key_ring import KeyRing
 from auth.keys import PrivateKey, generate_signing_key
 from auth.principals import Principal, PrincipalKind
@@ -35,7 +35,7 @@ def mint(identity: Prepared) -> Mint:
     """Sign a token with the registry's own key, at another time or for another registry."""
 
     def sign(*, age: float = 0, issuer: str | None = None, audience: str | None = None, subject: str = "admin") -> str:
-        parties = Expected(issuer or identity.registry_id, audience or identity.registry_id)
+        parties = Parties(issuer or identity.registry_id, audience or identity.registry_id)
         issuing = TokenIssuer(KeyRing(identity.signing_keys), parties, 900, now=lambda: time.time() - age)
         caller = Caller(Principal(identity.account_id, subject, PrincipalKind.USER))
         return "Bearer " + issuing.mint(caller, EVERYTHING).text

@@ -8,7 +8,7 @@ import pytest
 
 from auth.bootstrap import Prepared
 from auth.callers import Caller
-from auth.claims import Expected, TokenKind
+from auth.claims import Parties, TokenKind
 from auth.key_ring import KeyRing
 from auth.principals import Principal, PrincipalKind
 from auth.tokens import IssuedToken, TokenIssuer
@@ -44,7 +44,7 @@ async def refresh(registry: Registry, token: str, scope: str = "") -> Answer:
 
 def authorization_token(identity: Prepared, name: str = "bob") -> IssuedToken:
     """What GetAuthorizationToken answers."""
-    parties = Expected(identity.registry_id, identity.registry_id)
+    parties = Parties(identity.registry_id, identity.registry_id)
     kind = PrincipalKind.ROOT if name == "admin" else PrincipalKind.USER
     issuer = TokenIssuer(KeyRing(identity.signing_keys), parties, 900, time.time)
     return issuer.mint(Caller(Principal(identity.account_id, name, kind)), kind=TokenKind.AUTHORIZATION)
