@@ -1,31 +1,59 @@
 """From an `Authorization` header to the caller it stands for."""
 
 import hmac
-from typing import Final, assert_never
+from typing import Final, Protocol, assert_never
 
+from auth.bearers import Bearers
 from auth.callers import Caller, CredentialKind
 from auth.credentials import BasicCredentials, BearerCredentials, is_access_key_id, parse_authorization
-from auth.directory import Directory, User
-from auth.errors import CredentialsInvalid, TokenInvalid
+from auth.directory import Directory
+from auth.errors import CredentialsInvalid, GrantUnsupported
 from auth.passwords import Passwords
 from auth.principals import ANONYMOUS
-from auth.tokens import TokenVerifier, VerifiedToken
+from auth.stored_tokens import TokenText
+
+AUTHORIZATION_USER: Final = "AWS"
+"""The user name that goes with an authorization token (Amazon ECR, "Private registry authentication")."""
+ROLE_USER: Final = "role/"
+"""What a user name begins with that names a role, to be assumed with an identity token as the password."""
 
 _NO_SECRET: Final = b"\x00"  # no credentials can hold it
+_DOTS_OF_JWT: Final = 2
+
+
+class WebIdentities(Protocol):
+    """Lets the holders of other issuers' identity tokens act in roles that trust them."""
+
+    async def caller(self, role: str, identity_token: str, session_name: str | None = None) -> Caller:
+        """The role's session for this identity token; the role is given by its name or its ARN.
+
+        Raises WebIdentityInvalid, KeysUnavailable or AccessDenied.
+        """
 
 
 class Authenticator:
-    """Checks credentials against the principals in the database, at every request."""
+    """Checks credentials against the principals in the database, at every request.
 
-    def __init__(self, directory: Directory, verifier: TokenVerifier, passwords: Passwords) -> None:
+    `client` is the address that a request came from; what is decided about a caller from here on rests on the newest
+    principals, policies and keys.
+    """
+
+    def __init__(
+        self,
+        directory: Directory,
+        bearers: Bearers,
+        passwords: Passwords,
+        web_identities: WebIdentities | None = None,
+    ) -> None:
         self._directory = directory
-        self._verifier = verifier
+        self._bearers = bearers
         self._passwords = passwords
+        self._web_identities = web_identities
 
-    async def authenticate(self, header: str | None) -> Caller:
+    async def authenticate(self, header: str | None, client: str = "") -> Caller:
         """The caller that this `Authorization` header stands for; raises CredentialsInvalid or TokenInvalid.
 
-        What is decided about the caller from here on rests on the newest principals and policies.
+        With the name of a role it raises what WebIdentities does.
         """
         credentials = parse_authorization(header)
         await self._directory.refresh()
@@ -33,18 +61,43 @@ class Authenticator:
             case None:
                 return Caller(ANONYMOUS)
             case BasicCredentials():
-                return await self._check_basic(credentials)
+                return await self._check_named(credentials, client)
             case BearerCredentials():
-                return await self._check_token(self._verifier.verify(credentials.token))
+                return await self._bearers.check_bearer(credentials.token)
             case _:
                 assert_never(credentials)
 
-    async def check_password(self, credentials: BasicCredentials) -> Caller:
-        """The caller with this name and password; raises CredentialsInvalid, the same whatever is wrong."""
+    async def check_password(self, credentials: BasicCredentials, client: str = "") -> Caller:
+        """The caller with this name and password, or what stands for one; raises what `authenticate` does."""
         await self._directory.refresh()
-        return await self._check_basic(credentials)
+        return await self._check_named(credentials, client)
 
-    async def _check_basic(self, credentials: BasicCredentials) -> Caller:
+    async def check_refresh(self, refresh_token: str) -> Caller:
+        """The caller with this refresh token; raises TokenInvalid."""
+        await self._directory.refresh()
+        return await self._bearers.check_refresh(refresh_token)
+
+    async def exchange(self, role: str, identity_token: str, session_name: str | None = None) -> Caller:
+        """A role's session for another issuer's token; raises what WebIdentities does, or GrantUnsupported."""
+        if self._web_identities is None:
+            raise GrantUnsupported("token-exchange")
+        await self._directory.refresh()
+        return await self._web_identities.caller(role, identity_token, session_name)
+
+    async def _check_named(self, credentials: BasicCredentials, client: str) -> Caller:
+        """Tell tokens that stand in place of a password from passwords; nobody can guess one of those."""
+        name, password = credentials.name, credentials.password
+        stored = TokenText.parse(password)
+        if stored is not None:
+            return await self._bearers.check_service(name, stored)
+        if name == AUTHORIZATION_USER and password.count(".") == _DOTS_OF_JWT:
+            return await self._bearers.check_authorization(password)
+        if name.startswith(ROLE_USER) and self._web_identities is not None:
+            return await self._web_identities.caller(name.removeprefix(ROLE_USER), password)
+        return await self._check_basic(credentials, client)
+
+    async def _check_basic(self, credentials: BasicCredentials, client: str) -> Caller:  # noqa: ARG002  who guesses
+        """Check what can be guessed, a password or an access key's secret; the answer is the same whatever is wrong."""
         if is_access_key_id(credentials.name):
             return await self._check_secret(credentials)
         user = await self._directory.user(credentials.name)
@@ -70,23 +123,3 @@ class Authenticator:
             credential=CredentialKind.ACCESS_KEY,
             credential_id=key.id,
         )
-
-    async def _check_token(self, token: VerifiedToken) -> Caller:
-        if not token.subject:
-            return Caller(ANONYMOUS, token.access, credential=CredentialKind.BEARER_TOKEN)
-        user = await self._directory.user(token.subject)
-        if user is None:
-            raise TokenInvalid("its user no longer exists")
-        await self._check_revoked(token, user)
-        return Caller(user.principal, token.access, token.access_key, credential=CredentialKind.BEARER_TOKEN)
-
-    async def _check_revoked(self, token: VerifiedToken, user: User) -> None:
-        if user.is_disabled:
-            raise TokenInvalid("its user is disabled")
-        if token.issued_at < user.valid_after:
-            raise TokenInvalid("it was revoked: log in again")
-        if token.access_key is None:
-            return
-        key = await self._directory.access_key(token.access_key)
-        if key is None or not key.is_active or key.user != token.subject:
-            raise TokenInvalid("the access key that it was fetched with is disabled or gone")

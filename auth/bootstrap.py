@@ -18,16 +18,10 @@ from auth.passwords import Passwords, generate_password
 from auth.principals import PrincipalKind
 from storage.errors import DatabaseUnavailable, KeyFileInvalid, SchemaOutdated
 from storage.keyfile import fingerprint, load_or_create_root_key
-from storage.metadata.accounts import (
-    StoredSigningKey,
-    add_account,
-    add_setting,
-    add_signing_key,
-    find_setting,
-    list_signing_keys,
-)
+from storage.metadata.accounts import add_account, add_setting, find_setting
 from storage.metadata.database import Database
 from storage.metadata.principals import NewPrincipal, add_principal
+from storage.metadata.signing_keys import StoredSigningKey, add_signing_key, list_signing_keys
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

@@ -11,6 +11,7 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from auth.errors import StoredPolicyInvalid
+from auth.key_ring import KeyRing
 from auth.policy.document import Policy, PolicyKind
 from auth.policy.evaluation import NamedPolicy
 from auth.policy.findings import PolicyInvalid
@@ -30,6 +31,8 @@ from storage.metadata.policies import (
     policies_of,
 )
 from storage.metadata.principals import StoredPrincipal, find_principal, find_role
+from storage.metadata.revoked_tokens import is_token_revoked
+from storage.metadata.stored_tokens import StoredToken, find_stored_token
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -98,6 +101,8 @@ class _Kept:
     users: dict[str, User] = field(default_factory=dict)
     roles: dict[str, User] = field(default_factory=dict)
     access_keys: dict[str, AccessKey] = field(default_factory=dict)
+    stored_tokens: dict[str, StoredToken] = field(default_factory=dict)
+    revoked: dict[str, bool] = field(default_factory=dict)
     repositories: dict[str, Rules] = field(default_factory=dict)
     registry: tuple[NamedPolicy | None] | None = None
 
@@ -105,18 +110,30 @@ class _Kept:
 class Directory:
     """Principals and policies as of the newest generation that this process has heard of."""
 
-    def __init__(self, database: Database, root_key: bytes) -> None:
+    def __init__(self, database: Database, root_key: bytes, ring: KeyRing | None = None) -> None:
         self._database = database
+        self._root_key = root_key
+        self._ring = ring
         self._seal = Seal(root_key, ACCESS_KEYS)
         self._kept = _Kept(-1)
         # The text of most policies outlives a generation, and reading one costs more than all else here.
         self._compile: Callable[[str, PolicyKind], Policy] = lru_cache(_COMPILED_POLICIES)(parse_policy)
 
     async def refresh(self) -> None:
-        """Forget everything if anything has changed; whoever decides a request calls this first."""
+        """Forget everything if anything has changed; whoever decides a request calls this first.
+
+        The signing keys are read again before this returns: a token is verified by the newest keys.
+        """
         generation = await self._database.read(current_generation)
         if generation != self._kept.generation:
+            if self._ring is not None:
+                await self._ring.reload(self._database, self._root_key, generation)
             self._kept = _Kept(generation)
+
+    @property
+    def edition(self) -> object:
+        """Another object after anything has changed, the same as long as nothing has."""
+        return self._kept
 
     async def user(self, name: str) -> User | None:
         """The user of this name, the root user included."""
@@ -136,6 +153,25 @@ class Directory:
                 return None
             known = self._access_key(found)
             _keep(kept.access_keys, key_id, known)
+        return known
+
+    async def stored_token(self, token_id: str) -> StoredToken | None:
+        """The refresh or service token of this id, expired or not."""
+        kept = self._kept
+        known = kept.stored_tokens.get(token_id)
+        if known is None:
+            known = await self._database.read(partial(find_stored_token, id=token_id))
+            if known is not None:
+                _keep(kept.stored_tokens, token_id, known)
+        return known
+
+    async def is_revoked(self, token_id: str) -> bool:
+        """Whether the signed token of this id was taken back."""
+        kept = self._kept
+        known = kept.revoked.get(token_id)
+        if known is None:
+            known = await self._database.read(partial(is_token_revoked, id=token_id))
+            _keep(kept.revoked, token_id, known)
         return known
 
     async def repository(self, name: str) -> Rules:

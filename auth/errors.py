@@ -109,6 +109,20 @@ class SessionInvalid(AuthError):
         self.reason = reason
 
 
+class NoSigningKey(AuthError):
+    """No key of the registry signs at this moment."""
+
+    def __init__(self) -> None:
+        super().__init__("no key signs tokens at this moment: make one with `lading signing rotate`")
+
+
+class RotationRefused(AuthError):
+    """The signing keys cannot take turns in this way; the reason says what to do."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+
+
 class ScopeInvalid(AuthError):
     """The scope asked for cannot be read, or is longer than any client needs."""
 

@@ -13,16 +13,21 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import orjson
 from aiohttp import web
 
 from auth.authenticator import Authenticator
 from auth.authorizer import Authorizer
+from auth.bearers import Bearers
 from auth.bootstrap import Prepared, open_registry
+from auth.claims import Parties
 from auth.directory import Directory
+from auth.key_ring import KeyRing
 from auth.passwords import Passwords
 from auth.principals import AnonymousMode
-from auth.tokens import TokenIssuer, TokenVerifier, jwks_document
+from auth.revocations import Revocations
+from auth.signing_keys import SigningKeys
+from auth.stored_tokens import StoredTokens
+from auth.tokens import TokenIssuer, TokenVerifier
 from registry.admin import door as admin_door
 from registry.admin import errors as admin_errors
 from registry.admin import health, metrics
@@ -47,7 +52,7 @@ from registry.logs import access_log
 from registry.oci import errors as oci_errors
 from registry.oci import routes as oci_routes
 from registry.oci.services import SERVICES, Bounds, Services
-from registry.oci.token import JWKS, TOKENS, TokenService
+from registry.oci.token import JWKS, TOKENS, PublishedKeys, TokenService
 from registry.run import Run
 from storage.blobs.filesystem import FilesystemStore
 from storage.metadata.database import Database
@@ -125,11 +130,10 @@ async def create_app(settings: Settings, run: Run) -> web.Application:
     passwords = Passwords()
     stack.callback(passwords.close)
 
-    access, tokens = _access(settings, prepared, databases.registry, passwords)
+    access, tokens, published = _access(settings, prepared, databases.registry, passwords)
     services = _services(settings, run, databases, store, stack)
     app = web.Application(middlewares=[answering(_render, _observers(settings, run), _new_id)])
-    app[ACCESS], app[TOKENS], app[SERVICES] = access, tokens, services
-    app[JWKS] = orjson.dumps(jwks_document(prepared.signing_keys))
+    app[ACCESS], app[TOKENS], app[JWKS], app[SERVICES] = access, tokens, published, services
     app[health.READINESS] = health.Readiness(
         {
             "database": lambda: databases.registry.write(touch),
@@ -144,7 +148,9 @@ async def create_app(settings: Settings, run: Run) -> web.Application:
     add_routes(app, admin_routes.ROUTES)
     app.on_response_prepare.extend((sign, oci_routes.add_version))
 
-    scheduler = Scheduler(databases.registry, _jobs(settings, services), holder=_new_id(), now=time.time)
+    scheduler = Scheduler(
+        databases.registry, _jobs(settings, services, databases.registry, prepared), holder=_new_id(), now=time.time
+    )
     await stack.enter_async_context(scheduler.running())
 
     async def close(_app: web.Application) -> None:
@@ -179,18 +185,20 @@ def _render(request: web.Request, error: Exception) -> web.StreamResponse:
 
 def _access(
     settings: Settings, prepared: Prepared, database: Database, passwords: Passwords
-) -> tuple[Access, TokenService]:
+) -> tuple[Access, TokenService, PublishedKeys]:
     anonymous: AnonymousMode = "push" if settings.dev else settings.auth.anonymous
     issuer = settings.server.public_url or prepared.registry_id
-    keys = prepared.signing_keys
-    directory = Directory(database, prepared.root_key)
-    authenticator = Authenticator(directory, TokenVerifier(keys, issuer, issuer), passwords)
+    parties, ring = Parties(issuer, issuer), KeyRing(prepared.signing_keys)
+    directory = Directory(database, prepared.root_key, ring)
+    authenticator = Authenticator(directory, Bearers(directory, TokenVerifier(ring, parties)), passwords)
     authorizer = Authorizer(prepared.account_id, directory, anonymous)
     addresses = Addresses(settings.server.public_url, settings.server.trusted_proxies)
-    tokens = TokenIssuer(keys, issuer, issuer, settings.auth.token_ttl)
+    tokens = TokenIssuer(ring, parties, settings.auth.token_ttl)
+    stored = StoredTokens(database, settings.auth.refresh_ttl, time.time)
     return (
         Access(authenticator, authorizer, addresses, SERVICE),
-        TokenService(authenticator, authorizer, tokens, settings.auth.services),
+        TokenService(authenticator, authorizer, tokens, stored, settings.auth.services),
+        PublishedKeys(directory, ring),
     )
 
 
@@ -227,13 +235,24 @@ def _services(
     )
 
 
-def _jobs(settings: Settings, services: Services) -> tuple[Job, ...]:
+def _jobs(settings: Settings, services: Services, database: Database, prepared: Prepared) -> tuple[Job, ...]:
     ttl = settings.limits.upload_ttl
+    stored = StoredTokens(database, settings.auth.refresh_ttl, time.time)
+    revocations = Revocations(database, time.time)
+    signing_keys = SigningKeys(database, prepared.root_key, time.time)
 
     async def sweep_uploads() -> None:
         await services.uploads.sweep(idle_since=time.time() - ttl)
 
-    return (Job("sweep-uploads", every_seconds=min(3600, max(1, ttl / 4)), run=sweep_uploads),)
+    async def sweep_tokens() -> None:
+        await stored.sweep()
+        await revocations.sweep()
+        await signing_keys.sweep()
+
+    return (
+        Job("sweep-uploads", every_seconds=min(3600, max(1, ttl / 4)), run=sweep_uploads),
+        Job("sweep-tokens", every_seconds=3600, run=sweep_tokens),
+    )
 
 
 def _observers(settings: Settings, run: Run) -> Observers:

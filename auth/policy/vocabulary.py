@@ -44,7 +44,7 @@ GetRepositoryPolicy PutRepositoryPolicy DeleteRepositoryPolicy GetRegistryPolicy
 TagResource UntagResource ListTags GetSettings PutSettings GetHealth GetStatistics GetMetrics
 ListAuditEvents ExportAuditEvents ListSessions RevokeSession
 ListJobs GetJob StartJob CancelJob CollectGarbage VerifyContent RunLifecycle
-ListSigningKeys RotateSigningKey ListEncryptionKeys RotateEncryptionKey
+ListSigningKeys RotateSigningKey RetireSigningKey ListEncryptionKeys RotateEncryptionKey
 CreateWebhook GetWebhook ListWebhooks UpdateWebhook DeleteWebhook Backup Restore Export Import
 """
 

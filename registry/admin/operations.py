@@ -2,7 +2,17 @@
 
 from typing import Final
 
-from registry.admin import access_keys, attachments, groups, policies, registry, repositories, roles, users
+from registry.admin import (
+    access_keys,
+    attachments,
+    groups,
+    policies,
+    registry,
+    repositories,
+    roles,
+    signing_keys,
+    users,
+)
 from registry.admin.operation import AnyOperation
 
 OPERATIONS: Final[tuple[AnyOperation, ...]] = (
@@ -13,5 +23,6 @@ OPERATIONS: Final[tuple[AnyOperation, ...]] = (
     *attachments.OPERATIONS,
     *policies.OPERATIONS,
     *repositories.OPERATIONS,
+    *signing_keys.OPERATIONS,
     *registry.OPERATIONS,
 )

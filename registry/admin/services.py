@@ -9,6 +9,7 @@ from auth.accounts import Accounts
 from auth.authorizer import Authorizer
 from auth.passwords import Passwords
 from auth.policy_documents import PolicyDocuments
+from auth.signing_keys import SigningKeys
 from registry.core.repositories import Repositories
 from storage.metadata.database import Database
 
@@ -44,6 +45,11 @@ class Services:
     def access_keys(self) -> AccessKeys:
         """Access keys."""
         return AccessKeys(self.database, self.root_key, self.now)
+
+    @cached_property
+    def signing_keys(self) -> SigningKeys:
+        """The keys that sign tokens."""
+        return SigningKeys(self.database, self.root_key, self.now)
 
     @cached_property
     def policies(self) -> PolicyDocuments:

@@ -58,7 +58,9 @@ class Access:
         sent_name = request.match_info.get("name")
         resource = REGISTRY if sent_name is None else self.authorizer.repository(sent_name)
         try:
-            request[CALLER] = await self.authenticator.authenticate(request.headers.get("Authorization"))
+            request[CALLER] = await self.authenticator.authenticate(
+                request.headers.get("Authorization"), self.addresses.client(request)
+            )
             if route.resource is not None:
                 _require_known(request[CALLER])
                 resource = await route.resource(request)

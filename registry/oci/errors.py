@@ -39,6 +39,8 @@ TABLE: Mapping[type[Exception], tuple[HTTPStatus, str]] = {
     auth_errors.KeysUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "UNAVAILABLE"),
     auth_errors.ProviderInvalid: (HTTPStatus.BAD_REQUEST, "UNSUPPORTED"),
     auth_errors.SessionInvalid: (HTTPStatus.BAD_REQUEST, "UNSUPPORTED"),
+    auth_errors.NoSigningKey: (HTTPStatus.SERVICE_UNAVAILABLE, "UNAVAILABLE"),
+    auth_errors.RotationRefused: (HTTPStatus.CONFLICT, "UNSUPPORTED"),
     auth_errors.ScopeInvalid: (HTTPStatus.BAD_REQUEST, "UNSUPPORTED"),
     auth_errors.GrantUnsupported: (HTTPStatus.BAD_REQUEST, "UNSUPPORTED"),
     auth_errors.StoredPolicyInvalid: (HTTPStatus.SERVICE_UNAVAILABLE, "UNAVAILABLE"),

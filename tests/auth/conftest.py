@@ -7,10 +7,13 @@ from types import SimpleNamespace
 import pytest
 from sqlalchemy import create_engine
 
+from auth.key_ring import KeyRing
 from auth.keys import SigningKey, generate_signing_key
 from auth.passwords import Passwords
+from auth.tokens import TokenIssuer, TokenVerifier
 from storage.metadata import schema
 from storage.metadata.sqlite import SqliteDatabase
+from tests.auth.forging import PARTIES
 
 
 @pytest.fixture
@@ -45,3 +48,13 @@ async def database(tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
     database = SqliteDatabase(path)
     yield database
     await database.close()
+
+
+@pytest.fixture
+def issuer(key: SigningKey, clock: SimpleNamespace) -> TokenIssuer:
+    return TokenIssuer(KeyRing([key]), PARTIES, 300, lambda: clock.time, lambda: "1")
+
+
+@pytest.fixture
+def verifier(key: SigningKey, clock: SimpleNamespace) -> TokenVerifier:
+    return TokenVerifier(KeyRing([key]), PARTIES, lambda: clock.time)

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,10 +15,13 @@ from auth.access_keys import AccessKeys
 from auth.accounts import Accounts
 from auth.actions import ScopeType, ScopeWord
 from auth.authenticator import Authenticator
+from auth.bearers import Bearers
 from auth.callers import Caller
+from auth.claims import Parties
 from auth.credentials import BasicCredentials
 from auth.directory import Directory
 from auth.errors import CredentialsInvalid, TokenInvalid
+from auth.key_ring import KeyRing
 from auth.keys import SigningKey
 from auth.passwords import Passwords
 from auth.principals import ANONYMOUS, Principal, PrincipalKind
@@ -31,6 +35,7 @@ T = TypeVar("T")
 
 ACCOUNT = "123456789012"
 ROOT_KEY = bytes(range(32))
+PARTIES = Parties("iss", "aud")
 BOB = Principal(ACCOUNT, "bob", PrincipalKind.USER)
 PULL = Scope(ScopeType.REPOSITORY, "a/b", frozenset({ScopeWord.PULL}))
 
@@ -66,15 +71,17 @@ def verification() -> CountedVerification:
 
 @pytest.fixture
 def issuer(key: SigningKey, clock: SimpleNamespace) -> TokenIssuer:
-    return TokenIssuer([key], "iss", "aud", 300, lambda: clock.time)
+    return TokenIssuer(KeyRing([key]), PARTIES, 300, lambda: clock.time)
 
 
 @pytest.fixture
 def authenticator(
     people: SqliteDatabase, key: SigningKey, clock: SimpleNamespace, verification: CountedVerification
 ) -> Authenticator:
-    verifier = TokenVerifier([key], "iss", "aud", lambda: clock.time)
-    return Authenticator(Directory(people, ROOT_KEY), verifier, Passwords(verify=verification))
+    verifier = TokenVerifier(KeyRing([key]), PARTIES, lambda: clock.time)
+    directory = Directory(people, ROOT_KEY)
+    bearers = Bearers(directory, verifier, lambda: clock.time)
+    return Authenticator(directory, bearers, Passwords(verify=verification))
 
 
 @pytest.fixture
@@ -137,14 +144,14 @@ async def test_malformed_header_is_not_anonymous(authenticator: Authenticator) -
 
 async def test_token_makes_a_caller_under_its_ceiling(authenticator: Authenticator, issuer: TokenIssuer) -> None:
     """A token carries no more than what is written in it."""
-    token = issuer.mint("bob", [PULL]).text
+    token = issuer.mint(Caller(BOB), [PULL]).text
 
     assert await authenticator.authenticate(f"Bearer {token}") == Caller(BOB, Access((PULL,)))
 
 
 async def test_token_without_scopes_is_a_ceiling_too(authenticator: Authenticator, issuer: TokenIssuer) -> None:
     """An empty token is not an unlimited one."""
-    caller = await authenticator.authenticate(f"Bearer {issuer.mint('bob', []).text}")
+    caller = await authenticator.authenticate(f"Bearer {issuer.mint(Caller(BOB), []).text}")
 
     assert caller.ceiling == Access(())
 
@@ -152,7 +159,7 @@ async def test_token_without_scopes_is_a_ceiling_too(authenticator: Authenticato
 async def test_token_ends_with_its_user(authenticator: Authenticator, issuer: TokenIssuer) -> None:
     """A user who is gone is gone at the next request, though the token is still valid."""
     with pytest.raises(TokenInvalid, match="no longer exists"):
-        await authenticator.authenticate(f"Bearer {issuer.mint('gone', [PULL]).text}")
+        await authenticator.authenticate(f"Bearer {issuer.mint(Caller(replace(BOB, name='gone')), [PULL]).text}")
 
 
 async def test_forged_token_is_refused(authenticator: Authenticator) -> None:
@@ -163,7 +170,7 @@ async def test_forged_token_is_refused(authenticator: Authenticator) -> None:
 
 async def test_anonymous_token_makes_an_anonymous_caller(authenticator: Authenticator, issuer: TokenIssuer) -> None:
     """Clients fetch a token even to pull without credentials; what it opens is for the rules to say."""
-    caller = await authenticator.authenticate(f"Bearer {issuer.mint('', [PULL]).text}")
+    caller = await authenticator.authenticate(f"Bearer {issuer.mint(Caller(ANONYMOUS), [PULL]).text}")
 
     assert caller == Caller(ANONYMOUS, Access((PULL,)))
 
@@ -187,7 +194,7 @@ async def test_token_of_a_disabled_user_is_refused(
     authenticator: Authenticator, accounts: Accounts, issuer: TokenIssuer, clock: SimpleNamespace
 ) -> None:
     """At the next request, though the token was remembered as valid; for good, though the user be enabled again."""
-    token = f"Bearer {issuer.mint('bob', [PULL]).text}"
+    token = f"Bearer {issuer.mint(Caller(BOB), [PULL]).text}"
     await authenticator.authenticate(token)
     clock.time += 1
 
@@ -204,12 +211,12 @@ async def test_tokens_end_with_the_password_they_were_fetched_with(
     authenticator: Authenticator, accounts: Accounts, issuer: TokenIssuer, clock: SimpleNamespace
 ) -> None:
     """A token from before the change is refused; one from after it, in the same second, is good."""
-    before = f"Bearer {issuer.mint('bob', [PULL]).text}"
+    before = f"Bearer {issuer.mint(Caller(BOB), [PULL]).text}"
     clock.time += 0.5
     await accounts.set_password("bob", "changed")
     clock.time += 0.1
     valid_after = (await accounts.user("bob")).valid_after
-    after = f"Bearer {issuer.mint('bob', [PULL], not_before=valid_after).text}"
+    after = f"Bearer {issuer.mint(Caller(BOB, valid_after=valid_after), [PULL]).text}"
 
     assert await refused(authenticator, before) == "invalid token: it was revoked: log in again"
     assert (await authenticator.authenticate(after)).principal == BOB
@@ -253,8 +260,8 @@ async def test_token_ends_with_the_access_key_it_was_fetched_with(
 ) -> None:
     """Tokens of the password and of the other key go on."""
     key, other = await access_keys.create("bob"), await access_keys.create("bob")
-    token = f"Bearer {issuer.mint('bob', [PULL], access_key=key.id).text}"
-    others = f"Bearer {issuer.mint('bob', [PULL], access_key=other.id).text}"
+    token = f"Bearer {issuer.mint(Caller(BOB, access_key=key.id), [PULL]).text}"
+    others = f"Bearer {issuer.mint(Caller(BOB, access_key=other.id), [PULL]).text}"
     assert (await authenticator.authenticate(token)).access_key == key.id
 
     await access_keys.disable(key.id)
@@ -272,7 +279,7 @@ async def test_token_names_no_key_of_another_user(
     key = await access_keys.create("robot")
 
     assert "disabled or gone" in await refused(
-        authenticator, f"Bearer {issuer.mint('bob', [PULL], access_key=key.id).text}"
+        authenticator, f"Bearer {issuer.mint(Caller(BOB, access_key=key.id), [PULL]).text}"
     )
 
 
@@ -280,7 +287,7 @@ async def test_another_process_hears_of_a_change(
     authenticator: Authenticator, accounts: Accounts, tmp_path: Path, passwords: Passwords, issuer: TokenIssuer
 ) -> None:
     """What one worker changes, every other sees at its next request."""
-    token = f"Bearer {issuer.mint('bob', [PULL]).text}"
+    token = f"Bearer {issuer.mint(Caller(BOB), [PULL]).text}"
     await authenticator.authenticate(token)
     elsewhere = SqliteDatabase(tmp_path / "registry.db")
 
@@ -298,7 +305,7 @@ async def test_token_between_two_changes_of_one_second_is_refused(
     for password in ("one", "two", "three"):
         await accounts.set_password("bob", password)
         valid_after = (await accounts.user("bob")).valid_after
-        tokens.append(f"Bearer {issuer.mint('bob', [PULL], not_before=valid_after).text}")
+        tokens.append(f"Bearer {issuer.mint(Caller(BOB, valid_after=valid_after), [PULL]).text}")
 
     for token in tokens[:2]:
         assert "revoked" in await refused(authenticator, token)
@@ -309,7 +316,7 @@ async def test_name_of_a_deleted_user_opens_nothing_with_its_tokens(
     authenticator: Authenticator, accounts: Accounts, issuer: TokenIssuer, clock: SimpleNamespace
 ) -> None:
     """Who is given a name that was used before is somebody else."""
-    token = f"Bearer {issuer.mint('bob', [PULL]).text}"
+    token = f"Bearer {issuer.mint(Caller(BOB), [PULL]).text}"
     clock.time += 1
     await accounts.delete_user("bob")
     await accounts.create_user("bob", "other")
@@ -343,9 +350,10 @@ async def test_known_token_costs_one_look_up(
 ) -> None:
     """Whether anything has changed is all that is asked."""
     counted = CountedReads(people)
-    verifier = TokenVerifier([key], "iss", "aud", lambda: clock.time)
-    authenticator = Authenticator(Directory(counted, ROOT_KEY), verifier, Passwords())
-    token = f"Bearer {issuer.mint('bob', [PULL]).text}"
+    verifier = TokenVerifier(KeyRing([key]), PARTIES, lambda: clock.time)
+    directory = Directory(counted, ROOT_KEY)
+    authenticator = Authenticator(directory, Bearers(directory, verifier), Passwords())
+    token = f"Bearer {issuer.mint(Caller(BOB), [PULL]).text}"
     await authenticator.authenticate(token)
     counted.reads = 0
 

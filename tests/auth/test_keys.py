@@ -1,12 +1,17 @@
 """Signing keys: sealed, opened, and named by their thumbprint."""
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from auth.keys import SigningKey, generate_signing_key, open_private_key, seal_private_key
+from auth.keys import Algorithm, PrivateKey, SigningKey, generate_signing_key, open_private_key, seal_private_key
 from storage.errors import KeyFileInvalid
 
 ROOT_KEY = bytes(range(32))
+
+
+def private_bytes(key: SigningKey) -> bytes:
+    return key.private_key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
 
 
 def test_sealed_key_opens_under_the_same_root_key(key: SigningKey) -> None:
@@ -14,11 +19,12 @@ def test_sealed_key_opens_under_the_same_root_key(key: SigningKey) -> None:
     opened = open_private_key(key.kid, seal_private_key(key, ROOT_KEY), ROOT_KEY)
 
     assert opened.jwk == key.jwk
-    assert opened.private_key.private_numbers() == key.private_key.private_numbers()
+    assert private_bytes(opened) == private_bytes(key)
 
 
 def test_sealed_key_shows_nothing_of_the_private_half(key: SigningKey) -> None:
     """A stolen database cannot sign."""
+    assert isinstance(key.private_key, ec.EllipticCurvePrivateKey)
     secret = key.private_key.private_numbers().private_value.to_bytes(32, "big")
 
     assert secret not in seal_private_key(key, ROOT_KEY)
@@ -81,3 +87,44 @@ def test_private_half_is_not_in_the_repr(key: SigningKey) -> None:
 def test_generated_keys_differ() -> None:
     """Each registry signs with a key of its own."""
     assert generate_signing_key().kid != generate_signing_key().kid
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "members"),
+    [
+        ("ES256", {"kty", "crv", "x", "y"}),
+        ("EdDSA", {"kty", "crv", "x"}),
+        ("RS256", {"kty", "n", "e"}),
+    ],
+)
+def test_every_kind_of_key_is_sealed_and_published(algorithm: Algorithm, members: set[str]) -> None:
+    """The kind of key says the algorithm; nothing of the private half is published (RFC 7518, section 6; RFC 8037)."""
+    key = generate_signing_key(algorithm)
+
+    opened = open_private_key(key.kid, seal_private_key(key, ROOT_KEY), ROOT_KEY)
+
+    assert private_bytes(opened) == private_bytes(key)
+    assert (opened.kid, opened.algorithm) == (key.kid, algorithm)
+    assert key.jwk.keys() == members | {"kid", "alg", "use"}
+    assert key.jwk["alg"] == algorithm
+
+
+def test_id_of_an_ed25519_key_is_its_thumbprint() -> None:
+    """RFC 8037, appendix A.3."""
+    seed = bytes.fromhex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60")
+
+    key = SigningKey.of(ed25519.Ed25519PrivateKey.from_private_bytes(seed))
+
+    assert key.kid == "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"
+    assert key.jwk["x"] == "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"
+
+
+@pytest.mark.parametrize(
+    "weak", [rsa.generate_private_key(65537, 1024), ec.generate_private_key(ec.SECP384R1())], ids=["rsa-1024", "p-384"]
+)
+def test_key_that_this_registry_never_makes_is_refused(weak: PrivateKey) -> None:
+    """Though the root key sealed it."""
+    planted = SigningKey("planted", "RS256", weak)
+
+    with pytest.raises(KeyFileInvalid):
+        open_private_key("planted", seal_private_key(planted, ROOT_KEY), ROOT_KEY)

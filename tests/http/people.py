@@ -13,6 +13,9 @@ from auth.accounts import Accounts
 from auth.bootstrap import open_registry
 from auth.passwords import Passwords
 from auth.policy_documents import Owner, OwnerKind, PolicyDocuments
+from auth.revocations import Revocations
+from auth.signing_keys import SigningKeys
+from auth.stored_tokens import StoredTokens
 from registry.app import open_databases
 from registry.config import Settings, StorageSettings
 from tests.http.client import basic
@@ -34,6 +37,9 @@ class People:
     accounts: Accounts
     keys: AccessKeys
     policies: PolicyDocuments
+    stored: StoredTokens
+    revocations: Revocations
+    signing_keys: SigningKeys
     account_id: str
 
     def arn(self, user: str) -> str:
@@ -84,6 +90,9 @@ async def administered(root: Path) -> AsyncIterator[People]:
             Accounts(database, prepared.account_id, passwords, time.time),
             AccessKeys(database, prepared.root_key, time.time),
             PolicyDocuments(database, time.time),
+            StoredTokens(database, settings.auth.refresh_ttl, time.time),
+            Revocations(database, time.time),
+            SigningKeys(database, prepared.root_key, time.time),
             prepared.account_id,
         )
     finally:

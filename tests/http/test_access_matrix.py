@@ -13,6 +13,10 @@ from aiohttp import ClientSession, DummyCookieJar
 
 from auth.actions import ScopeType, ScopeWord
 from auth.bootstrap import Prepared
+from auth.callers import Caller
+from auth.claims import Parties
+from auth.key_ring import KeyRing
+from auth.principals import Principal, PrincipalKind
 from auth.scopes import Scope
 from auth.tokens import TokenIssuer
 from registry.http.routes import PUBLIC as FOR_EVERYBODY
@@ -169,7 +173,9 @@ class Matrix:
         scopes = [Scope(ScopeType.REPOSITORY, name, frozenset({ScopeWord.ALL}))]
         if catalog:
             scopes.append(Scope(ScopeType.REGISTRY, "catalog", frozenset({ScopeWord.ALL})))
-        return "Bearer " + self.issuer.mint("" if caller == "anonymous" else caller, scopes).text
+        kind = PrincipalKind.ANONYMOUS if caller == "anonymous" else PrincipalKind.USER
+        principal = Principal("", "" if caller == "anonymous" else caller, kind)
+        return "Bearer " + self.issuer.mint(Caller(principal), scopes).text
 
 
 def facts_of(cell: Cell) -> dict[str, str]:
@@ -205,7 +211,8 @@ def _wrong_refusal(cell: Cell, expected: Expected, answer: Answer) -> str | None
 
 @pytest.fixture
 async def matrix(registry: Registry, identity: Prepared) -> AsyncIterator[Matrix]:
-    issuer = TokenIssuer(identity.signing_keys, identity.registry_id, identity.registry_id, 900)
+    ring, parties = KeyRing(identity.signing_keys), Parties(identity.registry_id, identity.registry_id)
+    issuer = TokenIssuer(ring, parties, 900)
     async with peopled(registry) as world, ClientSession(cookie_jar=DummyCookieJar()) as session:
         uploads = {name: await begun(registry, name) for name in (OWN, PRIVATE, PUBLIC)}
         yield Matrix(replace(registry, session=session), world, issuer, uploads)

@@ -15,7 +15,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from auth.actions import ScopeType, ScopeWord
 from auth.bootstrap import Prepared
-from auth.keys import generate_signing_key
+from auth.callers import Caller
+from auth.claims import Parties
+from auth.key_ring import KeyRing
+from auth.keys import PrivateKey, generate_signing_key
+from auth.principals import Principal, PrincipalKind
 from auth.scopes import Scope
 from auth.tokens import TokenIssuer
 from tests.http.claims import claims_of, granted
@@ -31,14 +35,10 @@ def mint(identity: Prepared) -> Mint:
     """Sign a token with the registry's own key, at another time or for another registry."""
 
     def sign(*, age: float = 0, issuer: str | None = None, audience: str | None = None, subject: str = "admin") -> str:
-        issuing = TokenIssuer(
-            identity.signing_keys,
-            issuer or identity.registry_id,
-            audience or identity.registry_id,
-            900,
-            now=lambda: time.time() - age,
-        )
-        return "Bearer " + issuing.mint(subject, EVERYTHING).text
+        parties = Parties(issuer or identity.registry_id, audience or identity.registry_id)
+        issuing = TokenIssuer(KeyRing(identity.signing_keys), parties, 900, now=lambda: time.time() - age)
+        caller = Caller(Principal(identity.account_id, subject, PrincipalKind.USER))
+        return "Bearer " + issuing.mint(caller, EVERYTHING).text
 
     return sign
 
@@ -190,7 +190,8 @@ def _hmac(head: dict[str, Any], body: bytes, key: bytes) -> str:
     return f"{message}.{_part(hmac.digest(key, message.encode(), 'sha256'))}"
 
 
-def _signed(head: dict[str, Any], body: bytes, key: ec.EllipticCurvePrivateKey) -> str:
+def _signed(head: dict[str, Any], body: bytes, key: PrivateKey) -> str:
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
     message = _unsigned(head, body)[:-1]
     signer = jwt.algorithms.ECAlgorithm(jwt.algorithms.ECAlgorithm.SHA256)
     return f"{message}.{_part(signer.sign(message.encode(), key))}"

@@ -30,7 +30,7 @@ async def test_token_is_given_for_a_password(registry: Registry) -> None:
 
     document = answer.document
     assert (answer.status, answer.headers["Cache-Control"]) == (200, "no-store")
-    assert document.keys() == {"token", "access_token", "expires_in", "issued_at"}
+    assert document.keys() == {"token", "access_token", "token_type", "scope", "expires_in", "issued_at"}
     assert document["token"] == document["access_token"]
     assert document["expires_in"] == 900
     claims = claims_of(document["token"])
@@ -111,13 +111,6 @@ async def test_user_without_rights_gets_a_token_without_any(registry: Registry) 
     assert claims_of(token)["sub"] == "bob"
 
 
-async def test_no_refresh_token_is_given(registry: Registry) -> None:
-    """docker stores it in place of the password, for every client of the machine."""
-    answer = await registry.get("/auth/token?account=admin&client_id=docker&offline_token=true&service=lading")
-
-    assert "refresh_token" not in answer.document
-
-
 PASSWORD_GRANT = [("grant_type", "password"), ("username", "admin"), ("password", ADMIN_PASSWORD)]
 
 
@@ -152,7 +145,7 @@ async def test_password_grant_for_a_wrong_password_is_refused(registry: Registry
     "form",
     [
         b"",
-        b"grant_type=refresh_token&refresh_token=x",
+        b"grant_type=urn:ietf:params:oauth:grant-type:device_code",
         b"grant_type=client_credentials",
         b"grant_type=",
         b"{}",
