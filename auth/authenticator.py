@@ -1,14 +1,13 @@
 """From an `Authorization` header to the caller it stands for."""
 
-import hmac
 from typing import Final, Protocol, assert_never
 
 from auth.bearers import Bearers
-from auth.callers import Caller, CredentialKind
-from auth.credentials import BasicCredentials, BearerCredentials, is_access_key_id, parse_authorization
+from auth.callers import Caller
+from auth.credentials import BasicCredentials, BearerCredentials, parse_authorization
 from auth.directory import Directory
-from auth.errors import CredentialsInvalid, GrantUnsupported
-from auth.passwords import Passwords
+from auth.errors import GrantUnsupported
+from auth.logins import Logins
 from auth.principals import ANONYMOUS
 from auth.stored_tokens import TokenText
 
@@ -17,7 +16,6 @@ AUTHORIZATION_USER: Final = "AWS"
 ROLE_USER: Final = "role/"
 """What a user name begins with that names a role, to be assumed with an identity token as the password."""
 
-_NO_SECRET: Final = b"\x00"  # no credentials can hold it
 _DOTS_OF_JWT: Final = 2
 
 
@@ -42,12 +40,12 @@ class Authenticator:
         self,
         directory: Directory,
         bearers: Bearers,
-        passwords: Passwords,
+        logins: Logins,
         web_identities: WebIdentities | None = None,
     ) -> None:
         self._directory = directory
         self._bearers = bearers
-        self._passwords = passwords
+        self._logins = logins
         self._web_identities = web_identities
 
     async def authenticate(self, header: str | None, client: str = "") -> Caller:
@@ -94,32 +92,4 @@ class Authenticator:
             return await self._bearers.check_authorization(password)
         if name.startswith(ROLE_USER) and self._web_identities is not None:
             return await self._web_identities.caller(name.removeprefix(ROLE_USER), password)
-        return await self._check_basic(credentials, client)
-
-    async def _check_basic(self, credentials: BasicCredentials, client: str) -> Caller:  # noqa: ARG002  who guesses
-        """Check what can be guessed, a password or an access key's secret; the answer is the same whatever is wrong."""
-        if is_access_key_id(credentials.name):
-            return await self._check_secret(credentials)
-        user = await self._directory.user(credentials.name)
-        stored_hash = None if user is None else user.password_hash
-        matches = await self._passwords.check(credentials.name, credentials.password, stored_hash)
-        if user is None or user.is_disabled or not matches:
-            raise CredentialsInvalid
-        return Caller(user.principal, valid_after=user.valid_after, credential=CredentialKind.PASSWORD)
-
-    async def _check_secret(self, credentials: BasicCredentials) -> Caller:
-        """Check an access key's id and secret."""
-        key = await self._directory.access_key(credentials.name)
-        matches = hmac.compare_digest(_NO_SECRET if key is None else key.secret, credentials.password.encode())
-        if key is None or not key.is_active or not matches:
-            raise CredentialsInvalid
-        user = await self._directory.user(key.user)
-        if user is None or user.is_disabled:
-            raise CredentialsInvalid
-        return Caller(
-            user.principal,
-            access_key=key.id,
-            valid_after=user.valid_after,
-            credential=CredentialKind.ACCESS_KEY,
-            credential_id=key.id,
-        )
+        return await self._logins.check(credentials, client)

@@ -2,20 +2,19 @@
 
 - A hash is argon2id in PHC form; deriving one takes about 25 ms and 19 MiB, in two threads of its own, off the loop.
 - A check does the same work whether the user exists or not.
-- A check that succeeded is remembered for a minute, under a key that changes with the stored hash.
+- Few checks wait for the threads: one that would not be made in about a second is refused at once.
 """
 
 import asyncio
 import base64
-import hmac
 import secrets
-import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from cryptography.exceptions import InvalidKey
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
+
+from auth.errors import TooManyLogins
 
 # OWASP Password Storage Cheat Sheet, Argon2id; measured: 24 ms against 131 for 64 MiB.
 _MEMORY_KIB = 19 * 1024
@@ -25,8 +24,7 @@ _SALT_BYTES = 16
 _HASH_BYTES = 32
 
 _THREADS = 2
-_REMEMBERED_SECONDS = 60.0
-_REMEMBERED_CHECKS = 1024
+_MOST_WAITING = 64
 
 # No letter or digit that is easily taken for another, and no colon: Basic credentials end the user name with one.
 _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
@@ -54,15 +52,12 @@ class Passwords:
         self,
         *,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
-        monotonic: Callable[[], float] = time.monotonic,
         verify: Callable[[str, str], bool] = verify_password,
     ) -> None:
         self._random_bytes = random_bytes
-        self._monotonic = monotonic
         self._verify = verify
-        self._key = random_bytes(32)
         self._dummy_hash = _hash_of_nothing(random_bytes)
-        self._remembered: OrderedDict[bytes, float] = OrderedDict()
+        self._checking = 0
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="passwords")
 
     async def hash(self, password: str) -> str:
@@ -70,42 +65,25 @@ class Passwords:
         salt = self._random_bytes(_SALT_BYTES)
         return await asyncio.get_running_loop().run_in_executor(self._threads, _derive, password, salt)
 
-    async def check(self, name: str, password: str, stored_hash: str | None) -> bool:
-        """Whether this is the password of that hash; None, for a user without one, costs as much and is never right."""
-        remembered_as = self._fingerprint(name, password, stored_hash or "")
-        if self._is_remembered(remembered_as):
-            return True
+    async def check(self, password: str, stored_hash: str | None) -> bool:
+        """Whether this is the password of that hash; None, for who cannot log in, costs as much and is never right.
+
+        Raises TooManyLogins at once when the threads are busy and 64 others wait.
+        """
+        if self._checking >= _THREADS + _MOST_WAITING:
+            raise TooManyLogins
         phc = self._dummy_hash if stored_hash is None else stored_hash
-        matches = await asyncio.get_running_loop().run_in_executor(self._threads, self._verify, password, phc)
-        if not matches or stored_hash is None:
-            return False
-        self._remember(remembered_as)
-        return True
+        self._checking += 1
+        try:
+            # A caller who is cancelled while waiting takes his check out of the queue.
+            matches = await asyncio.get_running_loop().run_in_executor(self._threads, self._verify, password, phc)
+        finally:
+            self._checking -= 1
+        return matches and stored_hash is not None
 
     def close(self) -> None:
         """Let the threads go; checks under way still finish."""
         self._threads.shutdown(wait=False)
-
-    def _fingerprint(self, *parts: str) -> bytes:
-        encoded = [part.encode() for part in parts]
-        message = b"".join(len(part).to_bytes(8, "big") + part for part in encoded)
-        return hmac.digest(self._key, message, "sha256")
-
-    def _is_remembered(self, fingerprint: bytes) -> bool:
-        forget_at = self._remembered.get(fingerprint)
-        if forget_at is None:
-            return False
-        if self._monotonic() >= forget_at:
-            del self._remembered[fingerprint]
-            return False
-        self._remembered.move_to_end(fingerprint)
-        return True
-
-    def _remember(self, fingerprint: bytes) -> None:
-        self._remembered[fingerprint] = self._monotonic() + _REMEMBERED_SECONDS
-        self._remembered.move_to_end(fingerprint)
-        if len(self._remembered) > _REMEMBERED_CHECKS:
-            self._remembered.popitem(last=False)
 
 
 def _derive(password: str, salt: bytes) -> str:

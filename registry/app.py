@@ -7,10 +7,11 @@ import os
 import secrets
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -22,11 +23,16 @@ from auth.bootstrap import Prepared, open_registry
 from auth.claims import Parties
 from auth.directory import Directory
 from auth.key_ring import KeyRing
+from auth.last_use import LastUse
+from auth.login_counts import SharedCounts
+from auth.logins import Logins
 from auth.passwords import Passwords
 from auth.principals import AnonymousMode
+from auth.recent_logins import RecentLogins
 from auth.revocations import Revocations
 from auth.signing_keys import SigningKeys
 from auth.stored_tokens import StoredTokens
+from auth.throttle import Throttle
 from auth.tokens import TokenIssuer, TokenVerifier
 from registry.admin import door as admin_door
 from registry.admin import errors as admin_errors
@@ -127,10 +133,9 @@ async def create_app(settings: Settings, run: Run) -> web.Application:
     stack.push_async_callback(databases.close)
     prepared = await open_registry(databases.registry, settings.key_file)
     store = await stack.enter_async_context(open_store(settings, prepared.registry_id))
-    passwords = Passwords()
-    stack.callback(passwords.close)
+    defence = await _defence(settings, prepared, databases.activity, stack)
 
-    access, tokens, published = _access(settings, prepared, databases.registry, passwords)
+    access, tokens, published = _access(settings, prepared, databases.registry, defence)
     services = _services(settings, run, databases, store, stack)
     app = web.Application(middlewares=[answering(_render, _observers(settings, run), _new_id)])
     app[ACCESS], app[TOKENS], app[JWKS], app[SERVICES] = access, tokens, published, services
@@ -143,14 +148,16 @@ async def create_app(settings: Settings, run: Run) -> web.Application:
         time.monotonic,
     )
     app[metrics.EXPOSITION] = metrics.Exposition(run.counts, HTTP_METRICS)
-    app[admin_door.SERVICES] = administration(settings, databases, prepared, passwords, access.authorizer)
+    app[admin_door.SERVICES] = administration(settings, databases, prepared, defence.passwords, access.authorizer)
     add_routes(app, oci_routes.ROUTES)
     add_routes(app, admin_routes.ROUTES)
     app.on_response_prepare.extend((sign, oci_routes.add_version))
 
-    scheduler = Scheduler(
-        databases.registry, _jobs(settings, services, databases.registry, prepared), holder=_new_id(), now=time.time
+    jobs = (
+        *_jobs(settings, services, databases.registry, prepared),
+        *_login_jobs(databases.registry, defence),
     )
+    scheduler = Scheduler(databases.registry, jobs, holder=_new_id(), now=time.time)
     await stack.enter_async_context(scheduler.running())
 
     async def close(_app: web.Application) -> None:
@@ -183,21 +190,42 @@ def _render(request: web.Request, error: Exception) -> web.StreamResponse:
     return admin_errors.render(request, error) if is_admin else oci_errors.render(request, error)
 
 
+@dataclass(frozen=True, slots=True)
+class _Defence:
+    """What watches over logins, for whoever checks them against a directory."""
+
+    passwords: Passwords
+    counts: SharedCounts
+    last_use: LastUse
+    logins: Callable[[Directory], Logins]
+
+
+async def _defence(settings: Settings, prepared: Prepared, activity: Database, stack: AsyncExitStack) -> _Defence:
+    counts, last_use = SharedCounts(activity, time.time), LastUse(activity, time.time)
+    await stack.enter_async_context(last_use.written())
+    passwords = Passwords()
+    stack.callback(passwords.close)
+    throttle = Throttle(counts, prepared.root_key, settings.limits.login_attempts, now=time.time, recent=RecentLogins())
+    return _Defence(passwords, counts, last_use, partial(Logins, passwords, throttle))
+
+
 def _access(
-    settings: Settings, prepared: Prepared, database: Database, passwords: Passwords
+    settings: Settings, prepared: Prepared, database: Database, defence: _Defence
 ) -> tuple[Access, TokenService, PublishedKeys]:
     anonymous: AnonymousMode = "push" if settings.dev else settings.auth.anonymous
     issuer = settings.server.public_url or prepared.registry_id
     parties, ring = Parties(issuer, issuer), KeyRing(prepared.signing_keys)
     directory = Directory(database, prepared.root_key, ring)
-    authenticator = Authenticator(directory, Bearers(directory, TokenVerifier(ring, parties)), passwords)
+    authenticator = Authenticator(
+        directory, Bearers(directory, TokenVerifier(ring, parties)), defence.logins(directory)
+    )
     authorizer = Authorizer(prepared.account_id, directory, anonymous)
     addresses = Addresses(settings.server.public_url, settings.server.trusted_proxies)
     tokens = TokenIssuer(ring, parties, settings.auth.token_ttl)
     stored = StoredTokens(database, settings.auth.refresh_ttl, time.time)
     return (
-        Access(authenticator, authorizer, addresses, SERVICE),
-        TokenService(authenticator, authorizer, tokens, stored, settings.auth.services),
+        Access(authenticator, authorizer, addresses, defence.last_use, SERVICE),
+        TokenService(authenticator, authorizer, tokens, stored, defence.last_use, settings.auth.services),
         PublishedKeys(directory, ring),
     )
 
@@ -252,6 +280,13 @@ def _jobs(settings: Settings, services: Services, database: Database, prepared: 
     return (
         Job("sweep-uploads", every_seconds=min(3600, max(1, ttl / 4)), run=sweep_uploads),
         Job("sweep-tokens", every_seconds=3600, run=sweep_tokens),
+    )
+
+
+def _login_jobs(registry: Database, defence: _Defence) -> tuple[Job, ...]:
+    return (
+        Job("sweep-login-failures", every_seconds=300, run=defence.counts.sweep),
+        Job("sweep-last-uses", every_seconds=86_400, run=partial(defence.last_use.forget_missing, registry)),
     )
 
 

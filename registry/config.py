@@ -285,7 +285,9 @@ class LimitsSettings(Section):
         default=86_400, ge=1, description="An upload that nobody continued for so long is removed."
     )
     login_attempts: int = Field(
-        default=10, ge=1, description="Most wrong passwords a minute for one user from one address."
+        default=10,
+        ge=1,
+        description="Most wrong passwords a minute for one user from one address, and 30 times as many for all users.",
     )
     header_bytes: Bytes = Field(
         default=32 * _KIB, ge=4 * _KIB, le=_MIB, description="Longest request line, and longest header, accepted."

@@ -7,6 +7,7 @@ from registry.admin.documents import Model, Time, rfc3339
 from registry.admin.operation import Call, Operation
 from registry.admin.services import Services
 from storage.metadata.access_keys import StoredAccessKey, find_access_key
+from storage.metadata.last_use import LastUsed
 
 
 class AccessKey(Model):
@@ -17,6 +18,7 @@ class AccessKey(Model):
     active: bool
     created_at: Time
     last_used_at: Time | None
+    last_used_from: str | None
 
 
 class AccessKeys(Model):
@@ -77,13 +79,14 @@ async def _of_user(services: Services, names: "Mapping[str, str]") -> str:
     return key_id
 
 
-def _document(key: StoredAccessKey, last_used_at: float | None) -> AccessKey:
+def _document(key: StoredAccessKey, used: LastUsed | None) -> AccessKey:
     return AccessKey(
         access_key_id=key.id,
         user=key.principal,
         active=key.is_active,
         created_at=rfc3339(key.created_at),
-        last_used_at=None if last_used_at is None else rfc3339(last_used_at),
+        last_used_at=None if used is None else rfc3339(used.used_at),
+        last_used_from=None if used is None else used.source,
     )
 
 

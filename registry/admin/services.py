@@ -7,11 +7,13 @@ from functools import cached_property
 from auth.access_keys import AccessKeys
 from auth.accounts import Accounts
 from auth.authorizer import Authorizer
+from auth.last_use import LastUse
 from auth.passwords import Passwords
 from auth.policy_documents import PolicyDocuments
 from auth.signing_keys import SigningKeys
 from registry.core.repositories import Repositories
 from storage.metadata.database import Database
+from storage.metadata.last_use import LastUsed
 
 
 @dataclass(frozen=True)
@@ -32,9 +34,9 @@ class Services:
         """The same, with every change made through another database."""
         return replace(self, database=database)
 
-    async def last_uses(self, credentials: Sequence[str]) -> dict[str, float]:
-        """When credentials were used last, in seconds since the epoch; those that never were are left out."""
-        return {}
+    async def last_uses(self, credentials: Sequence[str]) -> dict[str, LastUsed]:
+        """When credentials were used last, and from where; those that never were are left out."""
+        return await LastUse(self.activity, self.now).of(credentials)
 
     @cached_property
     def accounts(self) -> Accounts:

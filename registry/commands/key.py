@@ -57,7 +57,7 @@ async def _path(api: Api, key_id: str) -> dict[str, str]:
 
 
 def _last_use(key: Json) -> str:
-    return f"used {key['last_used_at']}" if key["last_used_at"] else "never used"
+    return f"last used {key['last_used_at']} from {key['last_used_from']}" if key["last_used_at"] else "never used"
 
 
 SUBCOMMANDS = (

@@ -18,6 +18,7 @@ from auth.authorizer import Authorizer, Facts
 from auth.callers import Caller
 from auth.challenge import ChallengeError, bearer_challenge
 from auth.errors import AccessDenied, AuthError, CredentialsMissing, ScopeInsufficient, TokenInvalid
+from auth.last_use import LastUse
 from auth.leniency import ARTIFACT_TYPE
 from auth.principals import ANONYMOUS, PrincipalKind
 from auth.scopes import Scope, needed_scope
@@ -44,6 +45,7 @@ class Access:
     authenticator: Authenticator
     authorizer: Authorizer
     addresses: Addresses
+    last_use: LastUse
     service: str
     now: Callable[[], float] = time.time
 
@@ -58,9 +60,9 @@ class Access:
         sent_name = request.match_info.get("name")
         resource = REGISTRY if sent_name is None else self.authorizer.repository(sent_name)
         try:
-            request[CALLER] = await self.authenticator.authenticate(
-                request.headers.get("Authorization"), self.addresses.client(request)
-            )
+            client = self.addresses.client(request)
+            request[CALLER] = await self.authenticator.authenticate(request.headers.get("Authorization"), client)
+            self.last_use.note(request[CALLER], client)
             if route.resource is not None:
                 _require_known(request[CALLER])
                 resource = await route.resource(request)

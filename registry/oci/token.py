@@ -20,6 +20,7 @@ from auth.credentials import BasicCredentials
 from auth.directory import Directory
 from auth.errors import AuthError, GrantUnsupported, WebIdentityInvalid
 from auth.key_ring import KeyRing
+from auth.last_use import LastUse
 from auth.scopes import parse_scopes, serialise
 from auth.stored_tokens import StoredTokens
 from auth.tokens import TokenIssuer
@@ -57,6 +58,7 @@ class TokenService:
         authorizer: Authorizer,
         issuer: TokenIssuer,
         stored: StoredTokens,
+        last_use: LastUse,
         others: Collection[str] = (),
     ) -> None:
         self._authenticator = authenticator
@@ -64,10 +66,13 @@ class TokenService:
         self._issuer = issuer
         self._stored = stored
         self._others = others
+        self._last_use = last_use
 
     async def for_header(self, header: str | None, client: str, asked: Asked) -> dict[str, Any]:
         """A token for the credentials of an Authorization header, or none."""
-        return await self._grant(await self._authenticator.authenticate(header, client), asked)
+        caller = await self._authenticator.authenticate(header, client)
+        self._last_use.note(caller, client)
+        return await self._grant(caller, asked)
 
     async def for_form(self, form: "Form", client: str, asked: Asked) -> dict[str, Any]:
         """A token for the grant in a form; raises GrantUnsupported for one that is not offered here."""
@@ -82,6 +87,7 @@ class TokenService:
                 return await self._exchange(form, asked)
             case grant_type:
                 raise GrantUnsupported(grant_type)
+        self._last_use.note(caller, client)
         return await self._grant(caller, asked)
 
     async def _exchange(self, form: "Form", asked: Asked) -> dict[str, Any]:

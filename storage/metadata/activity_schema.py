@@ -3,7 +3,7 @@
 They may lose their last seconds in a power cut. Times are seconds since the epoch; sizes are bytes.
 """
 
-from sqlalchemy import BigInteger, Column, Double, Index, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Column, Double, Index, Integer, LargeBinary, MetaData, String, Table, Text
 
 from storage.metadata.columns import NAMES, Bytewise, Id
 
@@ -28,8 +28,9 @@ login_failure = Table(
     "login_failure",
     ACTIVITY,
     Column("id", String, primary_key=True, comment="a digest of who tried and from where"),
-    Column("failures", Double, nullable=False, comment="what is left of them: they wear off with time"),
-    Column("updated_at", Double, nullable=False, index=True),
+    Column("failures", Integer, nullable=False, comment="wrong passwords since then"),
+    Column("checking", Integer, nullable=False, comment="passwords being checked, which may turn out wrong"),
+    Column("began_at", Double, nullable=False, index=True, comment="of the first; all are forgotten together"),
 )
 
 last_use = Table(

@@ -9,11 +9,17 @@ from sqlalchemy import create_engine
 
 from auth.key_ring import KeyRing
 from auth.keys import SigningKey, generate_signing_key
+from auth.login_counts import OwnCounts
 from auth.passwords import Passwords
+from auth.recent_logins import RecentLogins
+from auth.throttle import Throttle
 from auth.tokens import TokenIssuer, TokenVerifier
 from storage.metadata import schema
 from storage.metadata.sqlite import SqliteDatabase
 from tests.auth.forging import PARTIES
+from tests.contracts.database_fixtures import activity, kind, other_activity, place, template
+
+__all__ = ["activity", "kind", "other_activity", "place", "template"]
 
 
 @pytest.fixture
@@ -37,6 +43,13 @@ def passwords() -> Iterator[Passwords]:
     passwords = Passwords()
     yield passwords
     passwords.close()
+
+
+@pytest.fixture
+def throttle(clock: SimpleNamespace) -> Throttle:
+    """Ten wrong passwords a minute, counted in memory."""
+    recent = RecentLogins(monotonic=lambda: clock.time)
+    return Throttle(OwnCounts(lambda: clock.time), bytes(32), 10, now=lambda: clock.time, recent=recent)
 
 
 @pytest.fixture

@@ -23,9 +23,11 @@ from auth.directory import Directory
 from auth.errors import CredentialsInvalid, TokenInvalid
 from auth.key_ring import KeyRing
 from auth.keys import SigningKey
+from auth.logins import Logins
 from auth.passwords import Passwords
 from auth.principals import ANONYMOUS, Principal, PrincipalKind
 from auth.scopes import Access, Scope
+from auth.throttle import Throttle
 from auth.tokens import TokenIssuer, TokenVerifier
 from storage.metadata.accounts import add_account
 from storage.metadata.principals import NewPrincipal, add_principal
@@ -76,12 +78,16 @@ def issuer(key: SigningKey, clock: SimpleNamespace) -> TokenIssuer:
 
 @pytest.fixture
 def authenticator(
-    people: SqliteDatabase, key: SigningKey, clock: SimpleNamespace, verification: CountedVerification
+    people: SqliteDatabase,
+    key: SigningKey,
+    clock: SimpleNamespace,
+    verification: CountedVerification,
+    throttle: Throttle,
 ) -> Authenticator:
     verifier = TokenVerifier(KeyRing([key]), PARTIES, lambda: clock.time)
     directory = Directory(people, ROOT_KEY)
     bearers = Bearers(directory, verifier, lambda: clock.time)
-    return Authenticator(directory, bearers, Passwords(verify=verification))
+    return Authenticator(directory, bearers, Logins(Passwords(verify=verification), throttle, directory))
 
 
 @pytest.fixture
@@ -346,13 +352,13 @@ class CountedReads:
 
 
 async def test_known_token_costs_one_look_up(
-    people: SqliteDatabase, key: SigningKey, clock: SimpleNamespace, issuer: TokenIssuer
+    people: SqliteDatabase, key: SigningKey, clock: SimpleNamespace, issuer: TokenIssuer, throttle: Throttle
 ) -> None:
     """Whether anything has changed is all that is asked."""
     counted = CountedReads(people)
     verifier = TokenVerifier(KeyRing([key]), PARTIES, lambda: clock.time)
     directory = Directory(counted, ROOT_KEY)
-    authenticator = Authenticator(directory, Bearers(directory, verifier), Passwords())
+    authenticator = Authenticator(directory, Bearers(directory, verifier), Logins(Passwords(), throttle, directory))
     token = f"Bearer {issuer.mint(Caller(BOB), [PULL]).text}"
     await authenticator.authenticate(token)
     counted.reads = 0

@@ -66,7 +66,7 @@ async def test_generated_password_opens_the_root_user(
     admin = await database.read(lambda connection: find_principal(connection, "admin"))
     assert admin is not None
     assert (admin.account_id, admin.kind) == (prepared.account_id, "root")
-    assert await passwords.check("admin", prepared.generated_password or "", admin.password_hash)
+    assert await passwords.check(prepared.generated_password or "", admin.password_hash)
 
 
 async def test_given_password_is_used_and_not_shown(
@@ -78,7 +78,7 @@ async def test_given_password_is_used_and_not_shown(
     admin = await database.read(lambda connection: find_principal(connection, "admin"))
     assert admin is not None
     assert prepared.generated_password is None
-    assert await passwords.check("admin", "given", admin.password_hash)
+    assert await passwords.check("given", admin.password_hash)
 
 
 async def test_empty_password_counts_as_none(database: SqliteDatabase, key_file: Path, passwords: Passwords) -> None:
@@ -102,7 +102,7 @@ async def test_later_start_finds_the_same_registry(
     assert await database.read(counts) == [1, 1, 1]
     admin = await database.read(lambda connection: find_principal(connection, "admin"))
     assert admin is not None
-    assert not await passwords.check("admin", "other", admin.password_hash)
+    assert not await passwords.check("other", admin.password_hash)
 
 
 async def test_worker_opens_what_the_first_start_made(

@@ -1,7 +1,11 @@
-"""Passwords: the hashes, the equal work, the short memory."""
+"""Passwords: the hashes, the equal work, the short queue."""
 
-from types import SimpleNamespace
+import asyncio
+import threading
 
+import pytest
+
+from auth.errors import TooManyLogins
 from auth.passwords import Passwords, generate_password, verify_password
 
 
@@ -28,9 +32,9 @@ async def test_password_matches_its_own_hash_only(passwords: Passwords) -> None:
     """The right password is taken, any other refused."""
     stored = await passwords.hash("correct horse")
 
-    assert await passwords.check("bob", "correct horse", stored)
-    assert not await passwords.check("bob", "Correct horse", stored)
-    assert not await passwords.check("bob", "", stored)
+    assert await passwords.check("correct horse", stored)
+    assert not await passwords.check("Correct horse", stored)
+    assert not await passwords.check("", stored)
 
 
 async def test_same_password_is_hashed_with_another_salt(passwords: Passwords) -> None:
@@ -47,7 +51,7 @@ async def test_text_beyond_ascii_is_hashed_as_utf8(passwords: Passwords) -> None
 
 async def test_damaged_hash_matches_nothing(passwords: Passwords) -> None:
     """A hash that cannot be read locks its user out and nobody in."""
-    assert not await passwords.check("bob", "", "$argon2id$v=19$m=1")
+    assert not await passwords.check("", "$argon2id$v=19$m=1")
 
 
 async def test_unknown_user_costs_a_real_verification() -> None:
@@ -56,7 +60,7 @@ async def test_unknown_user_costs_a_real_verification() -> None:
     passwords = Passwords(verify=verify)
     stored = await passwords.hash("right")
 
-    assert not await passwords.check("nobody", "right", None)
+    assert not await passwords.check("right", None)
 
     [(password, phc)] = verify.asked
     assert password == "right"
@@ -64,78 +68,67 @@ async def test_unknown_user_costs_a_real_verification() -> None:
     assert phc.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
 
 
-async def test_successful_check_is_remembered_for_a_minute(clock: SimpleNamespace) -> None:
-    """A client that sends Basic with every request costs one derivation a minute."""
-    verify = Verifications()
-    passwords = Passwords(verify=verify, monotonic=lambda: clock.time)
+class Held:
+    """A verification that stands still until it is let go."""
 
-    for seconds in (0, 59):
-        clock.time += seconds
-        assert await passwords.check("bob", "right", "hash")
-    assert len(verify.asked) == 1
-    clock.time += 1
-    assert await passwords.check("bob", "right", "hash")
+    def __init__(self) -> None:
+        self.go = threading.Event()
+        self.count = 0
 
-    assert len(verify.asked) == 2
+    def __call__(self, _password: str, _phc: str) -> bool:
+        self.count += 1
+        return self.go.wait(10)
 
 
-async def test_failed_check_is_not_remembered() -> None:
-    """A wrong password is looked at each time."""
-    verify = Verifications()
+async def begun(passwords: Passwords, checks: int) -> list[asyncio.Task[bool]]:
+    """So many checks, all of which hold a place."""
+    tasks = [asyncio.ensure_future(passwords.check("right", "hash")) for _ in range(checks)]
+    await asyncio.sleep(0)
+    return tasks
+
+
+async def test_no_more_checks_wait_than_are_made_in_a_second() -> None:
+    """Two are made and 64 wait; the next is refused at once, and those that wait are answered."""
+    verify = Held()
     passwords = Passwords(verify=verify)
+    tasks = await begun(passwords, 66)
 
-    for _ in range(2):
-        assert not await passwords.check("bob", "wrong", "hash")
+    with pytest.raises(TooManyLogins):
+        await passwords.check("right", "hash")
+    verify.go.set()
 
-    assert len(verify.asked) == 2
+    assert await asyncio.gather(*tasks) == [True] * 66
+    assert await passwords.check("right", "hash")
+    assert verify.count == 67
 
 
-async def test_changed_hash_voids_what_is_remembered() -> None:
-    """After a password was changed, the one before it ends at the next request."""
-    verify = Verifications()
+async def test_unknown_user_waits_in_the_same_queue() -> None:
+    """A full queue tells nothing of who exists."""
+    verify = Held()
     passwords = Passwords(verify=verify)
-    assert await passwords.check("bob", "right", "hash")
-    verify.password = "changed"
+    tasks = await begun(passwords, 66)
 
-    assert not await passwords.check("bob", "right", "changed hash")
+    with pytest.raises(TooManyLogins):
+        await passwords.check("right", None)
+
+    verify.go.set()
+    await asyncio.gather(*tasks)
 
 
-async def test_memory_confuses_neither_users_nor_passwords() -> None:
-    """What one user proved holds for no other, however name and password are cut."""
-    verify = Verifications()
+async def test_cancelled_check_frees_its_place_and_is_never_made() -> None:
+    """Nothing is derived for a client that went away while it waited."""
+    verify = Held()
     passwords = Passwords(verify=verify)
-    assert await passwords.check("bob", "right", "hash")
-    verify.password = "none"
+    tasks = await begun(passwords, 66)
 
-    assert not await passwords.check("bobr", "ight", "hash")
-    assert not await passwords.check("bo", "bright", "hash")
+    for task in tasks[2:]:
+        task.cancel()
+    await asyncio.wait(tasks[2:])
+    others = await begun(passwords, 64)
+    verify.go.set()
 
-
-async def test_memory_is_bounded() -> None:
-    """A crowd of users pushes the longest unseen out."""
-    verify = Verifications()
-    passwords = Passwords(verify=verify)
-
-    for number in range(1025):
-        await passwords.check(f"user{number}", "right", "hash")
-    await passwords.check("user1024", "right", "hash")
-    assert len(verify.asked) == 1025
-    await passwords.check("user0", "right", "hash")
-
-    assert len(verify.asked) == 1026
-
-
-async def test_memory_keeps_who_comes_back() -> None:
-    """A user who is seen again is not pushed out by a crowd of others."""
-    verify = Verifications()
-    passwords = Passwords(verify=verify)
-
-    await passwords.check("bob", "right", "hash")
-    for number in range(1500):
-        await passwords.check(f"user{number}", "right", "hash")
-        await passwords.check("bob", "right", "hash")
-
-    assert len(verify.asked) == 1501
+    assert await asyncio.gather(*tasks[:2], *others) == [True] * 66
+    assert verify.count == 66
 
 
 def test_generated_password_can_be_read_out() -> None:

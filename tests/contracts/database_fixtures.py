@@ -57,3 +57,10 @@ async def activity(place: Place) -> AsyncIterator[Database]:
     """The activity database."""
     async with place.opened(ACTIVITY_SCHEMA) as database:
         yield database
+
+
+@pytest.fixture
+async def other_activity(place: Place) -> AsyncIterator[Database]:
+    """The same activity database, as another process sees it."""
+    async with place.opened(ACTIVITY_SCHEMA) as database:
+        yield database

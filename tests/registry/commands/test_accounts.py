@@ -123,7 +123,9 @@ def test_key_is_listed_disabled_enabled_and_deleted(lading: Run) -> None:
 
     assert lading("key", "disable", key_id).code == 0
     listed = lading("key", "list", "--user", "alice", "--json")
-    assert [(each["access_key_id"], each["active"]) for each in listed.document] == [(key_id, False)]
+    assert [(each["access_key_id"], each["active"], each["last_used_at"]) for each in listed.document] == [
+        (key_id, False, None)
+    ]
     assert key["secret_access_key"] not in listed.out
     assert lading("key", "enable", key_id).code == 0
     assert lading("key", "list", "--user", "alice").out == f"{key_id}  active  never used\n"

@@ -17,11 +17,14 @@ def upgrade() -> None:
     op.create_table(
         "login_failure",
         sa.Column("id", sa.String(), nullable=False, comment="a digest of who tried and from where"),
-        sa.Column("failures", sa.Double(), nullable=False, comment="what is left of them: they wear off with time"),
-        sa.Column("updated_at", sa.Double(), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False, comment="wrong passwords since then"),
+        sa.Column(
+            "checking", sa.Integer(), nullable=False, comment="passwords being checked, which may turn out wrong"
+        ),
+        sa.Column("began_at", sa.Double(), nullable=False, comment="of the first; all are forgotten together"),
         sa.PrimaryKeyConstraint("id", name="pk_login_failure"),
     )
-    op.create_index("ix_login_failure_updated_at", "login_failure", ["updated_at"])
+    op.create_index("ix_login_failure_began_at", "login_failure", ["began_at"])
     op.create_table(
         "last_use",
         sa.Column("credential", _Bytewise, nullable=False, comment="the id of an access key or a stored token"),
