@@ -18,12 +18,17 @@ _VERSION = b"\x01"
 _NONCE_BYTES = 12
 
 
+def derive_key(root_key: bytes, purpose: str) -> bytes:
+    """The 32-byte key of one purpose."""
+    info = f"lading {purpose} v1".encode()
+    return HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=info).derive(root_key)
+
+
 class Seal:
     """Seals the secrets of one purpose, such as `signing-key`, with the 32-byte root key."""
 
     def __init__(self, root_key: bytes, purpose: str) -> None:
-        info = f"lading {purpose} v1".encode()
-        self._cipher = AESGCM(HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=info).derive(root_key))
+        self._cipher = AESGCM(derive_key(root_key, purpose))
         self._purpose = purpose
 
     def close(self, name: str, secret: bytes, *, random_bytes: Callable[[int], bytes] = secrets.token_bytes) -> bytes:

@@ -84,6 +84,11 @@ class RecordedEvent:
     event: AuditEvent
     seal: bytes
 
+    @property
+    def place(self) -> tuple[float, int]:
+        """Where the event is in the order of time."""
+        return self.event.at, self.id
+
     def document(self) -> dict[str, Any]:
         """The event as JSON shows it everywhere."""
         return event_document(self.id, self.event)
@@ -93,12 +98,17 @@ class RecordedEvent:
         return orjson.dumps({**self.document(), "seal": self.seal.hex()}) + b"\n"
 
 
+def unsealed_line(event: AuditEvent) -> bytes:
+    """An event as a line of JSON, where the trail did not take it: without id and seal."""
+    return orjson.dumps({**event_document(None, event), "seal": None}) + b"\n"
+
+
 def event_document(event_id: int | None, event: AuditEvent) -> dict[str, Any]:
     """An event as JSON shows it; without an id when it is not in the trail."""
     statement = event.statement
     return {
         "id": event_id,
-        "time": datetime.fromtimestamp(event.at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "time": datetime.fromtimestamp(event.at, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
         "event": event.event,
         "principal": event.principal,
         "source": event.source,
