@@ -71,6 +71,9 @@ class AuditTrail:
 
     async def record(self, event: AuditEvent) -> None:
         """Write an event, and return when it is written or given up."""
+        if self._is_closing:
+            self._troubles.lost([event], RuntimeError("the server has stopped"))
+            return
         written = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(event, written))
         self._wake.set()

@@ -27,10 +27,9 @@ class AuditFile:
         if self._is_torn:
             content = b"\n" + content  # what was begun before must not spoil the next line
         file = self._opened()
-        self._is_torn = True
         while content:
             content = content[os.write(file, content) :]
-        self._is_torn = False
+            self._is_torn = bool(content)
 
     def close(self) -> None:
         """Let go of the file."""

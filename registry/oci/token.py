@@ -19,6 +19,7 @@ from auth.errors import AuthError, GrantUnsupported
 from auth.scopes import parse_scopes
 from auth.tokens import TokenIssuer
 from registry.http.access import ACCESS, CHALLENGE
+from registry.http.auditing import LOGIN, USER_TRIED, Login
 from registry.http.bodies import read_body
 
 _MAX_FORM_BYTES = 64 * 1024
@@ -73,9 +74,11 @@ class TokenService:
             "expires_in": token.expires_in,
             "issued_at": datetime.fromtimestamp(token.issued_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
-        return web.Response(
+        response = web.Response(
             body=orjson.dumps(document), content_type="application/json", headers={"Cache-Control": "no-store"}
         )
+        response[LOGIN] = Login(caller, tuple(asked.scopes), tuple(granted), audience)
+        return response
 
 
 TOKENS: web.AppKey[TokenService] = web.AppKey("tokens", TokenService)
@@ -106,6 +109,7 @@ async def post_token(request: web.Request) -> web.Response:
         raise GrantUnsupported(grant_type)
     try:
         credentials = BasicCredentials(form.get("username", [""])[0], form.get("password", [""])[0])
+        request[USER_TRIED] = credentials.name
         asked = Asked(form.get("service", [None])[0], form.get("scope", []), request.app[ACCESS].facts(request))
         return await request.app[TOKENS].for_password(credentials, asked)
     except AuthError:
