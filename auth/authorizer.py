@@ -71,6 +71,7 @@ class _Subject:
 _ROOT: Final = Decision(Outcome.ALLOWED, "the root user may do everything in its account")
 _STRANGER: Final = Decision(Outcome.IMPLICIT_DENY, "it belongs to another account")
 _LOGIN: Final = Decision(Outcome.ALLOWED, "every user may log in")
+_HOLDER: Final = Decision(Outcome.ALLOWED, "whoever holds a token has logged in, anonymous callers included")
 _SOMEWHERE: Final = Decision(Outcome.ALLOWED, "some repositories may be described")
 _EVERYBODY: Final = Decision(Outcome.ALLOWED, "anonymous callers may push and pull")
 _READERS: Final = Decision(Outcome.ALLOWED, "anonymous callers may read")
@@ -120,15 +121,15 @@ class Authorizer:
         facts: Facts = NO_FACTS,
         *,
         unknown: Collection[str] = (),
-    ) -> None:
-        """Return if the caller may do this; `unknown` is as for `authorize`.
+    ) -> Decision:
+        """Why the caller may do this, if it may; `unknown` is as for `authorize`.
 
         Raises CredentialsMissing or AccessDenied where the policies refuse, whatever a token covers; ScopeInsufficient
         where only the token does; TokenInvalid for an anonymous token that no longer opens anything.
         """
         is_login = action == Action.GET_AUTHORIZATION_TOKEN
         if is_login and caller.ceiling is not None and not self._is_turned_away(caller.principal):
-            return  # whoever holds a token has logged in, anonymous callers included
+            return _HOLDER
         decision = await self.authorize(caller.principal, action, resource, facts, unknown=unknown)
         if not decision.allowed:
             # Before the token is looked at: where no other would help, none is asked for, and the client says why.
@@ -136,6 +137,7 @@ class Authorizer:
         needed = None if caller.ceiling is None else covering_scope(action, resource)
         if caller.ceiling is not None and needed is not None and not caller.ceiling.covers(needed):
             raise ScopeInsufficient(action, resource)
+        return decision
 
     async def visible(self, principal: Principal, names: Sequence[str], facts: Facts = NO_FACTS) -> list[str]:
         """Those of the repositories that the principal may know of, in the same order."""

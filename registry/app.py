@@ -39,8 +39,10 @@ from registry.admin import errors as admin_errors
 from registry.admin import health, metrics
 from registry.admin import routes as admin_routes
 from registry.admin import services as admin_services
+from registry.audit_parts import cutting, recording
 from registry.config import Settings
 from registry.config_text import listed
+from registry.core.audit import AUDIT_METRICS
 from registry.core.blobs import Blobs
 from registry.core.images import Images, Sparse
 from registry.core.repositories import Repositories
@@ -48,6 +50,7 @@ from registry.core.upload_hints import HintSigner
 from registry.core.uploads import UploadLimits, Uploads
 from registry.http.access import ACCESS, Access
 from registry.http.addresses import Addresses
+from registry.http.auditing import Auditing
 from registry.http.budget import BufferBudget
 from registry.http.metrics import HTTP_METRICS, RequestMetrics
 from registry.http.middleware import Observers, answering, sign
@@ -85,11 +88,14 @@ class Databases:
 
     registry: Database
     activity: Database
+    durable_activity: Database
+    """The activity database again, for what must not be lost in a power cut."""
 
     async def close(self) -> None:
         """Finish what is being written and let go of every connection."""
         await self.registry.close()
         await self.activity.close()
+        await self.durable_activity.close()
 
 
 def open_databases(settings: Settings) -> Databases:
@@ -99,10 +105,15 @@ def open_databases(settings: Settings) -> Databases:
         return Databases(
             SqliteDatabase(root / "registry.db", durable=durable),
             SqliteDatabase(root / "activity.db", durable=False),
+            SqliteDatabase(root / "activity.db", durable=durable),
         )
     url = settings.metadata.url.get_secret_value()
     pool = PostgresPool(url, connections=_connections(settings.server.workers))
-    return Databases(PostgresDatabase(pool), PostgresDatabase(pool, schema=ACTIVITY_SCHEMA_NAME, durable=False))
+    return Databases(
+        PostgresDatabase(pool),
+        PostgresDatabase(pool, schema=ACTIVITY_SCHEMA_NAME, durable=False),
+        PostgresDatabase(pool, schema=ACTIVITY_SCHEMA_NAME),
+    )
 
 
 def _connections(workers: int) -> int:
@@ -137,7 +148,8 @@ async def create_app(settings: Settings, run: Run) -> web.Application:
 
     access, tokens, published = _access(settings, prepared, databases.registry, defence)
     services = _services(settings, run, databases, store, stack)
-    app = web.Application(middlewares=[answering(_render, _observers(settings, run), _new_id)])
+    observers = await _observers(settings, run, databases, prepared, stack)
+    app = web.Application(middlewares=[answering(_render, observers, _new_id)])
     app[ACCESS], app[TOKENS], app[JWKS], app[SERVICES] = access, tokens, published, services
     app[health.READINESS] = health.Readiness(
         {
@@ -147,7 +159,7 @@ async def create_app(settings: Settings, run: Run) -> web.Application:
         },
         time.monotonic,
     )
-    app[metrics.EXPOSITION] = metrics.Exposition(run.counts, HTTP_METRICS)
+    app[metrics.EXPOSITION] = metrics.Exposition(run.counts, (*HTTP_METRICS, *AUDIT_METRICS))
     app[admin_door.SERVICES] = administration(settings, databases, prepared, defence.passwords, access.authorizer)
     add_routes(app, oci_routes.ROUTES)
     add_routes(app, admin_routes.ROUTES)
@@ -156,6 +168,7 @@ async def create_app(settings: Settings, run: Run) -> web.Application:
     jobs = (
         *_jobs(settings, services, databases.registry, prepared),
         *_login_jobs(databases.registry, defence),
+        cutting(databases.activity, prepared.root_key, settings.audit.retention),
     )
     scheduler = Scheduler(databases.registry, jobs, holder=_new_id(), now=time.time)
     await stack.enter_async_context(scheduler.running())
@@ -290,8 +303,14 @@ def _login_jobs(registry: Database, defence: _Defence) -> tuple[Job, ...]:
     )
 
 
-def _observers(settings: Settings, run: Run) -> Observers:
-    return Observers(access_log(settings.log), RequestMetrics(run.counts.writer(max(0, run.worker))))
+async def _observers(
+    settings: Settings, run: Run, databases: Databases, prepared: Prepared, stack: AsyncExitStack
+) -> Observers:
+    counts = run.counts.writer(max(0, run.worker))
+    trail = await stack.enter_async_context(
+        recording(settings.audit, databases.activity, databases.durable_activity, prepared.root_key, counts)
+    )
+    return Observers(access_log(settings.log), RequestMetrics(counts), Auditing(trail, time.time).observe)
 
 
 def _new_id() -> str:

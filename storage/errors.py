@@ -74,3 +74,12 @@ class SchemaOutdated(StorageError):
 
 class KeyFileInvalid(StorageError):
     """The key file is missing, readable by others, or not the one this database was made with."""
+
+
+class AuditTrailBroken(StorageError):
+    """The audit trail was changed by something else than the registry; `event_id` is the first event that shows it."""
+
+    def __init__(self, event_id: int, reason: str) -> None:
+        super().__init__(f"the audit trail was tampered with: event {event_id}: {reason}")
+        self.event_id = event_id
+        self.reason = reason

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from auth.actions import REGISTRY, Action, Resource, ScopeType, ScopeWord
 from auth.authenticator import Authenticator
-from auth.authorizer import Authorizer, Facts
+from auth.authorizer import Authorizer, Decision, Facts
 from auth.callers import Caller
 from auth.challenge import ChallengeError, bearer_challenge
 from auth.errors import AccessDenied, AuthError, CredentialsMissing, ScopeInsufficient, TokenInvalid
@@ -31,6 +31,9 @@ TOKEN_PATH = "/auth/token"  # noqa: S105  a path
 CALLER = web.RequestKey("caller", Caller)
 REPOSITORY = web.RequestKey("repository", RepositoryName)
 ACTION = web.RequestKey("action", str)
+RESOURCE = web.RequestKey("resource", Resource)
+DECISION = web.RequestKey("decision", Decision)
+"""Why the request was let through."""
 CHALLENGE = web.RequestKey("challenge", str)
 NOT_CREATED = web.RequestKey("not_created", AccessDenied)
 """Why a push may not make its repository: what the client is told where the repository is missing."""
@@ -59,15 +62,16 @@ class Access:
         # The name as it was sent; whether it is a good one is told only to who may ask at all.
         sent_name = request.match_info.get("name")
         resource = REGISTRY if sent_name is None else self.authorizer.repository(sent_name)
+        request[RESOURCE] = resource
         try:
             client = self.addresses.client(request)
             request[CALLER] = await self.authenticator.authenticate(request.headers.get("Authorization"), client)
             self.last_use.note(request[CALLER], client)
             if route.resource is not None:
                 _require_known(request[CALLER])
-                resource = await route.resource(request)
+                request[RESOURCE] = resource = await route.resource(request)
             for facts in self._facts_of_images(request, route.actions[0]):
-                await self._permit_any(request[CALLER], route.actions, resource, facts)
+                request[DECISION] = await self._permit_any(request[CALLER], route.actions, resource, facts)
         except AuthError as error:
             self._challenge(request, route.actions[0], resource, error)
             raise
@@ -158,21 +162,16 @@ class Access:
             for tag in dict.fromkeys(request.query.getall("tag", ())):
                 yield {**facts, "ecr:ImageTag": tag}
 
-    async def _permit_any(self, caller: Caller, actions: Iterable[str], resource: Resource, facts: Facts) -> None:
+    async def _permit_any(self, caller: Caller, actions: Iterable[str], resource: Resource, facts: Facts) -> Decision:
         """Let through who may do any of the actions; the refusal is that of the first, or what another token mends."""
-        refusal: AuthError | None = None
+        refusals: list[AuthError] = []
         for action in actions:
             try:
                 unknown = ARTIFACT_TYPE if action == Action.PUT_IMAGE else ()
-                await self.authorizer.permit(caller, action, resource, facts, unknown=unknown)
-            except ScopeInsufficient as error:
-                refusal = refusal if isinstance(refusal, ScopeInsufficient) else error
-            except (AccessDenied, CredentialsMissing, TokenInvalid) as error:
-                refusal = refusal or error
-            else:
-                return
-        if refusal is not None:
-            raise refusal
+                return await self.authorizer.permit(caller, action, resource, facts, unknown=unknown)
+            except (AccessDenied, CredentialsMissing, ScopeInsufficient, TokenInvalid) as error:
+                refusals.append(error)
+        raise next((refusal for refusal in refusals if isinstance(refusal, ScopeInsufficient)), refusals[0])
 
     def _challenge(self, request: web.Request, action: str, resource: Resource, error: AuthError) -> None:
         problem: ChallengeError | None = None

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from aiohttp import HttpVersion11, web
@@ -17,6 +17,8 @@ from registry.logs import Access as AccessRecord
 from registry.logs import logger
 
 REQUEST_ID = web.RequestKey("request_id", str)
+FAILURE = web.RequestKey("failure", Exception)
+"""What was raised and turned into the answer."""
 SENT_BYTES = web.RequestKey("sent_bytes", int)
 """Bytes of the body that a handler sent past aiohttp's own count."""
 
@@ -29,6 +31,8 @@ class Observers:
 
     log: Callable[[AccessRecord], None]
     metrics: RequestMetrics
+    audit: Callable[[web.Request, web.StreamResponse | None], Awaitable[None]]
+    """Hears of an answer before it goes out, and of none where one was broken off."""
 
 
 def answering(render: Render, observers: Observers, new_id: Callable[[], str]) -> Middleware:
@@ -43,6 +47,11 @@ def answering(render: Render, observers: Observers, new_id: Callable[[], str]) -
         try:
             response = await _answer(request, handler, render)
             bodies.in_pieces(response)
+            await observers.audit(request, response)
+        except (ConnectionError, asyncio.CancelledError):
+            await observers.audit(request, None)
+            raise
+        else:
             return response
         finally:
             release_body(request)
@@ -63,6 +72,7 @@ async def _answer(request: web.Request, handler: Handler, render: Render) -> web
         if _has_begun(request):
             logger().error("answer broken off", request_id=request[REQUEST_ID], exc_info=error)
             raise ConnectionAbortedError from error
+        request[FAILURE] = error
         response = render(request, error)
         if isinstance(error, web.HTTPBadRequest | web.HTTPNotImplemented):
             response.force_close()  # where the next request begins is anybody's guess

@@ -83,6 +83,7 @@ TABLE: Mapping[type[Exception], tuple[HTTPStatus, str]] = {
     storage_errors.DatabaseUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "UNAVAILABLE"),
     storage_errors.SchemaOutdated: (HTTPStatus.SERVICE_UNAVAILABLE, "UNAVAILABLE"),
     storage_errors.KeyFileInvalid: (HTTPStatus.SERVICE_UNAVAILABLE, "UNAVAILABLE"),
+    storage_errors.AuditTrailBroken: (HTTPStatus.SERVICE_UNAVAILABLE, "UNAVAILABLE"),
     web.RequestPayloadError: (HTTPStatus.BAD_REQUEST, "SIZE_INVALID"),
     BodyTooLong: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "SIZE_INVALID"),
     BodyTooSlow: (HTTPStatus.REQUEST_TIMEOUT, "SIZE_INVALID"),

@@ -5,7 +5,7 @@ other issuers.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs
@@ -25,6 +25,7 @@ from auth.scopes import parse_scopes, serialise
 from auth.stored_tokens import StoredTokens
 from auth.tokens import TokenIssuer
 from registry.http.access import ACCESS, CHALLENGE
+from registry.http.auditing import LOGIN, USER_TRIED, Login
 from registry.http.bodies import read_body
 
 _ACCESS_TOKEN_TYPE = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105  a type
@@ -49,6 +50,14 @@ class Asked:
     facts: Facts
 
 
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """What a client is told, and what there is to tell of it."""
+
+    document: dict[str, Any]
+    login: Login
+
+
 class TokenService:
     """Grants what the caller may have of what it asks for, here or at one of the other services that trust us."""
 
@@ -68,13 +77,13 @@ class TokenService:
         self._others = others
         self._last_use = last_use
 
-    async def for_header(self, header: str | None, client: str, asked: Asked) -> dict[str, Any]:
+    async def for_header(self, header: str | None, client: str, asked: Asked) -> Issued:
         """A token for the credentials of an Authorization header, or none."""
         caller = await self._authenticator.authenticate(header, client)
         self._last_use.note(caller, client)
         return await self._grant(caller, asked)
 
-    async def for_form(self, form: "Form", client: str, asked: Asked) -> dict[str, Any]:
+    async def for_form(self, form: "Form", client: str, asked: Asked) -> Issued:
         """A token for the grant in a form; raises GrantUnsupported for one that is not offered here."""
         authenticator = self._authenticator
         match form.first("grant_type"):
@@ -90,16 +99,17 @@ class TokenService:
         self._last_use.note(caller, client)
         return await self._grant(caller, asked)
 
-    async def _exchange(self, form: "Form", asked: Asked) -> dict[str, Any]:
+    async def _exchange(self, form: "Form", asked: Asked) -> Issued:
         """RFC 8693 section 2.1, with `role` and `role_session_name` of our own."""
         if form.first("subject_token_type") not in _SUBJECT_TYPES or not form.first("role"):
             message = "name the role, and say that subject_token is a jwt or an id_token"
             raise WebIdentityInvalid(message)
         session_name = form.first("role_session_name") or None
         caller = await self._authenticator.exchange(form.first("role"), form.first("subject_token"), session_name)
-        return {**await self._grant(caller, asked), "issued_token_type": _ACCESS_TOKEN_TYPE}
+        issued = await self._grant(caller, asked)
+        return replace(issued, document={**issued.document, "issued_token_type": _ACCESS_TOKEN_TYPE})
 
-    async def _grant(self, caller: Caller, asked: Asked) -> dict[str, Any]:
+    async def _grant(self, caller: Caller, asked: Asked) -> Issued:
         # A token for one registry must not open another: an unknown service gets one that only we accept.
         audience = asked.service if asked.service in self._others else None
         grant = self._authorizer.grant if audience is None else self._authorizer.grant_elsewhere
@@ -115,7 +125,9 @@ class TokenService:
             "issued_at": datetime.fromtimestamp(token.issued_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
         refresh_token = await self._stored.issue_refresh(caller) if asked.offline else None
-        return document if refresh_token is None else {**document, "refresh_token": str(refresh_token)}
+        if refresh_token is not None:
+            document["refresh_token"] = str(refresh_token)
+        return Issued(document, Login(caller, tuple(asked.scopes), tuple(granted), audience))
 
 
 class Form:
@@ -175,6 +187,8 @@ async def post_token(request: web.Request) -> web.Response:
         form.first("service"), form.all("scope"), form.first("access_type") == "offline", access.facts(request)
     )
     client = access.addresses.client(request)
+    if form.first("username"):
+        request[USER_TRIED] = form.first("username")
     try:
         return _answer(await request.app[TOKENS].for_form(form, client, asked))
     except AuthError:
@@ -189,9 +203,11 @@ async def get_keys(request: web.Request) -> web.Response:
     return web.Response(body=body, content_type="application/json", headers=headers)
 
 
-def _answer(document: dict[str, Any]) -> web.Response:
+def _answer(issued: Issued) -> web.Response:
     headers = {"Cache-Control": "no-store"}
-    return web.Response(body=orjson.dumps(document), content_type="application/json", headers=headers)
+    response = web.Response(body=orjson.dumps(issued.document), content_type="application/json", headers=headers)
+    response[LOGIN] = issued.login
+    return response
 
 
 def _challenge(request: web.Request) -> None:

@@ -49,11 +49,11 @@ def _audit_events() -> None:
         sa.Column("statement", sa.Text(), comment="JSON object: the policy, sid and index of what decided"),
         sa.Column("request_id", sa.String(), nullable=False),
         sa.Column("details", sa.Text(), nullable=False, comment="JSON object"),
-        sa.Column("chain", sa.LargeBinary(), nullable=False, comment="a seal over this event and all before it"),
+        sa.Column("chain", sa.LargeBinary(), nullable=False, comment="its seal, which ties it to the event before it"),
         sa.PrimaryKeyConstraint("id", name="pk_audit_event"),
         comment="who did what, in the order of happening; only ever added to, and cut off at the old end",
         sqlite_autoincrement=True,
     )
     op.create_index("ix_audit_event_at", "audit_event", ["at"])
     for column in ("principal", "resource", "event"):
-        op.create_index(f"ix_audit_event_{column}", "audit_event", [column, "id"])
+        op.create_index(f"ix_audit_event_{column}", "audit_event", [column, "at"])

@@ -1,0 +1,261 @@
+"""Which requests are events of the audit trail, and what is written of them.
+
+- Pulls, logins and requests that lack credentials are noted; refusals, pushes, deletions and changes are recorded
+  before their answer goes out. What only looks (HEAD, lists, uploads under way) is no event, nor is what failed on its
+  merits.
+- Nothing of a body, a query (tags and the source of a mount aside) or a credential is written, and every text is
+  bounded and inert: what could steer a terminal or end a line is written as its code.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final
+
+from aiohttp import web
+
+from auth.actions import ADMIN_PREFIX, REGISTRY, Action
+from auth.callers import Caller, CredentialKind
+from auth.credentials import BasicCredentials, parse_authorization
+from auth.errors import AccessDenied, AuthError, CredentialsInvalid, CredentialsMissing, ScopeInsufficient
+from auth.policy.evaluation import Match
+from auth.principals import ANONYMOUS
+from auth.scopes import Scope
+from registry.core.audit import AuditTrail
+from registry.core.errors import RepositoryUnknown
+from registry.http.access import ACCESS, ACTION, CALLER, DECISION, NOT_CREATED, RESOURCE
+from registry.http.middleware import FAILURE, REQUEST_ID
+from storage.metadata.audit_event import AuditEvent, EventKind, Statement, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """What the token service granted: to whom, of which scopes that were asked for, and for which other service."""
+
+    caller: Caller
+    asked: tuple[str, ...]
+    granted: tuple[Scope, ...]
+    service: str | None = None
+
+
+LOGIN: web.ResponseKey[Login] = web.ResponseKey("login", Login)
+USER_TRIED = web.RequestKey("user_tried", str)
+"""The name of a login whose credentials came in a body."""
+
+UNKNOWN: Final = "unknown"
+"""The principal of who failed to show who it is."""
+
+_NOTED: Final = frozenset({EventKind.PULL, EventKind.AUTHENTICATE})
+_REFUSALS: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS})
+_READS: Final = frozenset({HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT})
+_CREATED: Final = frozenset({HTTPStatus.CREATED})
+_OUTCOMES: Final[Mapping[tuple[str, str], tuple[EventKind, frozenset[HTTPStatus]]]] = {
+    ("GET", Action.BATCH_GET_IMAGE): (EventKind.PULL, _READS),
+    ("GET", Action.GET_DOWNLOAD_URL_FOR_LAYER): (EventKind.PULL, _READS),
+    ("PUT", Action.PUT_IMAGE): (EventKind.PUSH, _CREATED),
+    ("PUT", Action.COMPLETE_LAYER_UPLOAD): (EventKind.PUSH, _CREATED),
+    ("POST", Action.INITIATE_LAYER_UPLOAD): (EventKind.PUSH, _CREATED),
+    ("DELETE", Action.BATCH_DELETE_IMAGE): (EventKind.DELETE, frozenset({HTTPStatus.ACCEPTED})),
+}
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_QUESTIONS: Final = frozenset({"lading:SimulatePolicy", "lading:ValidatePolicy"})
+_NO_LOGIN: Final = frozenset({CredentialKind.NONE, CredentialKind.BEARER_TOKEN})
+_BROKEN_OFF: Final = 499
+
+_SHORT: Final = 128
+_LONG: Final = 512
+_HOSTILE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+class Auditing:
+    """Tells the trail of the requests of one worker; `now` is in seconds since the epoch."""
+
+    def __init__(self, trail: AuditTrail, now: Callable[[], float]) -> None:
+        self._trail = trail
+        self._now = now
+
+    async def observe(self, request: web.Request, response: web.StreamResponse | None) -> None:
+        """Tell of a request whose answer is ready, or was broken off when there is none."""
+        failure = request.get(FAILURE)
+        if failure is not None:
+            await self._observe_failure(request, response, failure)
+            return
+        kind = _kind(request, response)
+        if kind is None:
+            return
+        event = self._event(request, response, kind)
+        await (self._trail.note(event) if kind in _NOTED else self._trail.record(event))
+
+    async def _observe_failure(
+        self, request: web.Request, response: web.StreamResponse | None, failure: Exception
+    ) -> None:
+        error = request.get(NOT_CREATED, failure) if isinstance(failure, RepositoryUnknown) else failure
+        if response is None or response.status not in _REFUSALS or not isinstance(error, AuthError):
+            return
+        event = self._refusal(request, response.status, error)
+        if not isinstance(error, CredentialsMissing):
+            await self._trail.record(event)
+        elif request.get(ACTION) != Action.GET_AUTHORIZATION_TOKEN:  # clients ask /v2/ for nothing but the challenge
+            await self._trail.note(event)
+
+    def _event(self, request: web.Request, response: web.StreamResponse | None, kind: EventKind) -> AuditEvent:
+        login = None if response is None else response.get(LOGIN)
+        caller = request[CALLER] if login is None else login.caller
+        decision = request.get(DECISION)
+        details: dict[str, Any] = {"status": _BROKEN_OFF if response is None else response.status}
+        details |= _of_caller(request, caller)
+        details |= _of_login(login) if login is not None else _of_content(request, response, kind)
+        return AuditEvent(
+            at=self._now(),
+            event=kind,
+            principal=caller.principal.arn,
+            source=_source(request),
+            action=_action(request),
+            resource=_resource(request),
+            decision=Verdict.ALLOWED,
+            request_id=request[REQUEST_ID],
+            statement=_statement(decision.matches[0]) if decision is not None and decision.matches else None,
+            details=details,
+        )
+
+    def _refusal(self, request: web.Request, status: int, error: AuthError) -> AuditEvent:
+        caller = request.get(CALLER, Caller(ANONYMOUS))
+        principal, action, resource = UNKNOWN, _action(request), _resource(request)
+        verdict, statement = Verdict.REFUSED, None
+        details: dict[str, Any] = {"status": status, "reason": inert(str(error), _LONG)}
+        details |= _of_caller(request, caller)
+        match error:
+            case AccessDenied():
+                principal, action, resource = error.principal.arn, str(error.action), error.resource.arn
+                verdict = Verdict.IMPLICIT_DENY if error.denied_by is None else Verdict.EXPLICIT_DENY
+                statement = None if error.denied_by is None else _statement(error.denied_by)
+            case ScopeInsufficient():
+                principal, action, resource = caller.principal.arn, str(error.action), error.resource.arn
+                verdict = Verdict.IMPLICIT_DENY
+            case CredentialsMissing():
+                principal, verdict = caller.principal.arn, Verdict.IMPLICIT_DENY
+            case _:
+                details |= _of_attempt(request)
+        return AuditEvent(
+            at=self._now(),
+            event=EventKind.REFUSE,
+            principal=principal,
+            source=_source(request),
+            action=action,
+            resource=inert(resource, _LONG),
+            decision=verdict,
+            request_id=request[REQUEST_ID],
+            statement=statement,
+            details=details,
+        )
+
+
+def inert(text: str, most: int) -> str:
+    """A text that does nothing but being read, in any terminal, file or database; at most so many characters of it."""
+    text = text[:most]
+    if text.isascii() and text.isprintable():
+        return text
+    return _HOSTILE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def _kind(request: web.Request, response: web.StreamResponse | None) -> EventKind | None:
+    """What kind of event a request is that did not fail, None for one that is none."""
+    if response is not None and LOGIN in response:
+        return EventKind.AUTHENTICATE
+    action = request.get(ACTION)
+    if action is None:
+        return None
+    if action.startswith(ADMIN_PREFIX):
+        return _kind_of_admin(request, response, action)
+    if action == Action.GET_AUTHORIZATION_TOKEN:
+        return None if request[CALLER].credential in _NO_LOGIN else EventKind.AUTHENTICATE
+    return _kind_of_content(request, response, action)
+
+
+def _kind_of_content(request: web.Request, response: web.StreamResponse | None, action: str) -> EventKind | None:
+    kind, statuses = _OUTCOMES.get((request.method, action), (None, _CREATED))
+    if action == Action.BATCH_GET_IMAGE and "reference" not in request.match_info:
+        return None  # a list of referrers
+    if response is None:
+        return kind if kind is EventKind.PULL and request._payload_writer.output_size else None  # noqa: SLF001  as in the middleware
+    return kind if response.status in statuses else None
+
+
+def _kind_of_admin(request: web.Request, response: web.StreamResponse | None, action: str) -> EventKind | None:
+    if request.method in _SAFE or action in _QUESTIONS:
+        return None
+    is_done = response is not None and response.status < HTTPStatus.BAD_REQUEST
+    return EventKind.CHANGE if is_done else None
+
+
+def _action(request: web.Request) -> str:
+    """What was asked; whoever comes without an action comes for a token."""
+    return str(request.get(ACTION, Action.GET_AUTHORIZATION_TOKEN))
+
+
+def _resource(request: web.Request) -> str:
+    return inert(request.get(RESOURCE, REGISTRY).arn, _LONG)
+
+
+def _source(request: web.Request) -> str:
+    return inert(request.app[ACCESS].addresses.client(request), _SHORT)
+
+
+def _statement(match: Match) -> Statement:
+    return Statement(match.policy, match.sid, match.index)
+
+
+def _of_caller(request: web.Request, caller: Caller) -> Iterator[tuple[str, Any]]:
+    """What else is known of who asked: credentials by their kind and public name, and the program."""
+    yield "credential", caller.credential.value
+    if caller.credential_id is not None:
+        yield "credential_id", caller.credential_id
+    agent = request.headers.get("User-Agent")
+    if agent is not None:
+        yield "user_agent", inert(agent, _LONG)
+
+
+def _of_login(login: Login) -> Iterator[tuple[str, Any]]:
+    yield "asked", [inert(scope, _LONG) for scope in login.asked[:_SHORT]]
+    yield "granted", [str(scope) for scope in login.granted[:_SHORT]]
+    if login.service is not None:
+        yield "service", login.service
+
+
+def _of_content(
+    request: web.Request, response: web.StreamResponse | None, kind: EventKind
+) -> Iterator[tuple[str, Any]]:
+    """Which image or blob it was; for a change, where it was asked for."""
+    if kind is EventKind.CHANGE:
+        yield "method", request.method
+        yield "path", inert(request.rel_url.raw_path, _LONG)
+        return
+    names = request.match_info
+    reference = names.get("reference", "")
+    digest = None if response is None else response.headers.get("Docker-Content-Digest")
+    digest = digest or names.get("digest") or (reference if ":" in reference else None)
+    if digest is not None:
+        yield "digest", inert(digest, _LONG)
+    tags = [] if ":" in reference or not reference else [reference]
+    if kind is EventKind.PUSH:
+        tags += request.query.getall("tag", [])
+        if request.query.get("from"):
+            yield "from", inert(request.query["from"], _LONG)
+    if tags:
+        yield "tags", [inert(tag, _SHORT) for tag in tags]
+    if kind is EventKind.PULL and response is not None:
+        yield "bytes", response.content_length
+
+
+def _of_attempt(request: web.Request) -> Iterator[tuple[str, Any]]:
+    """The user name that was tried, where there is one."""
+    name = request.get(USER_TRIED)
+    try:
+        credentials = parse_authorization(request.headers.get("Authorization"))
+    except CredentialsInvalid:
+        credentials = None
+    if name is None and isinstance(credentials, BasicCredentials):
+        name = credentials.name
+    if name is not None:
+        yield "user", inert(name, _SHORT)
