@@ -6,7 +6,8 @@ Source: OCI distribution specification, "Pulling manifests". The length is what 
 import re
 
 MAX_REPOSITORY_NAME = 255
-_NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*", re.ASCII)
+REPOSITORY_NAME = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*"
+_NAME = re.compile(REPOSITORY_NAME, re.ASCII)
 
 
 def is_repository_name(text: str) -> bool:

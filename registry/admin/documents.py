@@ -6,24 +6,47 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-# What a name or a tag may be is a rule of auth, which tells it in its own words: here it is written for readers.
+NAME_PATTERN: Final = r"^[A-Za-z0-9_+=,.@-]{1,64}$"
+PRINTABLE: Final = r"^[^\x00-\x1f\x7f-\x9f]*$"
+
+_IDENTITY: Final = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Action": "ecr:BatchGetImage", "Resource": "*"}],
+}
+_RESOURCE: Final = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "ecr:BatchGetImage", "Resource": "*"}],
+}
+_TRUST: Final = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}],
+}
+
+# What a name, a secret or a tag may be is a rule of auth, which tells it in its own words: here it is for readers.
 Name = Annotated[
     str,
     Field(
-        description="Of a user, group, role or policy.",
-        json_schema_extra={"pattern": r"^[A-Za-z0-9_+=,.@-]{1,64}$"},
+        description="Of a user, group, role or policy.", examples=["alice"], json_schema_extra={"pattern": NAME_PATTERN}
     ),
 ]
-Secret = Annotated[str, Field(json_schema_extra={"minLength": 1, "maxLength": 1024})]
+Secret = Annotated[str, Field(json_schema_extra={"minLength": 1, "maxLength": 1024, "pattern": PRINTABLE})]
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 Tags = Annotated[
-    dict[Annotated[str, Field(min_length=1, max_length=128)], Annotated[str, Field(max_length=256)]],
-    Field(max_length=50, description="For conditions of policies."),
+    dict[
+        Annotated[str, Field(min_length=1, max_length=128)],
+        Annotated[str, Field(max_length=256, pattern=PRINTABLE)],
+    ],
+    Field(
+        max_length=50,
+        description="For conditions of policies.",
+        examples=[{"team": "payments"}],
+        json_schema_extra={"propertyNames": {"minLength": 1, "maxLength": 128, "pattern": PRINTABLE}},
+    ),
 ]
-Document = Annotated[
-    str | dict[str, Any],
-    Field(description="A policy in IAM's language: the text itself, or the object that it is."),
-]
+_DOCUMENT: Final = "A policy in IAM's language: the text itself, or the object that it is."
+Document = Annotated[str | dict[str, Any], Field(description=_DOCUMENT, examples=[_IDENTITY])]
+ResourceDocument = Annotated[str | dict[str, Any], Field(description=_DOCUMENT, examples=[_RESOURCE])]
+TrustDocument = Annotated[str | dict[str, Any], Field(description=_DOCUMENT, examples=[_TRUST])]
 
 _PAGE: Final = 100
 
@@ -31,20 +54,14 @@ _PAGE: Final = 100
 class Model(BaseModel):
     """A document; what it does not know is refused, so that nothing is set by accident."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
 
 class Page(Model):
     """Which part of a list is wanted: entries that sort after `after`, at most `limit`."""
 
     limit: int = Field(default=_PAGE, ge=1, le=1000)
-    after: str = Field(default="", max_length=512, description="The `next` of the page before.")
-
-
-class Done(Model):
-    """What an operation without an answer of its own says."""
-
-    done: bool = True
+    after: str = Field(default="", max_length=512, pattern=PRINTABLE, description="The `next` of the page before.")
 
 
 def policy_text(document: str | dict[str, Any]) -> str:

@@ -2,20 +2,26 @@
 
 from collections.abc import Iterable
 from typing import Any, Final, cast
+from urllib.parse import quote
 
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
 from auth.actions import Resource
+from auth.callers import Caller
 from auth.credentials import has_control_characters
+from auth.errors import AccessDenied
+from auth.principals import PrincipalKind
+from registry.admin.documents import Model
 from registry.admin.errors import RequestInvalid
 from registry.admin.operation import ROOT, AnyOperation, Call
 from registry.admin.preconditions import ConditionalDatabase, Precondition, entity_tag
-from registry.admin.resources import resource_of
+from registry.admin.reading import problems_of, read_document
+from registry.admin.resources import resource_of, root_of
 from registry.admin.services import Services
 from registry.http.access import CALLER
 from registry.http.bodies import read_body
-from registry.http.conditions import is_unchanged
+from registry.http.conditions import is_unchanged, unwanted_tags, wanted_tags
 from registry.http.routes import Handler, Named, Route
 
 SERVICES: web.AppKey[Services] = web.AppKey("admin", Services)
@@ -47,9 +53,20 @@ def _handler(operation: AnyOperation) -> Handler:
 def _resource(operation: AnyOperation) -> Named:
     async def named(request: web.Request) -> Resource:
         body = await _body(request, operation) if operation.named_by is not None else None
-        return resource_of(operation, request.app[SERVICES], _names(request), body)
+        services = request.app[SERVICES]
+        resource = resource_of(operation, services, _names(request), body)
+        if resource == root_of(services.account_id) and not operation.is_read:
+            _require_root(request[CALLER], operation, resource)
+        return resource
 
     return named
+
+
+def _require_root(caller: Caller, operation: AnyOperation, resource: Resource) -> None:
+    """Whoever could give the root user a password or a key would be above all policies; raises AccessDenied."""
+    if caller.principal.kind is not PrincipalKind.ROOT:
+        reason = "only the root user changes the root user"
+        raise AccessDenied(caller.principal, operation.action, resource, reason)
 
 
 def _names(request: web.Request) -> dict[str, str]:
@@ -73,41 +90,34 @@ def _query(request: web.Request, operation: AnyOperation) -> BaseModel | None:
     try:
         return operation.query.model_validate_strings({name: values[0] for name, values in given.items()})
     except ValidationError as error:
-        raise RequestInvalid(_problems(error)) from error
+        raise RequestInvalid(problems_of(error)) from error
 
 
 async def _body(request: web.Request, operation: AnyOperation) -> BaseModel | None:
-    """The document that was sent, read once; raises RequestInvalid, BodyTooLong or BodyTooSlow."""
-    if operation.body is None or _BODY in request:
+    """The document that was sent, read once; raises RequestInvalid, BodyTooLong or BodyTooSlow.
+
+    Where none is asked for, one without members may come: nobody can think that more of it was heard.
+    """
+    if _BODY in request or (operation.body is None and not request.can_read_body):
         return request.get(_BODY)
     if request.content_type != _JSON:
         raise web.HTTPUnsupportedMediaType(reason=f"send Content-Type: {_JSON}")
     content = await read_body(request, limit_bytes=_MOST_BYTES, idle_seconds=_IDLE_SECONDS)
-    try:
-        request[_BODY] = operation.body.model_validate_json(content or b"{}")
-    except ValidationError as error:
-        raise RequestInvalid(_problems(error)) from error
+    request[_BODY] = read_document(operation.body or Model, content)
     return request[_BODY]
-
-
-def _problems(error: ValidationError) -> list[dict[str, str]]:
-    return [
-        {"field": ".".join(map(str, found["loc"])), "message": found["msg"].removeprefix("Value error, ")}
-        for found in error.errors(include_url=False, include_context=False, include_input=False)
-    ]
 
 
 def _conditional(request: web.Request, operation: AnyOperation, call: Call[Any, Any]) -> Services:
     """The services for a call: with a precondition, where the client named one."""
     services = request.app[SERVICES]
-    given = ",".join(request.headers.getall("If-Match", []))
-    if not given or operation.is_read:
+    wanted, unwanted = wanted_tags(request), unwanted_tags(request)
+    if operation.is_read or not (wanted or unwanted):
         return services
     load = operation.load
     if load is None:
-        raise RequestInvalid([{"field": "If-Match", "message": "what this changes has no entity tag"}])
-    tags = frozenset(tag.strip() for tag in given.split(","))
-    precondition = Precondition(tags, lambda connection: load(connection, call.names))
+        header = "If-Match" if wanted else "If-None-Match"
+        raise RequestInvalid([{"field": header, "message": "what this changes has no entity tag"}])
+    precondition = Precondition(lambda connection: load(connection, call.names), wanted, unwanted)
     return services.on(cast("Any", ConditionalDatabase(services.database, precondition)))
 
 
@@ -119,5 +129,8 @@ def _response(request: web.Request, operation: AnyOperation, answer: BaseModel |
         headers["ETag"] = entity_tag(answer)
         if operation.is_read and is_unchanged(request, headers["ETag"]):
             return web.Response(status=304, headers=headers)
+    if operation.named_by is not None:
+        name: str = getattr(answer, operation.named_by[1])
+        headers["Location"] = f"{request.rel_url.raw_path}/{quote(name, safe='')}"
     body = answer.model_dump_json(by_alias=True).encode()
     return web.Response(body=body, status=operation.status, content_type=_JSON, headers=headers)

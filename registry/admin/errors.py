@@ -25,10 +25,12 @@ class AdminError(Exception):
 
 
 class PreconditionFailed(AdminError):
-    """What is there is not what the client saw."""
+    """What is there is not what the client saw, or is there where the client wants to be the first."""
 
-    def __init__(self) -> None:
-        super().__init__("it was changed meanwhile, or is gone: read it again, and send the If-Match of what you read")
+    def __init__(self, header: str) -> None:
+        super().__init__(
+            f"{header} does not hold: it was changed, made or removed meanwhile; read it again, and decide anew"
+        )
 
 
 class RequestInvalid(AdminError):

@@ -1,14 +1,15 @@
 """The OpenAPI 3.1 document of the admin API, made from the rows of its operations."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from pydantic import BaseModel, Field
 from pydantic.json_schema import models_json_schema
 
-from registry.admin.documents import Model
+from registry.admin.documents import NAME_PATTERN, Model
 from registry.admin.errors import CONTENT_TYPE
 from registry.admin.operation import ROOT, AnyOperation
+from storage.names import MAX_REPOSITORY_NAME, REPOSITORY_NAME
 
 _REFERENCE: Final = "#/components/schemas/{model}"
 _REFUSALS: Final = {
@@ -18,15 +19,27 @@ _REFUSALS: Final = {
     "404": "There is no such thing.",
     "409": "It is there already, in use, or protected.",
     "412": "It was changed meanwhile: If-Match does not hold.",
+    "408": "The body came too slowly.",
     "413": "The body is too long.",
     "415": "The body is not JSON.",
     "429": "Too many wrong passwords; Retry-After tells how long to wait.",
-    "503": "A part of the registry does not answer; Retry-After tells when to try again.",
+    "5XX": "The registry cannot answer; Retry-After tells when to try again, where that can help.",
 }
-_PATTERNS: Final = {
-    "version": {"type": "integer", "minimum": 1, "maximum": 999_999_999},
+_PATHS: Final = {
+    "access_key": {"type": "string", "pattern": "^LK[A-Z2-7]{18}$", "examples": ["LKAAAAAAAAAAAAAAAAAA"]},
+    "repository": {
+        "type": "string",
+        "maxLength": MAX_REPOSITORY_NAME,
+        "pattern": f"^{REPOSITORY_NAME}$",
+        "examples": ["team/app"],
+    },
+    "version": {"type": "integer", "minimum": 1, "maximum": 999_999_999, "examples": [1]},
 }
-_NAME: Final = {"type": "string", "minLength": 1, "maxLength": 512}
+_NAME: Final = {"type": "string", "pattern": NAME_PATTERN, "examples": ["alice"]}
+_HEADERS: Final = {
+    "401": {"WWW-Authenticate": {"required": True, "schema": {"type": "string"}}},
+}
+_TAG_HEADER: Final = {"ETag": {"required": True, "schema": {"type": "string", "pattern": '^"[0-9a-f]{32}"$'}}}
 
 
 class FieldProblem(Model):
@@ -58,7 +71,7 @@ def openapi_document(operations: Iterable[AnyOperation], version: str) -> dict[s
     rows = tuple(operations)
     paths: dict[str, dict[str, Any]] = {}
     for row in rows:
-        paths.setdefault(ROOT + row.path, {})[row.method.lower()] = _operation(row)
+        paths.setdefault(ROOT + row.path, {})[row.method.lower()] = _operation(row, rows)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -84,14 +97,14 @@ def openapi_document(operations: Iterable[AnyOperation], version: str) -> dict[s
     }
 
 
-def _operation(row: AnyOperation) -> dict[str, Any]:
+def _operation(row: AnyOperation, rows: Sequence[AnyOperation]) -> dict[str, Any]:
     described: dict[str, Any] = {
         "operationId": row.name,
         "summary": row.summary,
         "tags": [row.path.split("/")[1]],
         "x-action": row.action,
-        "parameters": [*_path_parameters(row), *_query_parameters(row), *_header_parameters(row)],
-        "responses": _responses(row),
+        "parameters": [*_path_parameters(row), *_query_parameters(row), *_header_parameters(row, rows)],
+        "responses": _responses(row, rows),
     }
     if row.body is not None:
         described["requestBody"] = {"required": True, "content": {"application/json": {"schema": _refer(row.body)}}}
@@ -100,8 +113,7 @@ def _operation(row: AnyOperation) -> dict[str, Any]:
 
 def _path_parameters(row: AnyOperation) -> list[dict[str, Any]]:
     return [
-        {"name": name, "in": "path", "required": True, "schema": _PATTERNS.get(name, _NAME)}
-        for name in row.placeholders
+        {"name": name, "in": "path", "required": True, "schema": _PATHS.get(name, _NAME)} for name in row.placeholders
     ]
 
 
@@ -116,25 +128,54 @@ def _query_parameters(row: AnyOperation) -> list[dict[str, Any]]:
     ]
 
 
-def _header_parameters(row: AnyOperation) -> list[dict[str, Any]]:
+def _header_parameters(row: AnyOperation, rows: Sequence[AnyOperation]) -> list[dict[str, Any]]:
     if row.load is None:
         return []
-    name = "If-None-Match" if row.is_read else "If-Match"
-    return [{"name": name, "in": "header", "required": False, "schema": {"type": "string"}}]
+    if row.is_read:
+        return [_tag_parameter("If-None-Match", "The ETag of what the client has: 304 where it is that still.")]
+    seen = next(each for each in rows if each.is_read and each.load == row.load)
+    whose = f"the ETag of GET {ROOT}{seen.path}"
+    return [
+        _tag_parameter("If-Match", f"Change only what is still as it was seen: {whose}, or * for anything there."),
+        _tag_parameter("If-None-Match", f"Do not change what is as {whose} says; * changes nothing that is there."),
+    ]
 
 
-def _responses(row: AnyOperation) -> dict[str, Any]:
+def _tag_parameter(name: str, description: str) -> dict[str, Any]:
+    return {"name": name, "in": "header", "description": description, "required": False, "schema": {"type": "string"}}
+
+
+def _responses(row: AnyOperation, rows: Sequence[AnyOperation]) -> dict[str, Any]:
     done: dict[str, Any] = {"description": row.summary}
     if row.answer is not None:
         done["content"] = {row.content_type: {"schema": _refer(row.answer)}}
     if row.answer is not None and row.load is not None:
-        done["headers"] = {"ETag": {"schema": {"type": "string"}}}
+        done["headers"] = _TAG_HEADER
+    if row.named_by is not None:
+        done["headers"] = {"Location": {"required": True, "schema": {"type": "string", "format": "uri-reference"}}}
+        done["links"] = _links(row.named_by, rows)
     responses = {str(row.status if row.answer is not None else 204): done}
     if row.is_read and row.load is not None:
-        responses["304"] = {"description": "It is what If-None-Match names."}
-    problem = {CONTENT_TYPE: {"schema": _refer(Problem)}}
-    refused = {status: {"description": text, "content": problem} for status, text in _REFUSALS.items()}
-    return responses | refused
+        responses["304"] = {"description": "It is what If-None-Match names.", "headers": _TAG_HEADER}
+    return responses | _refusals()
+
+
+def _links(named_by: tuple[str, str], rows: Sequence[AnyOperation]) -> dict[str, Any]:
+    """What can be done with a thing that was made, by its name alone."""
+    kind, member = named_by
+    return {
+        row.name: {"operationId": row.name, "parameters": {kind: f"$response.body#/{member}"}}
+        for row in rows
+        if row.placeholders == (kind,)
+    }
+
+
+def _refusals() -> dict[str, Any]:
+    content = {CONTENT_TYPE: {"schema": _refer(Problem)}}
+    refusals: dict[str, Any] = {status: {"description": text, "content": content} for status, text in _REFUSALS.items()}
+    for status, headers in _HEADERS.items():
+        refusals[status]["headers"] = headers
+    return refusals
 
 
 def _refer(model: type[BaseModel]) -> dict[str, str]:

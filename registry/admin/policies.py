@@ -10,7 +10,7 @@ from auth.policy.document import PolicyKind
 from auth.policy.findings import Severity
 from auth.policy.parsing import validate_policy
 from auth.policy_documents import require_managed
-from registry.admin.documents import Document, Model, Name, Page, Time, policy_text, rfc3339
+from registry.admin.documents import Document, Model, Name, Page, ResourceDocument, Time, policy_text, rfc3339
 from registry.admin.operation import Call, Operation
 from registry.admin.services import Services
 from storage.metadata import policies
@@ -50,9 +50,15 @@ class NewPolicy(Model):
 
 
 class NewDocument(Model):
-    """A document to write."""
+    """A document to write, which says what its owner may do."""
 
     document: Document
+
+
+class NewResourceDocument(Model):
+    """A document to write, which says who may do what here."""
+
+    document: ResourceDocument
 
 
 class PolicyDocument(Model):
@@ -159,7 +165,7 @@ async def _get_registry(services: Services, call: Call[None, None]) -> PolicyDoc
     return await services.database.read(lambda c: load_registry_policy(c, call.names))
 
 
-async def _put_registry(services: Services, call: Call[NewDocument, None]) -> PolicyDocument:
+async def _put_registry(services: Services, call: Call[NewResourceDocument, None]) -> PolicyDocument:
     await services.policies.put_of_registry(policy_text(call.body.document))
     return await _get_registry(services, Call({}, None, None, call.caller))
 
@@ -226,7 +232,7 @@ GET_REGISTRY = Operation(
 PUT_REGISTRY = Operation(
     name="PutRegistryPolicy", method="PUT", path="/registry-policy",
     summary="Write the policy of the registry with all its repositories.",
-    perform=_put_registry, body=NewDocument, answer=PolicyDocument, load=load_registry_policy,
+    perform=_put_registry, body=NewResourceDocument, answer=PolicyDocument, load=load_registry_policy,
 )  # fmt: skip
 DELETE_REGISTRY = Operation(
     name="DeleteRegistryPolicy", method="DELETE", path="/registry-policy", summary="Remove the registry's policy.",

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from auth.errors import NotThere
 from registry.admin.errors import PreconditionFailed
+from registry.core.errors import RepositoryUnknown
 from storage.metadata.database import Database
 
 if TYPE_CHECKING:
@@ -29,19 +30,29 @@ def entity_tag(document: BaseModel) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Precondition:
-    """The entity tags of which one must be that of what `load` reads; `*` stands for any that is there."""
+    """The entity tags of which one must be that of what `load` reads, and those of which none may be.
 
-    tags: frozenset[str]
+    `*` stands for any that is there. No tags set no condition.
+    """
+
     load: Callable[["Connection"], BaseModel]
+    wanted: frozenset[str] = frozenset()
+    unwanted: frozenset[str] = frozenset()
 
     def check(self, connection: "Connection") -> None:
-        """Return if the change may be made; raises PreconditionFailed, also where nothing is there."""
+        """Return if the change may be made; raises PreconditionFailed."""
+        tags = self._tags(connection)
+        if self.wanted and self.wanted.isdisjoint(tags):
+            raise PreconditionFailed("If-Match")
+        if not self.unwanted.isdisjoint(tags):
+            raise PreconditionFailed("If-None-Match")
+
+    def _tags(self, connection: "Connection") -> set[str]:
+        """What names the document that is there; nothing where none is."""
         try:
-            tag = entity_tag(self.load(connection))
-        except NotThere as error:
-            raise PreconditionFailed from error
-        if "*" not in self.tags and tag not in self.tags:
-            raise PreconditionFailed
+            return {"*", entity_tag(self.load(connection))}
+        except (NotThere, RepositoryUnknown):
+            return set()
 
 
 class ConditionalDatabase:

@@ -1,11 +1,12 @@
 """The registry as a whole: its settings, its size in numbers, and what it would decide."""
 
-from typing import Any, Literal
+from functools import partial
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from auth.accounts import require_role
 from auth.actions import REGISTRY, Resource
-from auth.errors import NotThere
 from auth.principals import ANONYMOUS, Principal, PrincipalKind, Session
 from registry.admin.documents import Model, Name
 from registry.admin.operation import Call, Operation
@@ -50,11 +51,17 @@ class Question(Model):
 
     user: Name | None = None
     role: Name | None = None
-    action: str = Field(min_length=1, max_length=128, pattern=r"^[a-z0-9-]+:[A-Za-z*?]+$")
+    action: str = Field(min_length=1, max_length=128, pattern=r"^[a-z0-9-]+:[A-Za-z*?]+$", examples=["ecr:PutImage"])
     resource: str = Field(
         default="*", max_length=512, description="A repository's name, an ARN, or * for the registry."
     )
     context: dict[str, str] = Field(default_factory=dict, max_length=100, description="Condition keys and values.")
+
+    @model_validator(mode="after")
+    def _one_asker(self) -> Self:
+        if self.user is not None and self.role is not None:
+            raise ValueError("ask about a user or about a role")
+        return self
 
 
 class Statement(Model):
@@ -104,9 +111,8 @@ async def _principal(services: Services, asked: Question) -> tuple[Principal, bo
         return Principal(user.account_id, user.name, PrincipalKind(user.kind)), user.is_disabled
     if asked.role is None:
         return ANONYMOUS, False
-    if asked.role not in {role.name for role in await services.accounts.roles()}:
-        raise NotThere("role", asked.role)
-    return Principal(services.account_id, asked.role, PrincipalKind.ROLE, Session("simulation")), False
+    role = await services.database.read(partial(require_role, name=asked.role))
+    return Principal(role.account_id, role.name, PrincipalKind.ROLE, Session("simulation")), False
 
 
 def resource_named(services: Services, text: str) -> Resource:

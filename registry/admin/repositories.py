@@ -11,11 +11,12 @@ from auth.errors import NotThere
 from auth.tags import read_tags, write_tags
 from registry.admin.documents import Model, Page, Tags, Time, policy_text, rfc3339
 from registry.admin.operation import Call, Operation
-from registry.admin.policies import NewDocument, PolicyDocument
+from registry.admin.policies import NewResourceDocument, PolicyDocument
 from registry.admin.services import Services
 from registry.core.names import RepositoryName
 from registry.core.repositories import require_repository
 from storage.metadata import policies, repositories, tags
+from storage.names import MAX_REPOSITORY_NAME, REPOSITORY_NAME
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -49,7 +50,12 @@ class Repositories(Model):
 class NewRepository(Model):
     """A repository to make ahead of the first push."""
 
-    name: str = Field(max_length=255, description="As the OCI specification has it, such as team/app.")
+    name: str = Field(
+        max_length=MAX_REPOSITORY_NAME,
+        description="As the OCI specification has it.",
+        examples=["team/app"],
+        json_schema_extra={"pattern": f"^{REPOSITORY_NAME}$"},
+    )
     tags: Tags = Field(default_factory=dict)
 
 
@@ -158,7 +164,7 @@ async def _get_policy(services: Services, call: Call[None, None]) -> PolicyDocum
     return await services.database.read(lambda c: load_policy(c, call.names))
 
 
-async def _put_policy(services: Services, call: Call[NewDocument, None]) -> PolicyDocument:
+async def _put_policy(services: Services, call: Call[NewResourceDocument, None]) -> PolicyDocument:
     name, document = call.names["repository"], policy_text(call.body.document)
     await services.policies.put_of_repository(name, document)
     return PolicyDocument(name=name, document=document)
@@ -207,7 +213,7 @@ GET_POLICY = Operation(
 PUT_POLICY = Operation(
     name="PutRepositoryPolicy", method="PUT", path=f"{_OF}/policy",
     summary="Give a repository this policy in place of another.",
-    perform=_put_policy, body=NewDocument, answer=PolicyDocument, load=load_policy,
+    perform=_put_policy, body=NewResourceDocument, answer=PolicyDocument, load=load_policy,
 )  # fmt: skip
 DELETE_POLICY = Operation(
     name="DeleteRepositoryPolicy", method="DELETE", path=f"{_OF}/policy",

@@ -6,6 +6,8 @@ from typing import Final
 from pydantic import BaseModel
 
 from auth.actions import REGISTRY, Resource
+from auth.bootstrap import ROOT_USER
+from auth.principals import Principal, PrincipalKind
 from registry.admin.operation import AnyOperation
 from registry.admin.services import Services
 
@@ -20,6 +22,11 @@ _IAM: Final = {
 """How IAM's ARNs call each kind of thing that a path names."""
 
 
+def root_of(account_id: str) -> Resource:
+    """The root user, who is none of the users that `user/*` stands for."""
+    return Resource(Principal(account_id, ROOT_USER, PrincipalKind.ROOT).arn, None)
+
+
 def resource_of(
     operation: AnyOperation, services: Services, names: Mapping[str, str], body: BaseModel | None
 ) -> Resource:
@@ -31,6 +38,8 @@ def resource_of(
     elif operation.placeholders:
         kind = operation.placeholders[0]
         name = names[kind]
+    if kind == "user" and name == ROOT_USER:
+        return root_of(services.account_id)
     if kind == _REPOSITORY:
         return services.authorizer.repository(name)
     if kind not in _IAM:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from auth.accounts import require_role
 from auth.policy_documents import Owner, OwnerKind, owned_by
 from auth.principals import Principal, PrincipalKind
-from registry.admin.documents import Document, Model, Name, Page, Time, policy_text, rfc3339
+from registry.admin.documents import Model, Name, Page, Time, TrustDocument, policy_text, rfc3339
 from registry.admin.operation import Call, Operation
 from registry.admin.services import Services
 from storage.metadata import principals
@@ -38,7 +38,7 @@ class NewRole(Model):
     """A role to make; its trust policy says who may assume it."""
 
     name: Name
-    trust_policy: Document
+    trust_policy: TrustDocument
 
 
 def load_role(connection: "Connection", names: Mapping[str, str]) -> Role:
