@@ -19,10 +19,12 @@ from auth.directory import Directory
 from auth.errors import CredentialsInvalid, GrantUnsupported, NotThere, TokenInvalid, WebIdentityInvalid
 from auth.key_ring import KeyRing
 from auth.keys import SigningKey
+from auth.logins import Logins
 from auth.passwords import Passwords
 from auth.principals import Principal, PrincipalKind, Session
 from auth.revocations import Revocations
 from auth.stored_tokens import StoredTokens
+from auth.throttle import Throttle
 from auth.tokens import TokenIssuer, TokenVerifier
 from storage.metadata.accounts import add_account
 from storage.metadata.revoked_tokens import is_token_revoked
@@ -82,7 +84,9 @@ def basic(name: str, password: str) -> str:
 
 
 @pytest.fixture
-async def world(database: SqliteDatabase, key: SigningKey, clock: SimpleNamespace, passwords: Passwords) -> World:
+async def world(
+    database: SqliteDatabase, key: SigningKey, clock: SimpleNamespace, passwords: Passwords, throttle: Throttle
+) -> World:
     await database.write(lambda c: add_account(c, ACCOUNT, 0))
     accounts = Accounts(database, ACCOUNT, passwords, lambda: clock.time)
     await accounts.create_user("bob", "s:ec:ret")
@@ -92,7 +96,7 @@ async def world(database: SqliteDatabase, key: SigningKey, clock: SimpleNamespac
     directory, ring = Directory(database, ROOT_KEY), KeyRing([key])
     bearers = Bearers(directory, TokenVerifier(ring, PARTIES, lambda: clock.time), lambda: clock.time)
     return World(
-        Authenticator(directory, bearers, passwords, TrustedIssuer()),
+        Authenticator(directory, bearers, Logins(passwords, throttle, directory), TrustedIssuer()),
         TokenIssuer(ring, PARTIES, 300, lambda: clock.time),
         accounts,
         AccessKeys(database, ROOT_KEY, lambda: clock.time),
@@ -354,9 +358,9 @@ async def test_identity_token_is_the_password_of_a_role(world: World) -> None:
         await world.caller(basic("role/ci", "s:ec:ret"))
 
 
-async def test_roles_are_nobody_where_no_issuer_is_trusted(world: World, passwords: Passwords) -> None:
+async def test_roles_are_nobody_where_no_issuer_is_trusted(world: World) -> None:
     """A password is checked as for any unknown user."""
-    plain = Authenticator(world.authenticator._directory, world.authenticator._bearers, passwords)
+    plain = Authenticator(world.authenticator._directory, world.authenticator._bearers, world.authenticator._logins)
 
     with pytest.raises(CredentialsInvalid):
         await plain.check_password(BasicCredentials("role/ci", "ci's token"))
