@@ -20,6 +20,7 @@ from auth.leniency import (
     allows_somewhere,
     without_conditions_on,
 )
+from auth.permitted import Permitted, look_at_facts
 from auth.policy.context import Context
 from auth.policy.document import Request
 from auth.policy.evaluation import Lack, Match, NamedPolicy, Outcome, Policies, evaluate
@@ -88,6 +89,7 @@ class Authorizer:
         self._directory = directory
         self._anonymous = anonymous
         self._region = region
+        self._permitted: Permitted[Decision] = Permitted()
 
     def repository(self, name: str) -> Resource:
         """The repository of this name as policies name it."""
@@ -130,13 +132,23 @@ class Authorizer:
         is_login = action == Action.GET_AUTHORIZATION_TOKEN
         if is_login and caller.ceiling is not None and not self._is_turned_away(caller.principal):
             return _HOLDER
+        edition = self._directory.edition
+        known = None if unknown else self._permitted.find(edition, caller, action, resource.arn, facts)
+        if known is not None:
+            return known
         decision = await self.authorize(caller.principal, action, resource, facts, unknown=unknown)
         if not decision.allowed:
             # Before the token is looked at: where no other would help, none is asked for, and the client says why.
             raise self._refusal(caller, action, resource, decision)
-        needed = None if caller.ceiling is None else covering_scope(action, resource)
-        if caller.ceiling is not None and needed is not None and not caller.ceiling.covers(needed):
+        if caller.ceiling is None:
+            return decision
+        needed = covering_scope(action, resource)
+        if needed is not None and not caller.ceiling.covers(needed):
             raise ScopeInsufficient(action, resource)
+        if not unknown:
+            policies, _ = await self._applying(await self._subject(caller.principal), resource, facts)
+            relevant = dict(facts) if look_at_facts(policies) else None
+            self._permitted.keep(edition, caller, action, resource.arn, relevant, decision)
         return decision
 
     async def visible(self, principal: Principal, names: Sequence[str], facts: Facts = NO_FACTS) -> list[str]:

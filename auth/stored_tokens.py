@@ -54,7 +54,7 @@ class TokenText:
     @classmethod
     def parse(cls, text: str) -> "TokenText | None":
         """The parts of a token; None for a text that is none."""
-        match = _TOKEN.fullmatch(text)
+        match = _TOKEN.fullmatch(text) if text.startswith(_PREFIX) else None
         return None if match is None else cls(match[1], match[2])
 
     def __str__(self) -> str:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from proofs import crowd, drain, full, kill, large, power, resume, sweep
+from proofs import crowd, drain, full, kill, large, power, resume, sweep, tokens
 from proofs.outcome import Inconclusive, Skipped
 from proofs.workspace import Workspace
 
@@ -22,6 +22,7 @@ PROOFS: dict[str, Callable[[Workspace], str]] = {
     "resume": resume.prove,
     "sweep": sweep.prove,
     "drain": drain.prove,
+    "tokens": tokens.prove,
 }
 LARGE_BYTES = 5 << 30
 QUICK_LARGE_BYTES = 1 << 30

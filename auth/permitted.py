@@ -1,0 +1,69 @@
+"""What was permitted to the bearers of tokens, kept while nothing has changed that the decision rests on.
+
+- Only what was allowed is kept: a refusal is worked out anew, with its reasons.
+- Where a policy looks at facts of a request, only a request with the very same facts finds the decision again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+from auth.callers import Caller
+from auth.policy.document import Statement
+from auth.policy.evaluation import NamedPolicy, Policies
+
+Facts = Mapping[str, str]
+DecisionT = TypeVar("DecisionT")
+
+_MOST_KEPT: Final = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept(Generic[DecisionT]):
+    """Why a caller was allowed; `facts` are those that it took, None where any would have done."""
+
+    caller: Caller
+    facts: Facts | None
+    decision: DecisionT
+
+
+class Permitted(Generic[DecisionT]):
+    """The decisions of one process, for as long as its directory has not changed."""
+
+    def __init__(self) -> None:
+        self._edition: object = None
+        self._kept: dict[tuple[int, str, str], _Kept[DecisionT]] = {}
+
+    def find(self, edition: object, caller: Caller, action: str, resource: str, facts: Facts) -> DecisionT | None:
+        """Why this very caller was allowed to do this, if it was and nothing has changed since."""
+        if edition is not self._edition:
+            return None
+        kept = self._kept.get((id(caller), action, resource))
+        # The caller that is kept keeps its id from being another's.
+        if kept is None or kept.caller is not caller or (kept.facts is not None and kept.facts != facts):
+            return None
+        return kept.decision
+
+    def keep(
+        self, edition: object, caller: Caller, action: str, resource: str, facts: Facts | None, decision: DecisionT
+    ) -> None:
+        """Keep that the caller was allowed to do this, with these facts or, for None, with any."""
+        if edition is not self._edition or len(self._kept) >= _MOST_KEPT:
+            self._edition = edition
+            self._kept.clear()
+        self._kept[id(caller), action, resource] = _Kept(caller, facts, decision)
+
+
+def look_at_facts(policies: Policies) -> bool:
+    """Whether any of these policies may decide otherwise for a request with other facts."""
+    single = filter(None, (policies.resource, policies.registry, policies.boundary))
+    return any(map(_looks_at_facts, (*policies.identity, *policies.sessions, *single)))
+
+
+def _looks_at_facts(named: NamedPolicy) -> bool:
+    return any(map(_has_conditions_or_variables, named.policy.statements))
+
+
+def _has_conditions_or_variables(statement: Statement) -> bool:
+    resources = statement.resources
+    return bool(statement.conditions) or (resources is not None and bool(resources.patterns.templates))
