@@ -168,10 +168,10 @@ class AlreadyThere(AuthError):
 
 
 class NotThere(AuthError):
-    """Nothing of this kind has this name."""
+    """Nothing of this kind has this name, which may be of any length and is told up to that of a repository's."""
 
     def __init__(self, kind: str, name: str) -> None:
-        super().__init__(f"there is no {kind} {name}: {_REMEDIES[kind]}")
+        super().__init__(f"there is no {kind} {name[:255]}: {_REMEDIES[kind]}")
         self.kind = kind
         self.name = name
 

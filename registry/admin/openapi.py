@@ -39,6 +39,7 @@ _NAME: Final = {"type": "string", "pattern": NAME_PATTERN, "examples": ["alice"]
 _HEADERS: Final = {
     "401": {"WWW-Authenticate": {"required": True, "schema": {"type": "string"}}},
 }
+_TAGS: Final = {"If-Match": "*", "If-None-Match": '"00000000000000000000000000000000"'}
 _TAG_HEADER: Final = {"ETag": {"required": True, "schema": {"type": "string", "pattern": '^"[0-9a-f]{32}"$'}}}
 
 
@@ -142,7 +143,8 @@ def _header_parameters(row: AnyOperation, rows: Sequence[AnyOperation]) -> list[
 
 
 def _tag_parameter(name: str, description: str) -> dict[str, Any]:
-    return {"name": name, "in": "header", "description": description, "required": False, "schema": {"type": "string"}}
+    schema = {"type": "string", "examples": [_TAGS[name]]}
+    return {"name": name, "in": "header", "description": description, "required": False, "schema": schema}
 
 
 def _responses(row: AnyOperation, rows: Sequence[AnyOperation]) -> dict[str, Any]:
