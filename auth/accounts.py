@@ -45,6 +45,14 @@ def check_password(password: str) -> str:
     return password
 
 
+def after_all_tokens(now: float, valid_after: float = 0) -> float:
+    """The first second that no token of now or earlier is dated in; a token is dated no later than `valid_after`.
+
+    Tokens are dated in whole seconds, so one that is fetched after a change in the same second needs another date.
+    """
+    return max(math.floor(now), valid_after) + 1
+
+
 class Accounts:
     """The users, roles and groups of one account."""
 
@@ -96,7 +104,7 @@ class Accounts:
             if disabled is not None:
                 fields["is_disabled"] = disabled
             if disabled:
-                fields["valid_after"] = self._after_all_tokens(user.valid_after)
+                fields["valid_after"] = after_all_tokens(self._now(), user.valid_after)
             if fields:
                 principals.change_principal(connection, name, user.kind, **fields)
 
@@ -108,7 +116,7 @@ class Accounts:
 
         def change(connection: "Connection") -> None:
             user = require_user(connection, name)
-            valid_after = self._after_all_tokens(user.valid_after)
+            valid_after = after_all_tokens(self._now(), user.valid_after)
             principals.change_principal(
                 connection, name, user.kind, password_hash=password_hash, valid_after=valid_after
             )
@@ -198,16 +206,9 @@ class Accounts:
             kind=kind.value,
             password_hash=password_hash,
             trust_policy=trust_policy,
-            valid_after=self._after_all_tokens(),  # those of somebody who had the name before open nothing
+            valid_after=after_all_tokens(self._now()),  # those of somebody who had the name before open nothing
             tags=tags,
         )
-
-    def _after_all_tokens(self, valid_after: float = 0) -> float:
-        """The first second that no token of now or earlier is dated in; a token is dated no later than `valid_after`.
-
-        Tokens are dated in whole seconds, so one that is fetched after a change in the same second needs another date.
-        """
-        return max(math.floor(self._now()), valid_after) + 1
 
     async def _all(self, kind: PrincipalKind) -> list[StoredPrincipal]:
         found: list[StoredPrincipal] = []

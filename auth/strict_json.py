@@ -1,0 +1,33 @@
+"""JSON from strangers, read so that no two readers can disagree about what it says."""
+
+import json
+from typing import Any, NoReturn
+
+
+def read_object(text: bytes) -> dict[str, Any]:
+    """The object that a text is; raises ValueError for anything else.
+
+    No member stands twice, no number is NaN or infinite, and nothing nests deeper than the interpreter's stack.
+    """
+    try:
+        found = json.loads(text.decode(), object_pairs_hook=_without_repetition, parse_constant=_refuse_constant)
+    except RecursionError as error:
+        message = "it nests too deep"
+        raise ValueError(message) from error
+    if not isinstance(found, dict):
+        message = "it is no JSON object"
+        raise ValueError(message)  # noqa: TRY004  what is wrong is the text
+    return found
+
+
+def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        message = "a member stands twice in it"
+        raise ValueError(message)
+    return members
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    message = f"{name} is no JSON"
+    raise ValueError(message)
