@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from auth.errors import AlreadyThere, NotThere, ProviderInvalid, TooMany
 from storage.metadata import identity_providers
@@ -47,13 +47,12 @@ class IdentityProvider:
         cls, issuer: str, audiences: Sequence[str], *, jwks_url: str | None = None, allow_private: bool = False
     ) -> "IdentityProvider":
         """A provider that was checked; raises ProviderInvalid."""
-        parts = _check_url(issuer, "issuer", allow_private=allow_private)
+        _check_url(issuer, "issuer", allow_private=allow_private)
         if "?" in issuer:
             raise ProviderInvalid("an issuer has no query")
         if jwks_url is not None:
             _check_url(jwks_url, "JWKS URL", allow_private=allow_private)
-        name = f"{parts.netloc.lower()}{parts.path}"
-        return cls(name, issuer, _check_audiences(audiences), jwks_url, allow_private)
+        return cls(name_of_issuer(issuer), issuer, _check_audiences(audiences), jwks_url, allow_private)
 
     @classmethod
     def of_row(cls, row: StoredProvider) -> "IdentityProvider":
@@ -125,8 +124,14 @@ class IdentityProviders:
             raise NotThere("identity provider", name)
 
 
-def check_fetchable(url: str, *, allow_private: bool) -> SplitResult:
-    """The parts of a URL that keys may be fetched from; raises ValueError, which says what is wrong.
+def name_of_issuer(issuer: str) -> str:
+    """What a provider with this issuer is called: its host in lower case, and its path."""
+    host, slash, path = issuer.partition("://")[2].partition("/")
+    return f"{host.lower()}{slash}{path}"
+
+
+def check_fetchable(url: str, *, allow_private: bool) -> None:
+    """Return if keys may be fetched from this URL; raises ValueError, which says what is wrong.
 
     A name can still lead to a private address: that is seen, and refused, when it is connected to.
     """
@@ -138,19 +143,18 @@ def check_fetchable(url: str, *, allow_private: bool) -> SplitResult:
         message = "it names no host"
         raise ValueError(message)
     if allow_private:
-        return parts
+        return
     if parts.scheme != "https":
         message = "plain http is only for providers that may be on a private network"
         raise ValueError(message)
     if not _PUBLIC_NAME.fullmatch(parts.hostname):
         message = "its host is no public name: allow this provider to be on a private network if it is"
         raise ValueError(message)
-    return parts
 
 
-def _check_url(url: str, what: str, *, allow_private: bool) -> SplitResult:
+def _check_url(url: str, what: str, *, allow_private: bool) -> None:
     try:
-        return check_fetchable(url, allow_private=allow_private)
+        check_fetchable(url, allow_private=allow_private)
     except ValueError as error:
         raise ProviderInvalid(f"{url[:_MOST_URL_CHARACTERS]!r} is no {what}: {error}") from error
 

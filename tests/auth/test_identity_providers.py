@@ -23,6 +23,7 @@ def providers(database: SqliteDatabase, clock: SimpleNamespace) -> IdentityProvi
         (GITHUB, "token.actions.githubusercontent.com"),
         ("https://gitlab.example.com:8443", "gitlab.example.com:8443"),
         ("https://oidc.eks.eu-west-1.amazonaws.com/id/D43CF17C2", "oidc.eks.eu-west-1.amazonaws.com/id/D43CF17C2"),
+        ("https://Issuer.Example.com/Tenant", "issuer.example.com/Tenant"),
         ("https://tenant.eu.auth0.com/", "tenant.eu.auth0.com/"),
     ],
 )
