@@ -31,9 +31,14 @@ _MOST_PASSWORD_CHARACTERS: Final = 1024
 _PAGE: Final = 500
 
 
+def is_name(name: str) -> bool:
+    """Whether a user, group, role or policy can have this name."""
+    return _NAME.fullmatch(name) is not None and not is_access_key_id(name)
+
+
 def check_name(name: str) -> str:
     """The name, if a user, group, role or policy can have it; raises AccountNameInvalid."""
-    if not _NAME.fullmatch(name) or is_access_key_id(name):
+    if not is_name(name):
         raise AccountNameInvalid(name)
     return name
 

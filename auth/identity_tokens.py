@@ -63,7 +63,7 @@ def read_token(text: str) -> UnverifiedToken:
         raise WebIdentityInvalid(message) from error
     kid, algorithm = _read_header(decoded["header"])
     issuer = claims.get("iss")
-    if not isinstance(issuer, str) or not 0 < len(issuer) <= _MOST_ISSUER_CHARACTERS:
+    if not isinstance(issuer, str) or not 0 < len(issuer) <= _MOST_ISSUER_CHARACTERS or not issuer.isprintable():
         _refuse("it names no issuer")
     return UnverifiedToken(text, issuer, kid, algorithm, claims)
 

@@ -4,6 +4,7 @@ import hashlib
 import re
 from typing import Final
 
+from auth.accounts import is_name
 from auth.errors import SessionInvalid
 
 _MOST_CHARACTERS: Final = 64
@@ -14,11 +15,9 @@ _OTHER_CHARACTERS = re.compile(r"[^\w+=,.@-]+", re.ASCII)
 
 
 def role_name(role: str, account_id: str) -> str | None:
-    """The name of a role that is given by name or by ARN; None for a role of another account."""
-    if not role.startswith("arn:"):
-        return role
-    prefix = f"arn:aws:iam::{account_id}:role/"
-    return role.removeprefix(prefix) if role.startswith(prefix) else None
+    """The name of a role that is given by name or by ARN; None for one of another account, and what names no role."""
+    name = role.removeprefix(f"arn:aws:iam::{account_id}:role/")
+    return name if is_name(name) else None
 
 
 def check_session_name(name: str) -> str:

@@ -69,6 +69,7 @@ class RoleSessions:
             Principal(self._account_id, found.principal.name, PrincipalKind.ROLE, session),
             valid_after=found.valid_after,
             expires_at=expires_at if caller.expires_at is None else min(expires_at, caller.expires_at),
+            access_key=caller.access_key,
             credential=caller.credential,
             credential_id=caller.credential_id,
         )

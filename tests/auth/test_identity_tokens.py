@@ -215,7 +215,19 @@ def test_a_number_that_is_no_time_is_refused(number: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "payload", [b"", b"[]", b"null", b"\xff", b'{"iss": "a", "iss": "b"}', b'{"a":' * 3000, b"{" + b" " * 9000 + b"}"]
+    "payload",
+    [
+        b"",
+        b"[]",
+        b"null",
+        b"\xff",
+        b'{"iss": "a", "iss": "b"}',
+        b'{"iss": "a", "sub": "\\ud800"}',
+        b'{"iss": "a\\u0000"}',
+        b'{"iss": "a", "\\ud800": 1}',
+        b'{"a":' * 3000,
+        b"{" + b" " * 9000 + b"}",
+    ],
 )
 def test_claims_that_cannot_be_read_are_refused(payload: bytes) -> None:
     refusal(jwt.api_jws.encode(payload, RSA_KEY, "RS256", headers={"kid": "first"}))

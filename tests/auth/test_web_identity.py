@@ -317,9 +317,10 @@ async def test_a_stranger_learns_of_no_role(trusting: Trusting) -> None:
     await trusting.accounts.create_user("bob")
 
     refusals = [await trusting.refusal(role) for role in ("refuses", "trusts", "assumed", "missing", "bob", "")]
+    refusals += [await trusting.refusal(role) for role in ("a\x00", "x" * 1000, "role/refuses", "\ud800")]
     refusals.append(await trusting.refusal("refuses", iss="https://unknown.example.com"))
 
-    assert refusals == [UNTRUSTED] * 7
+    assert refusals == [UNTRUSTED] * 11
 
 
 async def test_another_action_is_no_trust(trusting: Trusting) -> None:
