@@ -31,9 +31,14 @@ _MOST_PASSWORD_CHARACTERS: Final = 1024
 _PAGE: Final = 500
 
 
+def is_name(name: str) -> bool:
+    """Whether a user, group, role or policy can have this name."""
+    return _NAME.fullmatch(name) is not None and not is_access_key_id(name)
+
+
 def check_name(name: str) -> str:
     """The name, if a user, group, role or policy can have it; raises AccountNameInvalid."""
-    if not _NAME.fullmatch(name) or is_access_key_id(name):
+    if not is_name(name):
         raise AccountNameInvalid(name)
     return name
 
@@ -43,6 +48,14 @@ def check_password(password: str) -> str:
     if not 0 < len(password) <= _MOST_PASSWORD_CHARACTERS or has_control_characters(password):
         raise PasswordRefused
     return password
+
+
+def after_all_tokens(now: float, valid_after: float = 0) -> float:
+    """The first second that no token of now or earlier is dated in; a token is dated no later than `valid_after`.
+
+    Tokens are dated in whole seconds, so one that is fetched after a change in the same second needs another date.
+    """
+    return max(math.floor(now), valid_after) + 1
 
 
 class Accounts:
@@ -96,7 +109,7 @@ class Accounts:
             if disabled is not None:
                 fields["is_disabled"] = disabled
             if disabled:
-                fields["valid_after"] = self._after_all_tokens(user.valid_after)
+                fields["valid_after"] = after_all_tokens(self._now(), user.valid_after)
             if fields:
                 principals.change_principal(connection, name, user.kind, **fields)
 
@@ -108,7 +121,7 @@ class Accounts:
 
         def change(connection: "Connection") -> None:
             user = require_user(connection, name)
-            valid_after = self._after_all_tokens(user.valid_after)
+            valid_after = after_all_tokens(self._now(), user.valid_after)
             principals.change_principal(
                 connection, name, user.kind, password_hash=password_hash, valid_after=valid_after
             )
@@ -198,16 +211,9 @@ class Accounts:
             kind=kind.value,
             password_hash=password_hash,
             trust_policy=trust_policy,
-            valid_after=self._after_all_tokens(),  # those of somebody who had the name before open nothing
+            valid_after=after_all_tokens(self._now()),  # those of somebody who had the name before open nothing
             tags=tags,
         )
-
-    def _after_all_tokens(self, valid_after: float = 0) -> float:
-        """The first second that no token of now or earlier is dated in; a token is dated no later than `valid_after`.
-
-        Tokens are dated in whole seconds, so one that is fetched after a change in the same second needs another date.
-        """
-        return max(math.floor(self._now()), valid_after) + 1
 
     async def _all(self, kind: PrincipalKind) -> list[StoredPrincipal]:
         found: list[StoredPrincipal] = []

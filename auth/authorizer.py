@@ -26,13 +26,16 @@ from auth.policy.document import Request
 from auth.policy.evaluation import Lack, Match, NamedPolicy, Outcome, Policies, evaluate
 from auth.policy.requesters import ANYBODY, Requester
 from auth.policy.vocabulary import ACTIONS
-from auth.principals import AnonymousMode, Principal, PrincipalKind
+from auth.principals import AnonymousMode, Fact, Principal, PrincipalKind
 from auth.scopes import Scope, covering_scope
 
 REGION: Final = "local"
 """The region in the ARNs of a registry that stands in none."""
 
-Facts = Mapping[str, str]
+ASSUME_ROLE: Final = "sts:AssumeRole"
+"""What a trust policy lets users and other roles do (AWS Security Token Service)."""
+
+Facts = Mapping[str, Fact]
 """Condition keys of a request, and their values."""
 
 NO_FACTS: Final[Facts] = MappingProxyType({})
@@ -151,6 +154,14 @@ class Authorizer:
             self._permitted.keep(edition, caller, action, resource.arn, relevant, decision)
         return decision
 
+    async def authorize_role(
+        self, principal: Principal, role_arn: str, trust: NamedPolicy, facts: Facts = NO_FACTS
+    ) -> Decision:
+        """Whether the policies of a principal, and the trust policy of a role, let it assume the role."""
+        subject = await self._subject(principal)
+        policies = Policies(subject.policies, trust, None, subject.boundary, subject.sessions)
+        return self._decide(subject, ASSUME_ROLE, Resource(role_arn, None), facts, policies)
+
     async def visible(self, principal: Principal, names: Sequence[str], facts: Facts = NO_FACTS) -> list[str]:
         """Those of the repositories that the principal may know of, in the same order."""
         subject, action = await self._subject(principal), Action.DESCRIBE_REPOSITORIES
@@ -207,7 +218,7 @@ class Authorizer:
         role_arn = principal.role_arn if is_role else None
         requester = Requester(principal.arn, principal.account_id, is_root=is_root, role_arn=role_arn)
         sessions = self._directory.session_policies(principal.session)
-        session_facts = {} if principal.session is None else dict(principal.session.facts)
+        session_facts: dict[str, Fact] = {} if principal.session is None else dict(principal.session.facts)
         # No policy can be attached to the root user; one of a repository may still deny it something.
         find = self._directory.role if is_role else self._directory.user
         user = None if is_root else await find(principal.name)

@@ -13,7 +13,7 @@ from auth.callers import Caller, CredentialKind
 from auth.claims import TokenKind, VerifiedToken
 from auth.directory import Directory, User
 from auth.errors import CredentialsInvalid, TokenInvalid
-from auth.principals import ANONYMOUS, Principal, Session
+from auth.principals import ANONYMOUS, Principal, PrincipalKind, Session
 from auth.stored_tokens import TokenText
 from auth.tokens import TokenVerifier
 from storage.metadata.stored_tokens import REFRESH, SERVICE, StoredToken
@@ -136,14 +136,16 @@ class Bearers:
         if key_id is None:
             return
         key = await self._directory.access_key(key_id)
-        if key is None or not key.is_active or key.user != user.principal.name:
+        # A role's session was opened with the key of a user, and ends with it.
+        is_role = user.principal.kind is PrincipalKind.ROLE
+        if key is None or not key.is_active or not (is_role or key.user == user.principal.name):
             raise TokenInvalid("the access key that it was fetched with is disabled or gone")
 
     async def _check_stored(self, token: VerifiedToken) -> None:
         if token.stored_token is None:
             return
         stored = await self._directory.stored_token(token.stored_token)
-        if stored is None or stored.user != token.name:
+        if stored is None or not (token.is_role or stored.user == token.name):
             raise TokenInvalid("the token that it was fetched with is gone")
 
     async def _find(self, token: TokenText) -> tuple[StoredToken, User] | None:

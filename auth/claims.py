@@ -16,7 +16,7 @@ from typing import Any, Final, NoReturn
 from auth.actions import ScopeType, ScopeWord
 from auth.callers import Caller, CredentialKind
 from auth.errors import SessionInvalid, TokenInvalid
-from auth.principals import Principal, PrincipalKind, Session
+from auth.principals import Fact, Principal, PrincipalKind, Session
 from auth.scopes import Access, Scope
 
 LEEWAY_SECONDS: Final = 60
@@ -184,9 +184,19 @@ def _read_session(name: str, claim: object) -> Session:
     facts, policies = claim.get("facts"), claim.get("policies")
     if not isinstance(facts, list) or not isinstance(policies, list):
         _refuse("its session cannot be read")
-    if not all(_is_texts(fact) and len(fact) == len(("key", "value")) for fact in facts) or not _is_texts(policies):
+    if not _is_texts(policies):
         _refuse("its session cannot be read")
-    return Session(name, tuple((key, value) for key, value in facts), tuple(policies))
+    return Session(name, tuple(map(_read_fact, facts)), tuple(policies))
+
+
+def _read_fact(entry: object) -> tuple[str, Fact]:
+    match entry:
+        case [str() as key, str() as value]:
+            return key, value
+        case [str() as key, list() as values] if _is_texts(values):
+            return key, tuple(values)
+        case _:
+            return _refuse("its session cannot be read")
 
 
 def _is_texts(value: object) -> bool:

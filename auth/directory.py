@@ -11,6 +11,7 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from auth.errors import StoredPolicyInvalid
+from auth.identity_providers import IdentityProvider
 from auth.key_ring import KeyRing
 from auth.policy.document import Policy, PolicyKind
 from auth.policy.evaluation import NamedPolicy
@@ -22,6 +23,7 @@ from auth.tags import read_tags
 from storage.metadata.access_keys import StoredAccessKey, find_access_key
 from storage.metadata.database import Database
 from storage.metadata.generation import current_generation
+from storage.metadata.identity_providers import find_provider_of
 from storage.metadata.policies import (
     NamedDocument,
     RepositoryRules,
@@ -49,6 +51,9 @@ _TYPES: Final = {
 }
 """The values of `aws:PrincipalType` (IAM User Guide, "AWS global condition context keys")."""
 
+TRUST_POLICY_OF: Final = "trust/"
+"""How the name of a role's trust policy begins."""
+
 T = TypeVar("T")
 
 _COMPILED_POLICIES = 4096
@@ -60,7 +65,7 @@ class User:
     """A user, the root user or a role, with everything that decides what it may do.
 
     Its tokens dated before `valid_after`, in seconds since the epoch, were revoked; `facts` are the condition keys that
-    tell of it.
+    tell of it. A role has a trust policy, and is assumed for `max_session_seconds` at most.
     """
 
     principal: Principal
@@ -70,6 +75,8 @@ class User:
     facts: dict[str, str]
     policies: tuple[NamedPolicy, ...]
     boundary: NamedPolicy | None
+    trust_policy: str | None
+    max_session_seconds: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +112,7 @@ class _Kept:
     revoked: dict[str, bool] = field(default_factory=dict)
     repositories: dict[str, Rules] = field(default_factory=dict)
     registry: tuple[NamedPolicy | None] | None = None
+    providers: dict[str, IdentityProvider] = field(default_factory=dict)
 
 
 class Directory:
@@ -200,6 +208,23 @@ class Directory:
             kept.registry = (self._named("registry", document, PolicyKind.REGISTRY),)
         return kept.registry[0]
 
+    async def identity_provider(self, issuer: str) -> IdentityProvider | None:
+        """The identity provider whose tokens name this issuer."""
+        kept = self._kept.providers
+        known = kept.get(issuer)
+        if known is None:
+            found = await self._database.read(partial(find_provider_of, issuer=issuer))
+            if found is None:
+                return None
+            known = IdentityProvider.of_row(found)
+            _keep(kept, issuer, known)
+        return known
+
+    def trust_policy(self, role: User) -> NamedPolicy | None:
+        """Who may assume a role; None for what is no role, which nobody may."""
+        name = role.principal.name
+        return self._named(f"{TRUST_POLICY_OF}{name}", role.trust_policy, PolicyKind.TRUST)
+
     def session_policies(self, session: Session | None) -> tuple[NamedPolicy, ...]:
         """The policies that limit a session, ready to be asked."""
         if session is None:
@@ -230,6 +255,8 @@ class Directory:
             facts=principal_facts(principal, read_tags(stored.tags)),
             policies=tuple(filter(None, named)),
             boundary=None if boundary is None else self._named(boundary.name, boundary.document, PolicyKind.IDENTITY),
+            trust_policy=stored.trust_policy,
+            max_session_seconds=stored.max_session_seconds,
         )
 
     def _rules(self, name: str, stored: RepositoryRules | None) -> Rules:

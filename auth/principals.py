@@ -8,6 +8,10 @@ AnonymousMode = Literal["none", "pull", "push"]
 """What callers without credentials may do; `push` is for a registry on loopback that anybody there may use."""
 
 
+Fact = str | tuple[str, ...]
+"""The value of a condition key; several for a key that can hold more than one."""
+
+
 class PrincipalKind(StrEnum):
     """What kind of caller a principal is."""
 
@@ -26,7 +30,7 @@ class Session:
     """
 
     name: str = ""
-    facts: tuple[tuple[str, str], ...] = ()
+    facts: tuple[tuple[str, Fact], ...] = ()
     policies: tuple[str, ...] = ()
 
 

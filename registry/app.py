@@ -22,6 +22,7 @@ from auth.bearers import Bearers
 from auth.bootstrap import Prepared, open_registry
 from auth.claims import Parties
 from auth.directory import Directory
+from auth.key_discovery import DiscoveredKeys
 from auth.key_ring import KeyRing
 from auth.last_use import LastUse
 from auth.login_counts import SharedCounts
@@ -34,6 +35,7 @@ from auth.signing_keys import SigningKeys
 from auth.stored_tokens import StoredTokens
 from auth.throttle import Throttle
 from auth.tokens import TokenIssuer, TokenVerifier
+from auth.web_identity import WebIdentities
 from registry.admin import door as admin_door
 from registry.admin import errors as admin_errors
 from registry.admin import health, metrics
@@ -63,6 +65,7 @@ from registry.oci import routes as oci_routes
 from registry.oci.services import SERVICES, Bounds, Services
 from registry.oci.token import JWKS, TOKENS, PublishedKeys, TokenService
 from registry.run import Run
+from registry.upstream.documents import Documents
 from storage.blobs.filesystem import FilesystemStore
 from storage.metadata.database import Database
 from storage.metadata.migration import touch
@@ -145,8 +148,10 @@ async def create_app(settings: Settings, run: Run) -> web.Application:
     prepared = await open_registry(databases.registry, settings.key_file)
     store = await stack.enter_async_context(open_store(settings, prepared.registry_id))
     defence = await _defence(settings, prepared, databases.activity, stack)
+    documents = Documents()
+    stack.push_async_callback(documents.close)
 
-    access, tokens, published = _access(settings, prepared, databases.registry, defence)
+    access, tokens, published = _access(settings, prepared, databases.registry, defence, documents)
     services = _services(settings, run, databases, store, stack)
     observers = await _observers(settings, run, databases, prepared, stack)
     app = web.Application(middlewares=[answering(_render, observers, _new_id)])
@@ -223,14 +228,15 @@ async def _defence(settings: Settings, prepared: Prepared, activity: Database, s
 
 
 def _access(
-    settings: Settings, prepared: Prepared, database: Database, defence: _Defence
+    settings: Settings, prepared: Prepared, database: Database, defence: _Defence, documents: Documents
 ) -> tuple[Access, TokenService, PublishedKeys]:
     anonymous: AnonymousMode = "push" if settings.dev else settings.auth.anonymous
     issuer = settings.server.public_url or prepared.registry_id
     parties, ring = Parties(issuer, issuer), KeyRing(prepared.signing_keys)
     directory = Directory(database, prepared.root_key, ring)
+    identities = WebIdentities(directory, DiscoveredKeys(documents.fetch), prepared.account_id)
     authenticator = Authenticator(
-        directory, Bearers(directory, TokenVerifier(ring, parties)), defence.logins(directory)
+        directory, Bearers(directory, TokenVerifier(ring, parties)), defence.logins(directory), identities
     )
     authorizer = Authorizer(prepared.account_id, directory, anonymous)
     addresses = Addresses(settings.server.public_url, settings.server.trusted_proxies)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from registry.config import Settings
-from registry.tls import CertificateInvalid, server_context
+from registry.tls import CertificateInvalid, client_certificates, server_context
 
 
 def problems(settings: Settings) -> Iterator[str]:
@@ -13,7 +13,7 @@ def problems(settings: Settings) -> Iterator[str]:
     server = settings.server
     if server.tls_certificate is not None and server.tls_key is not None:
         try:
-            server_context(server.tls_certificate, server.tls_key)
+            server_context(server.tls_certificate, server.tls_key, client_certificates(server))
         except CertificateInvalid as error:
             yield f"server.tls_certificate: {error}"
     root = settings.storage.root

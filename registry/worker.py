@@ -21,7 +21,7 @@ from registry.http.connection import Connection, ConnectionLimits, close_when_dr
 from registry.logs import Logger
 from registry.run import Run
 from registry.sockets import BACKLOG, raise_file_limit
-from registry.tls import Certificate
+from registry.tls import Certificate, client_certificates
 
 Factory = Callable[[Settings, Run], Awaitable[web.Application]]
 
@@ -98,11 +98,11 @@ async def work(given: Assignment) -> None:
 @asynccontextmanager
 async def _certificate(given: Assignment, signals: _Signals) -> AsyncIterator[Certificate | None]:
     """Keep the certificate, when there is one, in step with its files and with SIGHUP."""
-    files = given.settings.server.tls_certificate, given.settings.server.tls_key
-    if files[0] is None or files[1] is None:
+    server = given.settings.server
+    if server.tls_certificate is None or server.tls_key is None:
         yield None
         return
-    certificate = Certificate(files[0], files[1], given.log)
+    certificate = Certificate(server.tls_certificate, server.tls_key, given.log, client_certificates(server))
     async with asyncio.TaskGroup() as group:
         followers = [group.create_task(certificate.follow()), group.create_task(_on_reload(certificate, signals))]
         yield certificate

@@ -62,17 +62,21 @@ ACTIONS_IN_LOWER_CASE: Final = frozenset(action.lower() for action in ACTIONS)
 """The same for comparing: action names are case-insensitive."""
 
 _GLOBAL_KEYS: Final = """
-CurrentTime EpochTime PrincipalAccount PrincipalArn PrincipalType Referer SecureTransport SourceIp TagKeys
-TokenIssueTime UserAgent username
+CurrentTime EpochTime FederatedProvider PrincipalAccount PrincipalArn PrincipalType Referer SecureTransport SourceIp
+TagKeys TokenIssueTime UserAgent username
 """
 
 _ECR_KEYS: Final = """
 AccountSetting ArtifactType ImageDigest ImageTag
 """
 
+_STS_KEYS: Final = """
+RoleSessionName
+"""
+
 _KEYS: Final = frozenset(
     f"{prefix}:{name}".lower()
-    for prefix, names in (("aws", _GLOBAL_KEYS), ("ecr", _ECR_KEYS))
+    for prefix, names in (("aws", _GLOBAL_KEYS), ("ecr", _ECR_KEYS), ("sts", _STS_KEYS))
     for name in names.split()
 )
 _KEY_PREFIXES: Final = ("aws:principaltag/", "aws:requesttag/", "aws:resourcetag/", "ecr:resourcetag/", "jwt:")

@@ -8,6 +8,7 @@ from auth.policy_documents import Owner, OwnerKind, owned_by
 from auth.principals import Principal, PrincipalKind
 from registry.admin.documents import Model, Name, Page, Time, TrustDocument, policy_text, rfc3339
 from registry.admin.operation import Call, Operation
+from registry.admin.policies import NewDocument
 from registry.admin.services import Services
 from storage.metadata import principals
 
@@ -22,6 +23,7 @@ class Role(Model):
     arn: str
     created_at: Time
     trust_policy: str
+    max_session_seconds: int
     inline_policies: list[str]
     attached_policies: list[str]
     permissions_boundary: str | None
@@ -41,6 +43,12 @@ class NewRole(Model):
     trust_policy: TrustDocument
 
 
+class RoleChange(Model):
+    """How long each session of a role may last from then on, 900 to 43 200 seconds."""
+
+    max_session_seconds: int
+
+
 def load_role(connection: "Connection", names: Mapping[str, str]) -> Role:
     """A role as it is in this transaction; raises NotThere."""
     stored = require_role(connection, names["role"])
@@ -50,6 +58,7 @@ def load_role(connection: "Connection", names: Mapping[str, str]) -> Role:
         arn=Principal(stored.account_id, stored.name, PrincipalKind.ROLE).arn,
         created_at=rfc3339(stored.created_at),
         trust_policy=stored.trust_policy or "",
+        max_session_seconds=stored.max_session_seconds,
         inline_policies=[policy.name for policy in owned.inline],
         attached_policies=owned.attached,
         permissions_boundary=owned.boundary,
@@ -78,6 +87,20 @@ async def _get(services: Services, call: Call[None, None]) -> Role:
     return await _read(services, call.names["role"])
 
 
+async def _update(services: Services, call: Call[RoleChange, None]) -> Role:
+    await services.roles.set_max_session_seconds(call.names["role"], call.body.max_session_seconds)
+    return await _read(services, call.names["role"])
+
+
+async def _put_trust(services: Services, call: Call[NewDocument, None]) -> Role:
+    await services.roles.put_trust_policy(call.names["role"], policy_text(call.body.document))
+    return await _read(services, call.names["role"])
+
+
+async def _revoke(services: Services, call: Call[None, None]) -> None:
+    await services.roles.revoke_sessions(call.names["role"])
+
+
 async def _delete(services: Services, call: Call[None, None]) -> None:
     await services.accounts.delete_role(call.names["role"])
 
@@ -94,9 +117,22 @@ GET = Operation(
     name="GetRole", method="GET", path="/roles/{role}", summary="Show a role with its trust policy.",
     perform=_get, answer=Role, load=load_role,
 )  # fmt: skip
+UPDATE = Operation(
+    name="UpdateRole", method="PATCH", path="/roles/{role}", summary="Change how long a role can be assumed.",
+    perform=_update, body=RoleChange, answer=Role, load=load_role,
+)  # fmt: skip
+PUT_TRUST = Operation(
+    name="PutTrustPolicy", method="PUT", path="/roles/{role}/trust-policy",
+    summary="Say who may assume a role, in place of what was said before; sessions that are open go on.",
+    perform=_put_trust, body=NewDocument, answer=Role, load=load_role,
+)  # fmt: skip
+REVOKE = Operation(
+    name="RevokeSession", method="DELETE", path="/roles/{role}/sessions",
+    summary="End every session of a role that is open.", perform=_revoke,
+)  # fmt: skip
 DELETE = Operation(
     name="DeleteRole", method="DELETE", path="/roles/{role}", summary="Remove a role with its policies and sessions.",
     perform=_delete, load=load_role,
 )  # fmt: skip
 
-OPERATIONS = (CREATE, LIST, GET, DELETE)
+OPERATIONS = (CREATE, LIST, GET, UPDATE, PUT_TRUST, REVOKE, DELETE)

@@ -7,9 +7,11 @@ from functools import cached_property
 from auth.access_keys import AccessKeys
 from auth.accounts import Accounts
 from auth.authorizer import Authorizer
+from auth.identity_providers import IdentityProviders
 from auth.last_use import LastUse
 from auth.passwords import Passwords
 from auth.policy_documents import PolicyDocuments
+from auth.roles import Roles
 from auth.signing_keys import SigningKeys
 from registry.core.repositories import Repositories
 from storage.metadata.database import Database
@@ -57,6 +59,16 @@ class Services:
     def policies(self) -> PolicyDocuments:
         """Policies of all kinds."""
         return PolicyDocuments(self.database, self.now)
+
+    @cached_property
+    def roles(self) -> Roles:
+        """What can be changed about roles."""
+        return Roles(self.database, self.now)
+
+    @cached_property
+    def identity_providers(self) -> IdentityProviders:
+        """Issuers of identity tokens."""
+        return IdentityProviders(self.database, self.now)
 
     @cached_property
     def repositories(self) -> Repositories:

@@ -1,8 +1,11 @@
 """`lading role`: what a program may become for a while."""
 
 import argparse
+from functools import partial
 
-from registry.admin import roles
+import orjson
+
+from registry.admin import identity_providers, roles
 from registry.commands.api import Api, pages, run_with_api
 from registry.commands.documents import add_file, read_document
 from registry.commands.subcommands import Report, Subcommand, add_name, add_subcommands
@@ -27,10 +30,74 @@ async def _delete(api: Api, arguments: argparse.Namespace) -> Report:
     return Report(f"role {arguments.name} is gone, with its policies", {"name": arguments.name})
 
 
+async def _revoke(api: Api, arguments: argparse.Namespace) -> Report:
+    await api.call(roles.REVOKE, {"role": arguments.name})
+    return Report(f"every session of role {arguments.name} has ended", {"name": arguments.name})
+
+
+async def _set_trust(api: Api, arguments: argparse.Namespace) -> Report:
+    body = {"document": read_document(arguments.file)}
+    await api.call(roles.PUT_TRUST, {"role": arguments.name}, body=body)
+    return Report(
+        f"role {arguments.name} can be assumed by whom the policy names; sessions that are open go on: "
+        f"end them with `lading role revoke {arguments.name}`",
+        {"name": arguments.name},
+    )
+
+
+async def _show_trust(api: Api, arguments: argparse.Namespace) -> Report:
+    document = (await api.call(roles.GET, {"role": arguments.name}))["trust_policy"]
+    return Report(document.rstrip("\n"), orjson.loads(document))
+
+
+async def _create_provider(api: Api, arguments: argparse.Namespace) -> Report:
+    body = {
+        "issuer": arguments.issuer,
+        "audiences": arguments.audience,
+        "jwks_url": arguments.jwks_url,
+        "allow_private": arguments.allow_private,
+    }
+    provider = await api.call(identity_providers.CREATE, body=body)
+    return Report(f"trust policies may name the identity provider {provider['name']}", provider)
+
+
+async def _list_providers(api: Api, arguments: argparse.Namespace) -> Report:  # noqa: ARG001 (as above)
+    providers = (await api.call(identity_providers.LIST))["items"]
+    return Report("\n".join(provider["name"] for provider in providers), providers)
+
+
+async def _delete_provider(api: Api, arguments: argparse.Namespace) -> Report:
+    await api.call(identity_providers.DELETE, {"provider": arguments.name})
+    return Report(f"identity provider {arguments.name} is trusted no longer", {"name": arguments.name})
+
+
+def _add_provider(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("issuer", metavar="URL", help="what the iss claim of its tokens says")
+    parser.add_argument(
+        "--audience", action="append", required=True, help="what the aud claim must say; one of several if repeated"
+    )
+    parser.add_argument("--jwks-url", metavar="URL", help="where its keys are; asked of the issuer if left out")
+    parser.add_argument(
+        "--allow-private", action="store_true", help="it may be on a private network and speak plain HTTP"
+    )
+
+
+_TRUST = (
+    Subcommand("set", "replace a role's trust policy by FILE", _set_trust, (add_name, add_file)),
+    Subcommand("show", "print a role's trust policy", _show_trust, (add_name,)),
+)
+_PROVIDER = (
+    Subcommand("create", "let trust policies name an OpenID Connect issuer", _create_provider, (_add_provider,)),
+    Subcommand("list", "show every identity provider", _list_providers),
+    Subcommand("delete", "trust an identity provider no longer", _delete_provider, (add_name,)),
+)
 SUBCOMMANDS = (
     Subcommand("create", "make a role; FILE is its trust policy", _create, (add_name, add_file)),
     Subcommand("list", "show every role", _list),
     Subcommand("delete", "remove a role with its policies", _delete, (add_name,)),
+    Subcommand("revoke", "end every session of a role", _revoke, (add_name,)),
+    Subcommand("trust", "who may assume a role", None, (partial(add_subcommands, subcommands=_TRUST),)),
+    Subcommand("provider", "issuers of identity tokens", None, (partial(add_subcommands, subcommands=_PROVIDER),)),
 )
 
 

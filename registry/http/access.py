@@ -24,6 +24,7 @@ from auth.principals import ANONYMOUS, PrincipalKind
 from auth.scopes import Scope, needed_scope
 from registry.core.names import RepositoryName
 from registry.http.addresses import Addresses
+from registry.http.certificates import certificate_name
 from registry.http.routes import PUBLIC, ROUTE
 from storage.names import is_repository_name
 
@@ -64,9 +65,7 @@ class Access:
         resource = REGISTRY if sent_name is None else self.authorizer.repository(sent_name)
         request[RESOURCE] = resource
         try:
-            client = self.addresses.client(request)
-            request[CALLER] = await self.authenticator.authenticate(request.headers.get("Authorization"), client)
-            self.last_use.note(request[CALLER], client)
+            request[CALLER] = await self.authenticate(request)
             if route.resource is not None:
                 _require_known(request[CALLER])
                 request[RESOURCE] = resource = await route.resource(request)
@@ -84,6 +83,17 @@ class Access:
         known = {} if artifact_type is None else {"ecr:ArtifactType": artifact_type}
         for facts in self._facts_of_images(request, request[ACTION]):
             await self.authorizer.permit(request[CALLER], request[ACTION], resource, {**facts, **known})
+
+    async def authenticate(self, request: web.Request) -> Caller:
+        """Who is asking: by the Authorization header, or else by the client's certificate."""
+        header, client = request.headers.get("Authorization"), self.addresses.client(request)
+        name = certificate_name(request, self.addresses, self.now()) if header is None else None
+        if name is not None:
+            caller = await self.authenticator.check_certificate(name)
+        else:
+            caller = await self.authenticator.authenticate(header, client, self.facts(request))
+        self.last_use.note(caller, client)
+        return caller
 
     async def may(self, request: web.Request, action: Action, repository: RepositoryName) -> bool:
         """Whether the caller may do something more than the route asks for."""

@@ -38,6 +38,10 @@ class Addresses:
             scheme = _first(request, "X-Forwarded-Proto") or scheme
         return scheme == "https"
 
+    def is_proxied(self, request: web.Request) -> bool:
+        """Whether the connection is one of a trusted proxy, which stands for clients and not for itself."""
+        return self._is_trusted(_peer(request))
+
     def client(self, request: web.Request) -> str:
         """The address of the client: the last one that is no trusted proxy."""
         peer = _peer(request)

@@ -77,10 +77,8 @@ class TokenService:
         self._others = others
         self._last_use = last_use
 
-    async def for_header(self, header: str | None, client: str, asked: Asked) -> Issued:
-        """A token for the credentials of an Authorization header, or none."""
-        caller = await self._authenticator.authenticate(header, client)
-        self._last_use.note(caller, client)
+    async def for_caller(self, caller: Caller, asked: Asked) -> Issued:
+        """A token for a caller who has proved who it is, or for an anonymous one."""
         return await self._grant(caller, asked)
 
     async def for_form(self, form: "Form", client: str, asked: Asked) -> Issued:
@@ -89,7 +87,7 @@ class TokenService:
         match form.first("grant_type"):
             case "password":
                 credentials = BasicCredentials(form.first("username"), form.first("password"))
-                caller = await authenticator.check_password(credentials, client)
+                caller = await authenticator.check_password(credentials, client, asked.facts)
             case "refresh_token":
                 caller = await authenticator.check_refresh(form.first("refresh_token"))
             case "urn:ietf:params:oauth:grant-type:token-exchange":
@@ -105,7 +103,9 @@ class TokenService:
             message = "name the role, and say that subject_token is a jwt or an id_token"
             raise WebIdentityInvalid(message)
         session_name = form.first("role_session_name") or None
-        caller = await self._authenticator.exchange(form.first("role"), form.first("subject_token"), session_name)
+        caller = await self._authenticator.exchange(
+            form.first("role"), form.first("subject_token"), session_name, asked.facts
+        )
         issued = await self._grant(caller, asked)
         return replace(issued, document={**issued.document, "issued_token_type": _ACCESS_TOKEN_TYPE})
 
@@ -171,9 +171,8 @@ async def get_token(request: web.Request) -> web.Response:
     asked = Asked(
         query.get("service"), query.getall("scope", []), query.get("offline_token") == "true", access.facts(request)
     )
-    client = access.addresses.client(request)
     try:
-        return _answer(await request.app[TOKENS].for_header(request.headers.get("Authorization"), client, asked))
+        return _answer(await request.app[TOKENS].for_caller(await access.authenticate(request), asked))
     except AuthError:
         _challenge(request)
         raise

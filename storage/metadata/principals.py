@@ -18,6 +18,7 @@ class StoredPrincipal:
     """A principal as the database keeps it.
 
     `tags` is a JSON object, `boundary` the name of a managed policy; tokens from before `valid_after` are refused.
+    `max_session_seconds` is how long a role can be assumed at once.
     """
 
     id: int
@@ -31,6 +32,7 @@ class StoredPrincipal:
     boundary: str | None
     trust_policy: str | None
     created_at: float
+    max_session_seconds: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ _SELECT = select(
     principal.c.boundary,
     principal.c.trust_policy,
     principal.c.created_at,
+    principal.c.max_session_seconds,
 )
 # Asked when somebody logs in: built once, for building a statement costs more than running it.
 _USER = _SELECT.where(principal.c.name == bindparam("name"), text(USERS))
@@ -68,13 +71,13 @@ _ROLE = _SELECT.where(principal.c.name == bindparam("name"), principal.c.kind ==
 def find_principal(connection: Connection, name: str) -> StoredPrincipal | None:
     """The user of this name, or the root user, or None: whoever logs in."""
     row = connection.execute(_USER, {"name": name}).one_or_none()
-    return None if row is None else StoredPrincipal(*row)
+    return None if row is None else StoredPrincipal(*tuple(row))
 
 
 def find_role(connection: Connection, name: str) -> StoredPrincipal | None:
     """The role of this name, or None."""
     row = connection.execute(_ROLE, {"name": name}).one_or_none()
-    return None if row is None else StoredPrincipal(*row)
+    return None if row is None else StoredPrincipal(*tuple(row))
 
 
 def list_principals(connection: Connection, kind: str, *, after: str, limit: int) -> list[StoredPrincipal]:
@@ -82,7 +85,7 @@ def list_principals(connection: Connection, kind: str, *, after: str, limit: int
     rows = connection.execute(
         _SELECT.where(principal.c.kind == kind, principal.c.name > after).order_by(principal.c.name).limit(limit)
     )
-    return [StoredPrincipal(*row) for row in rows]
+    return [StoredPrincipal(*tuple(row)) for row in rows]
 
 
 def list_users(connection: Connection, *, after: str, limit: int) -> list[StoredPrincipal]:
@@ -90,7 +93,7 @@ def list_users(connection: Connection, *, after: str, limit: int) -> list[Stored
     rows = connection.execute(
         _SELECT.where(text(USERS), principal.c.name > after).order_by(principal.c.name).limit(limit)
     )
-    return [StoredPrincipal(*row) for row in rows]
+    return [StoredPrincipal(*tuple(row)) for row in rows]
 
 
 def add_principal(connection: Connection, new: NewPrincipal, now: float) -> bool:

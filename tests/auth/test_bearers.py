@@ -11,6 +11,7 @@ import pytest
 from auth.access_keys import AccessKeys
 from auth.accounts import Accounts
 from auth.authenticator import Authenticator
+from auth.authorizer import NO_FACTS, Facts
 from auth.bearers import Bearers
 from auth.callers import Caller, CredentialKind
 from auth.claims import TokenKind
@@ -43,7 +44,14 @@ TRUST = json.dumps(
 class TrustedIssuer:
     """Takes the word `ci's token` for an identity token of the role ci."""
 
-    async def caller(self, role: str, identity_token: str, session_name: str | None = None) -> Caller:
+    async def caller(
+        self,
+        role: str,
+        identity_token: str,
+        session_name: str | None = None,
+        *,
+        facts: Facts = NO_FACTS,  # noqa: ARG002 (the protocol's)
+    ) -> Caller:
         if (role, identity_token) != ("ci", "ci's token"):
             raise WebIdentityInvalid("unknown")
         session = Session(session_name or "web", (("jwt:sub", "x"),))

@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
@@ -238,6 +239,17 @@ def test_config_check_succeeds(tmp_path: Path, capsys: pytest.CaptureFixture[str
     """Exit code 0 and a sentence."""
     assert main(["config", "check", "--root", str(tmp_path / "a" / "b")]) == 0
     assert capsys.readouterr().out == "the settings are valid\n"
+
+
+def test_config_check_looks_at_the_authorities_of_clients(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    issued = trustme.CA().issue_cert("server.example")
+    issued.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "server.pem"))
+    (tmp_path / "authorities.pem").write_text("none")
+    files = {"tls_certificate": "server.pem", "tls_key": "server.pem", "tls_client_ca": "authorities.pem"}
+    flags = [word for name, file in files.items() for word in ("--set", f"server.{name}={tmp_path / file}")]
+
+    assert main(["config", "check", "--root", str(tmp_path), *flags]) == 1
+    assert "authorities.pem holds no certificates of authorities" in capsys.readouterr().err
 
 
 def test_config_check_looks_at_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -271,6 +272,32 @@ def test_certificate_follows_its_files(tmp_path: Path) -> None:
         _issue(tmp_path, "third.example")
         server.process.send_signal(signal.SIGHUP)
         eventually(lambda: b"third.example" in _served_certificate(server))
+
+
+def test_a_required_client_certificate_is_asked_for(tmp_path: Path) -> None:
+    """Without one there is no answer."""
+    _issue(tmp_path, "server.example")
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
+    authority.issue_cert(common_name="bob").private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "client.pem"))
+    tls = {"tls_certificate": str(tmp_path / "certificate.pem"), "tls_key": str(tmp_path / "key.pem"), "workers": 1}
+    clients = {"tls_client_ca": str(tmp_path / "authority.pem"), "tls_client_auth": "required"}
+
+    with serving(tmp_path, server={**tls, **clients}) as server:
+        assert b'{"status":"ok"}' in _ask_over_tls(server, tmp_path / "client.pem")
+        assert _ask_over_tls(server, None) == b""
+
+
+def _ask_over_tls(server: Server, certificate: Path | None) -> bytes:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    if certificate is not None:
+        context.load_cert_chain(certificate)
+    # A handshake that fails may be seen as an alert, a reset or the end.
+    with suppress(ssl.SSLError, ConnectionError), context.wrap_socket(server.connect()) as stream:
+        stream.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        return _read_all(stream)
+    return b""
 
 
 HEAVY = {"alembic", "typer", "rich", "botocore", "boto3", "opentelemetry", "pytest"}

@@ -162,6 +162,8 @@ WARNINGS: list[tuple[Rule, str, PolicyKind, str]] = [
      document(allow(Condition={"StringLike": {"ecr:Tag": "x"}}))),
     (Rule.UNKNOWN_CONDITION_KEY, "Statement[0].Condition.StringLike.aws:userid", IDENTITY,
      document(allow(Condition={"StringLike": {"aws:userid": "AIDA*"}}))),
+    (Rule.UNKNOWN_CONDITION_KEY, "Statement[0].Condition.StringLike.issuer:sub", TRUST,
+     document(grant("*", Condition={"StringLike": {"issuer:sub": "x"}}))),
     (Rule.EMPTY_CONDITION_VALUES, "Statement[0].Condition.StringLike.jwt:a", IDENTITY,
      document(allow(Condition={"StringLike": {"jwt:a": []}}))),
     (Rule.MISSING_QUALIFIER, "Statement[0].Condition.StringLike.aws:tagkeys", IDENTITY,
@@ -276,3 +278,20 @@ def test_lines_are_within_the_text(text: str, position: int) -> None:
     broken = document(allow())[:position] + text
 
     assert all(1 <= found.line <= broken.count("\n") + 1 for found in validate_policy(broken, IDENTITY))
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "token.actions.githubusercontent.com:sub",
+        "oidc.eks.eu-west-1.amazonaws.com/id/D43CF17C27A865933144EA99A26FB128:aud",
+        "gitlab.example.com:8443:project_path",
+        "keycloak:8080/realms/ci:groups",
+        "tenant.eu.auth0.com/:https://example.com/roles",
+        "kubernetes.default.svc:kubernetes.io/serviceaccount/name",
+        "jwt:repository",
+        "sts:RoleSessionName",
+    ],
+)
+def test_a_trust_policy_asks_for_claims_by_the_name_of_their_provider(key: str) -> None:
+    assert validate_policy(document(grant("*", Condition={"StringEquals": {key: "x"}})), TRUST) == []

@@ -64,6 +64,7 @@ async def test_what_a_database_held_is_there_after_migrating(unmade: Place) -> N
             boundary=None,
             trust_policy=None,
             created_at=1.5,
+            max_session_seconds=3600,
         )
         robot = await database.read(lambda c: find_principal(c, "robot"))
         assert robot is not None

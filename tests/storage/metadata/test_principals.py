@@ -64,6 +64,7 @@ async def test_a_principal_is_kept_as_it_was_given(database: Database) -> None:
         boundary="limit",
         trust_policy=None,
         created_at=1.5,
+        max_session_seconds=3600,
     )
 
 

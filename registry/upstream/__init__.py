@@ -1,0 +1,1 @@
+"""What this registry asks of other servers."""
