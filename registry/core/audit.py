@@ -102,7 +102,7 @@ class AuditTrail:
                 self._wake.set()
 
     async def _write_on(self) -> None:
-        while not self._is_closing:
+        while self._waiting or not self._is_closing:
             await self._wake.wait()
             self._wake.clear()
             if self._timer is not None:
