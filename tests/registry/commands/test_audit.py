@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from auth.bootstrap import open_registry
-from auth.sealing import derive_key
+from auth.sealing import subkey
 from registry.app import open_databases
 from registry.config import Settings, StorageSettings
 from storage.metadata.audit import append_events
@@ -37,7 +37,7 @@ async def _fill(root: Path) -> None:
         )
         for number in range(12)
     ]
-    key = derive_key(prepared.root_key, "audit")
+    key = subkey(prepared.root_key, "audit")
     await databases.activity.write(lambda c: append_events(c, key, events))
     await databases.close()
 
