@@ -136,6 +136,26 @@ def test_tampering_is_found_and_named(lading: Run, filled: Path, statement: str,
     assert f"event {event}:" in ran.err
 
 
+def test_a_change_from_the_command_line_is_an_event(lading: Run) -> None:
+    """Whoever can read the data directory may do it, and is seen to have done it; what only looks is not told."""
+    lading("user", "create", "erin", "--password-stdin", stdin="a password\n")
+    lading("user", "list")
+    lading("user", "create", "erin", "--password-stdin", stdin="a password\n")
+    lading("user", "disable", "erin")
+
+    events = lading("audit", "search", "--json", "--oldest-first").document
+
+    assert [(event["action"], event["resource"].rpartition(":")[2]) for event in events] == [
+        ("lading:CreateUser", "user/erin"),
+        (events[1]["action"], "user/erin"),
+    ]
+    assert {(event["event"], event["source"], event["principal"][-5:]) for event in events} == {
+        ("change", "local", ":root")
+    }
+    assert events[0]["details"]["credential"] == "local"
+    assert lading("audit", "verify").code == 0
+
+
 def test_a_time_that_is_none_is_refused(lading: Run, filled: Path) -> None:
     ran = lading("audit", "search", "--since", "yesterday")
 
