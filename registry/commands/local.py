@@ -1,8 +1,9 @@
 """The admin API without a server: its operations, done in the data directory by whoever can read it."""
 
+import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
@@ -13,19 +14,28 @@ from auth.directory import Directory
 from auth.passwords import Passwords
 from auth.principals import Principal, PrincipalKind
 from registry.admin.operation import AnyOperation, Call
+from registry.admin.resources import resource_of
 from registry.admin.services import Services
 from registry.app import administration, open_databases
+from registry.audit_parts import recording
 from registry.commands.subcommands import UsageInvalid
 from registry.config import Settings
+from registry.core.audit import AuditTrail
+from registry.core.metrics import Counts
+from registry.http.auditing import QUESTIONS, inert
 from storage.errors import SchemaOutdated
+from storage.metadata.audit_event import AuditEvent, EventKind, Verdict
 from storage.metadata.migration import REGISTRY_SCHEMA, check_revision
+
+_MOST_CHARACTERS: Final = 512
 
 
 class LocalApi:
-    """Operations in the data directory; whoever can read the root key needs no other leave."""
+    """Operations in the data directory; whoever can read the root key needs no other leave, but leaves a trail."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, trail: AuditTrail) -> None:
         self._services = services
+        self._trail = trail
         root = Principal(services.account_id, ROOT_USER, PrincipalKind.ROOT)
         self._caller = Caller(root, credential=CredentialKind.LOCAL)
 
@@ -40,7 +50,23 @@ class LocalApi:
         """Do the operation; raises a fact of auth, core or storage."""
         call = Call(names or {}, _model(operation.query, query), _model(operation.body, body), self._caller)
         answer = await operation.perform(self._services, call)
+        if not operation.is_read and operation.action not in QUESTIONS:
+            await self._trail.record(self._change(operation, call))
         return None if answer is None else answer.model_dump(mode="json")
+
+    def _change(self, operation: AnyOperation, call: Call[Any, Any]) -> AuditEvent:
+        resource = resource_of(operation, self._services, call.names, call.body)
+        return AuditEvent(
+            at=self._services.now(),
+            event=EventKind.CHANGE,
+            principal=self._caller.principal.arn,
+            source="local",
+            action=operation.action,
+            resource=inert(resource.arn, _MOST_CHARACTERS),
+            decision=Verdict.ALLOWED,
+            request_id="",
+            details={"credential": self._caller.credential.value, "uid": os.getuid()},
+        )
 
 
 def _model(model: type[BaseModel] | None, given: Mapping[str, object] | None) -> BaseModel | None:
@@ -67,7 +93,10 @@ async def local_api(settings: Settings) -> AsyncIterator[LocalApi]:
         directory = Directory(databases.registry, prepared.root_key)
         await directory.refresh()
         authorizer = Authorizer(prepared.account_id, directory, settings.auth.anonymous)
-        yield LocalApi(administration(settings, databases, prepared, passwords, authorizer))
+        services = administration(settings, databases, prepared, passwords, authorizer)
+        activity, durable, counts = databases.activity, databases.durable_activity, Counts().writer(0)
+        async with recording(settings.audit, activity, durable, prepared.root_key, counts) as trail:
+            yield LocalApi(services, trail)
     finally:
         passwords.close()
         await databases.close()

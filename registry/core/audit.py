@@ -93,16 +93,16 @@ class AuditTrail:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Write in the background while the block runs, and what is left at its end."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._write_on())
-            try:
-                yield
-            finally:
-                self._is_closing = True
-                self._wake.set()
+        writing = asyncio.ensure_future(self._write_on())
+        try:
+            yield
+        finally:
+            self._is_closing = True
+            self._wake.set()
+            await writing
 
     async def _write_on(self) -> None:
-        while not self._is_closing:
+        while self._waiting or not self._is_closing:
             await self._wake.wait()
             self._wake.clear()
             if self._timer is not None:

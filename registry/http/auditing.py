@@ -46,6 +46,9 @@ USER_TRIED = web.RequestKey("user_tried", str)
 UNKNOWN: Final = "unknown"
 """The principal of who failed to show who it is."""
 
+QUESTIONS: Final = frozenset({"lading:SimulatePolicy", "lading:ValidatePolicy"})
+"""What changes nothing, though its method is none that only reads."""
+
 _NOTED: Final = frozenset({EventKind.PULL, EventKind.AUTHENTICATE})
 _REFUSALS: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS})
 _READS: Final = frozenset({HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT})
@@ -59,7 +62,6 @@ _OUTCOMES: Final[Mapping[tuple[str, str], tuple[EventKind, frozenset[HTTPStatus]
     ("DELETE", Action.BATCH_DELETE_IMAGE): (EventKind.DELETE, frozenset({HTTPStatus.ACCEPTED})),
 }
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-_QUESTIONS: Final = frozenset({"lading:SimulatePolicy", "lading:ValidatePolicy"})
 _NO_LOGIN: Final = frozenset({CredentialKind.NONE, CredentialKind.BEARER_TOKEN})
 _BROKEN_OFF: Final = 499
 
@@ -183,7 +185,7 @@ def _kind_of_content(request: web.Request, response: web.StreamResponse | None, 
 
 
 def _kind_of_admin(request: web.Request, response: web.StreamResponse | None, action: str) -> EventKind | None:
-    if request.method in _SAFE or action in _QUESTIONS:
+    if request.method in _SAFE or action in QUESTIONS:
         return None
     is_done = response is not None and response.status < HTTPStatus.BAD_REQUEST
     return EventKind.CHANGE if is_done else None
