@@ -11,8 +11,9 @@ from typing import Final, Generic, TypeVar
 from auth.callers import Caller
 from auth.policy.document import Statement
 from auth.policy.evaluation import NamedPolicy, Policies
+from auth.principals import Fact
 
-Facts = Mapping[str, str]
+Facts = Mapping[str, Fact]
 DecisionT = TypeVar("DecisionT")
 
 _MOST_KEPT: Final = 16_384

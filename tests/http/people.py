@@ -18,6 +18,7 @@ from auth.signing_keys import SigningKeys
 from auth.stored_tokens import StoredTokens
 from registry.app import open_databases
 from registry.config import Settings, StorageSettings
+from storage.metadata.database import Database
 from tests.http.client import basic
 
 PULL: Final = ("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:BatchCheckLayerAvailability")
@@ -40,6 +41,7 @@ class People:
     stored: StoredTokens
     revocations: Revocations
     signing_keys: SigningKeys
+    database: Database
     account_id: str
 
     def arn(self, user: str) -> str:
@@ -93,6 +95,7 @@ async def administered(root: Path) -> AsyncIterator[People]:
             StoredTokens(database, settings.auth.refresh_ttl, time.time),
             Revocations(database, time.time),
             SigningKeys(database, prepared.root_key, time.time),
+            database,
             prepared.account_id,
         )
     finally:

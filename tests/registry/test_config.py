@@ -222,16 +222,18 @@ def test_refused_secret_is_not_shown() -> None:
 def test_known_keys_are_what_the_design_lists() -> None:
     """A key that is added or renamed is a change of contract."""
     assert {name: " ".join(section.model_fields) for name, section in sections().items()} == {
-        "server": "listen public_url workers tls_certificate tls_key trusted_proxies drain_seconds",
+        "server": "listen public_url workers tls_certificate tls_key tls_client_ca tls_client_auth trusted_proxies "
+        "drain_seconds",
         "metadata": "url",
         "storage": "backend root durability reserve",
         "encryption": "mode key_file",
-        "auth": "admin_password anonymous token_ttl services",
+        "auth": "admin_password anonymous token_ttl refresh_ttl services",
         "manifests": "allow_sparse",
         "repositories": "create_on_push",
         "limits": "manifest_bytes json_depth tags_per_push page blob_bytes uploads upload_ttl "
-        "header_bytes header_seconds body_idle",
+        "login_attempts header_bytes header_seconds body_idle",
         "log": "format level access",
+        "audit": "file retention",
     }
 
 
