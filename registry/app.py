@@ -148,10 +148,7 @@ async def create_app(settings: Settings, run: Run) -> web.Application:
     prepared = await open_registry(databases.registry, settings.key_file)
     store = await stack.enter_async_context(open_store(settings, prepared.registry_id))
     defence = await _defence(settings, prepared, databases.activity, stack)
-    documents = Documents()
-    stack.push_async_callback(documents.close)
-
-    access, tokens, published = _access(settings, prepared, databases.registry, defence, documents)
+    access, tokens, published = _access(settings, prepared, databases.registry, defence, stack)
     services = _services(settings, run, databases, store, stack)
     observers = await _observers(settings, run, databases, prepared, stack)
     app = web.Application(middlewares=[answering(_render, observers, _new_id)])
@@ -228,12 +225,14 @@ async def _defence(settings: Settings, prepared: Prepared, activity: Database, s
 
 
 def _access(
-    settings: Settings, prepared: Prepared, database: Database, defence: _Defence, documents: Documents
+    settings: Settings, prepared: Prepared, database: Database, defence: _Defence, stack: AsyncExitStack
 ) -> tuple[Access, TokenService, PublishedKeys]:
     anonymous: AnonymousMode = "push" if settings.dev else settings.auth.anonymous
     issuer = settings.server.public_url or prepared.registry_id
     parties, ring = Parties(issuer, issuer), KeyRing(prepared.signing_keys)
     directory = Directory(database, prepared.root_key, ring)
+    documents = Documents()
+    stack.push_async_callback(documents.close)
     identities = WebIdentities(directory, DiscoveredKeys(documents.fetch), prepared.account_id)
     authenticator = Authenticator(
         directory, Bearers(directory, TokenVerifier(ring, parties)), defence.logins(directory), identities

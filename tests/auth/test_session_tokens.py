@@ -1,0 +1,102 @@
+"""Tokens of sessions: what a role's session carries, and with what it ends."""
+
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import pytest
+
+from auth.access_keys import AccessKeys
+from auth.accounts import Accounts
+from auth.authorizer import Authorizer
+from auth.bearers import Bearers
+from auth.callers import Caller, CredentialKind
+from auth.directory import Directory
+from auth.errors import TokenInvalid
+from auth.key_ring import KeyRing
+from auth.keys import SigningKey
+from auth.passwords import Passwords
+from auth.principals import Principal, PrincipalKind, Session
+from auth.role_sessions import RoleSessions
+from auth.stored_tokens import StoredTokens
+from auth.tokens import TokenIssuer, TokenVerifier
+from storage.metadata.accounts import add_account
+from storage.metadata.sqlite import SqliteDatabase
+from tests.auth.forging import PARTIES
+
+ACCOUNT = "123456789012"
+BOB = Principal(ACCOUNT, "bob", PrincipalKind.USER)
+TRUST = (
+    '{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "sts:AssumeRole",'
+    f' "Principal": {{"AWS": "arn:aws:iam::{ACCOUNT}:user/bob"}}}}}}'
+)
+
+
+@dataclass
+class World:
+    """An account in which bob may assume the role ci."""
+
+    directory: Directory
+    bearers: Bearers
+    issuer: TokenIssuer
+    sessions: RoleSessions
+    access_keys: AccessKeys
+    stored: StoredTokens
+
+    async def caller(self, token: str) -> Caller:
+        await self.directory.refresh()
+        return await self.bearers.check_bearer(token)
+
+
+@pytest.fixture
+async def world(database: SqliteDatabase, key: SigningKey, clock: SimpleNamespace, passwords: Passwords) -> World:
+    def now() -> float:
+        time: float = clock.time
+        return time
+
+    await database.write(lambda c: add_account(c, ACCOUNT, 0))
+    accounts = Accounts(database, ACCOUNT, passwords, now)
+    await accounts.create_user("bob")
+    await accounts.create_role("ci", TRUST)
+    clock.time += 10
+    directory, ring = Directory(database, bytes(32)), KeyRing([key])
+    return World(
+        directory,
+        Bearers(directory, TokenVerifier(ring, PARTIES, now), now),
+        TokenIssuer(ring, PARTIES, 300, now),
+        RoleSessions(directory, Authorizer(ACCOUNT, directory, "none"), ACCOUNT, now),
+        AccessKeys(database, bytes(32), now),
+        StoredTokens(database, 3600, now),
+    )
+
+
+async def test_a_token_carries_the_facts_of_its_session(world: World) -> None:
+    """One value or several."""
+    session = Session("run-7", (("jwt:sub", "x"), ("jwt:teams", ("a", "b")), ("jwt:one", ("a",))))
+    caller = Caller(Principal(ACCOUNT, "ci", PrincipalKind.ROLE, session))
+
+    assert (await world.caller(world.issuer.mint(caller).text)).principal.session == session
+
+
+async def test_a_session_ends_with_the_access_key_that_opened_it(world: World) -> None:
+    key = await world.access_keys.create("bob")
+    with_key = Caller(BOB, access_key=key.id, credential=CredentialKind.ACCESS_KEY, credential_id=key.id)
+    token = world.issuer.mint(await world.sessions.assume(with_key, "ci", "work")).text
+    assert (await world.caller(token)).principal.name == "ci"
+
+    await world.access_keys.disable(key.id)
+
+    with pytest.raises(TokenInvalid):
+        await world.caller(token)
+
+
+async def test_a_session_ends_with_the_service_token_that_opened_it(world: World) -> None:
+    text = str(await world.stored.create_service("bob", "laptop"))
+    await world.directory.refresh()
+    opener = await world.bearers.check_bearer(text)
+    token = world.issuer.mint(await world.sessions.assume(opener, "ci", "work")).text
+    assert (await world.caller(token)).principal.name == "ci"
+
+    await world.stored.delete_service("bob", "laptop")
+
+    with pytest.raises(TokenInvalid):
+        await world.caller(token)
