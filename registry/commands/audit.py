@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -33,7 +33,12 @@ _LIMIT: Final = 100
 _MOST: Final = 100_000
 _EVERY_SECONDS: Final = 1.0
 _WIDE: Final = 200
+_SHOWN: Final = 10
 _WITHOUT_ARN: Final = frozenset({ANONYMOUS.arn, UNKNOWN, THE_REGISTRY})
+
+
+class _Tampered(Exception):
+    """What was proven wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +68,16 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, metavar="FILE", help="write there; default: standard output")
 
 
+def _add_file(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--file", type=Path, metavar="FILE", help="prove the lines of an audit file or an export instead"
+    )
+
+
 SUBCOMMANDS = (
     Subcommand("search", "show what happened, the newest first", None, (_add_filters, _add_search)),
     Subcommand("export", "write events as lines of JSON, the oldest first", None, (_add_filters, _add_output)),
-    Subcommand("verify", "prove that no event was changed, added or removed", None),
+    Subcommand("verify", "prove that no event was changed, added or removed", None, (_add_file,)),
 )
 
 
@@ -81,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
     work = {"search": _search, "export": _export, "verify": _verify}[arguments.subcommand]
     try:
         report = asyncio.run(_on_registry(settings_of(arguments).settings, work, arguments))
-    except (SettingsInvalid, AuthError, StorageError, OSError) as error:
+    except (SettingsInvalid, AuthError, StorageError, OSError, _Tampered) as error:
         return complain(error)
     if report is not None:
         tell(report, as_json=arguments.json)
@@ -132,9 +143,23 @@ async def _export(opened: _Opened, arguments: argparse.Namespace) -> Report | No
     return Report(f"{written} events are in {arguments.output}", {"events": written, "file": str(arguments.output)})
 
 
-async def _verify(opened: _Opened, arguments: argparse.Namespace) -> Report:  # noqa: ARG001  as its neighbours
+async def _verify(opened: _Opened, arguments: argparse.Namespace) -> Report:
+    if arguments.file is not None:
+        return _verify_lines(opened.history, arguments.file)
     events = await opened.history.check(_progress("checked"))
     return Report(f"{events} events: all as they were recorded", {"events": events})
+
+
+def _verify_lines(history: AuditHistory, path: Path) -> Report:
+    with path.open("rb") as file:
+        found = history.check_lines(file)
+    if found.bad:
+        shown = ", ".join(map(str, found.bad[:_SHOWN]))
+        raise _Tampered(f"{path}: {len(found.bad)} lines are not as they were recorded: {shown}")
+    text = f"{found.events} events: all as they were recorded, {found.missing} missing between the first and the last"
+    if found.unsealed:
+        text += f"; {found.unsealed} more that nothing proves, for the database did not take them"
+    return Report(text, asdict(found))
 
 
 def _query(opened: _Opened, arguments: argparse.Namespace) -> AuditQuery:

@@ -136,6 +136,32 @@ def test_tampering_is_found_and_named(lading: Run, filled: Path, statement: str,
     assert f"event {event}:" in ran.err
 
 
+def test_lines_of_a_file_are_proven_by_themselves(lading: Run, filled: Path, tmp_path: Path) -> None:
+    """Without the database; that one is missing is said, for who knows that none should be."""
+    file = tmp_path / "events.jsonl"
+    lading("audit", "export", "--output", str(file))
+    lines = file.read_bytes().splitlines(keepends=True)
+
+    def verify(*changed: bytes) -> tuple[int, str]:
+        file.write_bytes(b"".join(changed))
+        ran = lading("audit", "verify", "--file", str(file))
+        return ran.code, ran.out + ran.err
+
+    whole = "all as they were recorded, {} missing between the first and the last\n"
+    assert verify(*lines) == (0, "12 events: " + whole.format(0))
+    assert verify(*reversed(lines), b"\n") == (0, "12 events: " + whole.format(0))
+    assert verify(*lines[:4], lines[5], *lines[5:]) == (0, "11 events: " + whole.format(1))
+    for bad in (
+        lines[4].replace(b"1004", b"1005").replace(b"16:44", b"16:45"),
+        b"no JSON\n",
+        lines[4][:50] + b"\n",
+        b"[]\n",
+    ):
+        code, text = verify(*lines[:4], bad, *lines[5:])
+        assert code == 1
+        assert text.endswith("1 lines are not as they were recorded: 5\n")
+
+
 def test_a_change_from_the_command_line_is_an_event(lading: Run) -> None:
     """Whoever can read the data directory may do it, and is seen to have done it; what only looks is not told."""
     lading("user", "create", "erin", "--password-stdin", stdin="a password\n")
