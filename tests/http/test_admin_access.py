@@ -1,5 +1,6 @@
 """Who may do what by the admin API: every operation by the one action that its row names, on the thing it is for."""
 
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -7,6 +8,7 @@ from typing import Any, Final
 import orjson
 import pytest
 
+from auth.identity_providers import IdentityProviders
 from registry.admin.operation import ROOT, AnyOperation
 from registry.admin.operations import OPERATIONS
 from tests.http.client import USER, Answer, Registry
@@ -20,6 +22,8 @@ THERE: Final = {
     "policy": "put",
     "repository": "own%2Fapp",
     "access_key": "LKAAAAAAAAAAAAAAAAAA",
+    "provider": "one.example.com",
+    "signing_key": "A" * 43,
     "version": "1",
 }
 """Names of what is there but for the access key, whose id nobody chooses."""
@@ -30,15 +34,18 @@ NOWHERE: Final = {
     "policy": "odd",
     "repository": "far%2Fapp",
     "access_key": "LKBBBBBBBBBBBBBBBBBB",
+    "provider": "two.example.com",
+    "signing_key": "B" * 43,
     "version": "9",
 }
 """Names of nothing, each as long as the one that is there."""
-KINDS: Final = {"user": "user", "group": "group", "role": "role", "policy": "policy"}
+KINDS: Final = {"user": "user", "group": "group", "role": "role", "policy": "policy", "provider": "oidc-provider"}
 BODIES: Final = {
     "lading:CreateUser": {"name": "eve"},
     "lading:CreateGroup": {"name": "odd"},
     "lading:CreateRole": {"name": "odd", "trust_policy": orjson.loads(TRUST)},
     "lading:CreatePolicy": {"name": "odd", "document": orjson.loads(document(allow("ecr:*")))},
+    "lading:CreateIdentityProvider": {"issuer": "https://two.example.com", "audiences": ["a"]},
     "lading:CreateRepository": {"name": "far/app"},
 }
 """What makes something has to name it before anybody can say whether it may be made."""
@@ -80,6 +87,7 @@ async def door(registry: Registry) -> AsyncIterator[Door]:
     async with administered(registry.root) as people:
         await people.accounts.create_group("dev")
         await people.accounts.create_role("ops", TRUST)
+        await IdentityProviders(people.database, time.time).create("https://one.example.com", ["a"])
         await people.policies.put_managed("put", document(allow("ecr:PutImage")))
         yield Door(registry, people, await people.add("alice"))
 
