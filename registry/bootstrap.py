@@ -12,8 +12,9 @@ import aiofiles
 from auth.bootstrap import ROOT_USER, registry_id_of
 from auth.bootstrap import prepare as prepare_registry
 from auth.passwords import Passwords
-from registry.app import ACTIVITY_SCHEMA_NAME, Databases, open_databases, open_store
+from registry.app import open_store
 from registry.config import Settings
+from registry.databases import ACTIVITY_SCHEMA_NAME, Databases, open_databases
 from storage.blobs.interface import BlobStore, Owned
 from storage.errors import StoredBytesMissing, StoreUnavailable
 from storage.metadata import verification

@@ -17,12 +17,12 @@ from auth.authorizer import REGION
 from auth.bootstrap import ROOT_USER, open_registry
 from auth.errors import AuthError
 from auth.principals import ANONYMOUS, Principal, PrincipalKind
-from registry.app import open_databases
 from registry.audit_parts import history_of
 from registry.commands.settings import settings_of
 from registry.commands.subcommands import Report, Subcommand, add_subcommands, complain, table, tell
 from registry.config import Settings, SettingsInvalid
 from registry.core.audit_history import AuditHistory
+from registry.databases import open_databases
 from registry.http.auditing import UNKNOWN, inert
 from storage.errors import SchemaOutdated, StorageError
 from storage.metadata.audit import AuditQuery

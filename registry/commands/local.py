@@ -16,12 +16,13 @@ from auth.principals import Principal, PrincipalKind
 from registry.admin.operation import AnyOperation, Call
 from registry.admin.resources import resource_of
 from registry.admin.services import Services
-from registry.app import administration, open_databases
+from registry.administration import administration
 from registry.audit_parts import recording
 from registry.commands.subcommands import UsageInvalid
 from registry.config import Settings
 from registry.core.audit import AuditTrail
 from registry.core.metrics import Counts
+from registry.databases import open_databases
 from registry.http.auditing import QUESTIONS, inert
 from storage.errors import SchemaOutdated
 from storage.metadata.audit_event import AuditEvent, EventKind, Verdict

@@ -11,11 +11,12 @@ from dataclasses import asdict, dataclass, field
 import orjson
 
 from auth.bootstrap import registry_id_of
-from registry.app import open_databases, open_store
+from registry.app import open_store
 from registry.bootstrap import adopt
 from registry.commands.settings import add_settings, settings_of
 from registry.config import Settings, SettingsInvalid
 from registry.core.verification import Checked, Verification
+from registry.databases import open_databases
 from storage.errors import SchemaOutdated, StorageError
 from storage.metadata.database import Database
 from storage.metadata.migration import REGISTRY_SCHEMA, check_revision

@@ -16,9 +16,9 @@ import uvloop
 from auth.accounts import Accounts
 from auth.bootstrap import Prepared, open_registry
 from auth.passwords import Passwords
-from registry.app import open_databases
 from registry.bootstrap import prepare
 from registry.config import Settings
+from registry.databases import open_databases
 from registry.run import Run
 from tests.http.client import ADMIN_PASSWORD, USER_PASSWORD, Registry, Start, serving
 

@@ -16,8 +16,8 @@ from auth.policy_documents import Owner, OwnerKind, PolicyDocuments
 from auth.revocations import Revocations
 from auth.signing_keys import SigningKeys
 from auth.stored_tokens import StoredTokens
-from registry.app import open_databases
 from registry.config import Settings, StorageSettings
+from registry.databases import open_databases
 from storage.metadata.database import Database
 from tests.http.client import basic
 

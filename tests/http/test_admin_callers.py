@@ -7,7 +7,7 @@ import pytest
 from registry.admin.operation import AnyOperation
 from registry.admin.operations import OPERATIONS
 from tests.http.admin import call, code, done, furnish, perform, problem
-from tests.http.client import ADMIN, USER, Registry, Start, basic
+from tests.http.client import ADMIN, Registry, Start, basic
 from tests.http.people import administered, allow, deny
 
 ALL: Final = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)

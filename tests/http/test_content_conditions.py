@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from registry.app import open_databases
 from registry.config import Settings, StorageSettings
 from registry.core.names import RepositoryName
 from registry.core.repositories import Repositories
+from registry.databases import open_databases
 from tests.http.client import Registry
 from tests.http.documents import IMAGE, image
 from tests.http.people import PULL, PUSH, People, administered, allow, deny

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from auth.bootstrap import open_registry
-from registry.app import open_databases
 from registry.audit_parts import history_of
 from registry.config import Settings, StorageSettings
 from registry.core.audit_history import AuditHistory
+from registry.databases import open_databases
 from tests.http.client import Registry, eventually
 
 Event = dict[str, Any]
