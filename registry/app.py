@@ -194,6 +194,7 @@ def administration(
         settings=listed(settings),
         now=time.time,
         page=settings.limits.page,
+        refresh_ttl_seconds=settings.auth.refresh_ttl,
     )
 
 

@@ -10,6 +10,7 @@ from registry.admin import (
     registry,
     repositories,
     roles,
+    service_tokens,
     signing_keys,
     users,
 )
@@ -23,6 +24,7 @@ OPERATIONS: Final[tuple[AnyOperation, ...]] = (
     *attachments.OPERATIONS,
     *policies.OPERATIONS,
     *repositories.OPERATIONS,
+    *service_tokens.OPERATIONS,
     *signing_keys.OPERATIONS,
     *registry.OPERATIONS,
 )

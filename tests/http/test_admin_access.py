@@ -21,8 +21,10 @@ THERE: Final = {
     "repository": "own%2Fapp",
     "access_key": "LKAAAAAAAAAAAAAAAAAA",
     "version": "1",
+    "service_token": "cli",
+    "signing_key": "kid-1",
 }
-"""Names of what is there but for the access key, whose id nobody chooses."""
+"""Names of what is there but for the keys, whose ids nobody chooses."""
 NOWHERE: Final = {
     "user": "eve",
     "group": "odd",
@@ -31,6 +33,8 @@ NOWHERE: Final = {
     "repository": "far%2Fapp",
     "access_key": "LKBBBBBBBBBBBBBBBBBB",
     "version": "9",
+    "service_token": "odd",
+    "signing_key": "kid-2",
 }
 """Names of nothing, each as long as the one that is there."""
 KINDS: Final = {"user": "user", "group": "group", "role": "role", "policy": "policy"}
@@ -80,6 +84,7 @@ async def door(registry: Registry) -> AsyncIterator[Door]:
     async with administered(registry.root) as people:
         await people.accounts.create_group("dev")
         await people.accounts.create_role("ops", TRUST)
+        await people.stored.create_service("bob", "cli")
         await people.policies.put_managed("put", document(allow("ecr:PutImage")))
         yield Door(registry, people, await people.add("alice"))
 
