@@ -135,7 +135,7 @@ class Directory:
         generation = await self._database.read(current_generation)
         if generation != self._kept.generation:
             if self._ring is not None:
-                await self._ring.reload(self._database, self._root_key, generation)
+                await self._ring.reload(self._database, self._root_key)
             self._kept = _Kept(generation)
 
     @property

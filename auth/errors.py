@@ -237,7 +237,7 @@ _REMEDIES: Final = {
     "repository policy of": "write one with `lading repo policy set`",
     "policy version": "list them with `lading policy show`",
     "identity provider": "list them with `lading role provider list`",
-    "service token": "list them with `lading user token list`",
+    "service token": "list them with `lading token list --user NAME`",
     "token": "its id is the jti that it says",
     "signing key": "list them with `lading signing list`",
     "policy of": "write one with `lading policy put --registry`",

@@ -44,7 +44,7 @@ class KeyRing:
 
     def __init__(self, keys: Iterable[SigningKey] = (), now: Callable[[], float] = time.time) -> None:
         self._now = now
-        self._generation = -1
+        self._begun = self._taken = 0
         self._set([RingKey(key, key.public_key) for key in keys])
 
     @property
@@ -70,12 +70,14 @@ class KeyRing:
         now = self._now()
         return [jwk for ring_key, jwk in zip(self._keys, self._jwks, strict=True) if not ring_key.is_retired(now)]
 
-    async def reload(self, database: Database, root_key: bytes, generation: int) -> None:
-        """Take over the keys that the database holds at this generation or a later one."""
+    async def reload(self, database: Database, root_key: bytes) -> None:
+        """Take over the keys that the database holds."""
+        self._begun += 1
+        number = self._begun
         stored = await database.read(list_signing_keys)
-        # Of two that read at the same time, the one that heard of the later change has the newer keys.
-        if generation >= self._generation:
-            self._generation = generation
+        # Of two that read at the same time, the one that began later may have the newer keys, whichever ends first.
+        if number > self._taken:
+            self._taken = number
             self._take(stored, root_key)
 
     def _take(self, stored: Iterable[StoredSigningKey], root_key: bytes) -> None:

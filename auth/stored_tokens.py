@@ -173,14 +173,6 @@ class StoredTokens:
 
         await self._database.write(change)
 
-    async def end_refresh(self, user: str) -> int:
-        """Refuse all refresh tokens of a user from the next request on; how many there were. Raises NotThere."""
-
-        def change(connection: "Connection") -> int:
-            return stored_tokens.delete_tokens_of_kind(connection, _lock_user(connection, user), REFRESH)
-
-        return await self._database.write(change)
-
     async def sweep(self) -> None:
         """Remove the tokens that have expired."""
         now = self._now()

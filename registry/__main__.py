@@ -15,6 +15,7 @@ COMMANDS: Final = {
     "group": ("registry.commands.group", "put users into groups that share policies"),
     "role": ("registry.commands.role", "make roles and remove them"),
     "key": ("registry.commands.key", "make access keys, disable and remove them"),
+    "token": ("registry.commands.token", "make tokens that stand in place of passwords, and take tokens back"),
     "policy": ("registry.commands.policy", "say who may do what, and ask why"),
     "repo": ("registry.commands.repo", "say who may do what to one repository"),
     "signing": ("registry.commands.signing", "let the keys that sign tokens take turns"),

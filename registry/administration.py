@@ -25,4 +25,5 @@ def administration(
         settings=listed(settings),
         now=time.time,
         page=settings.limits.page,
+        refresh_ttl_seconds=settings.auth.refresh_ttl,
     )

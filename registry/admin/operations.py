@@ -11,6 +11,7 @@ from registry.admin import (
     registry,
     repositories,
     roles,
+    service_tokens,
     signing_keys,
     users,
 )
@@ -25,6 +26,7 @@ OPERATIONS: Final[tuple[AnyOperation, ...]] = (
     *attachments.OPERATIONS,
     *policies.OPERATIONS,
     *repositories.OPERATIONS,
+    *service_tokens.OPERATIONS,
     *signing_keys.OPERATIONS,
     *registry.OPERATIONS,
 )

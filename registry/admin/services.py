@@ -11,8 +11,10 @@ from auth.identity_providers import IdentityProviders
 from auth.last_use import LastUse
 from auth.passwords import Passwords
 from auth.policy_documents import PolicyDocuments
+from auth.revocations import Revocations
 from auth.roles import Roles
 from auth.signing_keys import SigningKeys
+from auth.stored_tokens import StoredTokens
 from registry.core.repositories import Repositories
 from storage.metadata.database import Database
 from storage.metadata.last_use import LastUsed
@@ -31,6 +33,7 @@ class Services:
     settings: Sequence[Mapping[str, object]]
     now: Callable[[], float]
     page: int
+    refresh_ttl_seconds: int
 
     def on(self, database: Database) -> "Services":
         """The same, with every change made through another database."""
@@ -49,6 +52,16 @@ class Services:
     def access_keys(self) -> AccessKeys:
         """Access keys."""
         return AccessKeys(self.database, self.root_key, self.now)
+
+    @cached_property
+    def stored_tokens(self) -> StoredTokens:
+        """Service tokens."""
+        return StoredTokens(self.database, self.refresh_ttl_seconds, self.now)
+
+    @cached_property
+    def revocations(self) -> Revocations:
+        """Signed tokens that were taken back."""
+        return Revocations(self.database, self.now)
 
     @cached_property
     def signing_keys(self) -> SigningKeys:

@@ -125,15 +125,6 @@ def delete_oldest_tokens(connection: Connection, user_id: int, kind: str, count:
     touch_if_changed(connection, connection.execute(delete(stored_token).where(stored_token.c.id.in_(oldest))))
 
 
-def delete_tokens_of_kind(connection: Connection, user_id: int, kind: str) -> int:
-    """Remove all of a user's tokens of a kind; how many there were."""
-    removed = connection.execute(
-        delete(stored_token).where(stored_token.c.principal_id == user_id, stored_token.c.kind == kind)
-    )
-    touch_if_changed(connection, removed)
-    return removed.rowcount
-
-
 def delete_expired_tokens(connection: Connection, expired_before: float, *, limit: int) -> int:
     """Remove tokens that expired before this time, at most `limit`; how many there were.
 

@@ -1,8 +1,12 @@
 """Which key signs, which verify, which are published, at any moment."""
 
+import asyncio
+from collections.abc import Callable
 from types import SimpleNamespace
+from typing import Any, TypeVar
 
 import pytest
+from sqlalchemy import Connection
 
 from auth.directory import Directory
 from auth.errors import NoSigningKey
@@ -10,6 +14,8 @@ from auth.key_ring import KeyRing
 from auth.keys import SigningKey, seal_private_key
 from storage.metadata.signing_keys import StoredSigningKey, add_signing_key, retire_signing_key
 from storage.metadata.sqlite import SqliteDatabase
+
+T = TypeVar("T")
 
 ROOT_KEY = bytes(range(32))
 NOW = 1_700_000_000.0
@@ -105,17 +111,37 @@ async def test_edition_stays_while_the_keys_do(
     assert ring.signing_key() is opened
 
 
+class Slow:
+    """A database whose first read is answered last."""
+
+    def __init__(self, database: SqliteDatabase) -> None:
+        self._database = database
+        self._is_first = True
+        self.answer = asyncio.Event()
+
+    async def read(self, query: Callable[[Connection], T]) -> T:
+        found = await self._database.read(query)
+        if self._is_first:
+            self._is_first = False
+            await self.answer.wait()
+        return found
+
+
 async def test_older_reading_does_not_replace_a_newer_one(
     database: SqliteDatabase, ring: KeyRing, key: SigningKey, other_key: SigningKey
 ) -> None:
-    """Of two requests that read at once, the one that heard of the later change wins."""
+    """Of two requests that read at once, the one that began later wins, whichever ends first."""
+    slow: Any = Slow(database)
     await store(database, key, made=1)
-    await ring.reload(database, ROOT_KEY, 7)
+    first = asyncio.ensure_future(ring.reload(slow, ROOT_KEY))
+    await asyncio.sleep(0)
     await store(database, other_key, made=2)
 
-    await ring.reload(database, ROOT_KEY, 6)
+    await ring.reload(slow, ROOT_KEY)
+    slow.answer.set()
+    await first
 
-    assert published(ring) == [key.kid]
+    assert published(ring) == [key.kid, other_key.kid]
 
 
 def test_ring_without_keys_does_not_sign(ring: KeyRing) -> None:

@@ -166,16 +166,6 @@ async def test_limits_of_a_service_token_are_checked(tokens: StoredTokens) -> No
     assert await tokens.list_service("bob") == []
 
 
-async def test_all_refresh_tokens_of_a_user_are_ended_at_once(tokens: StoredTokens) -> None:
-    """After a machine was lost; service tokens stay."""
-    await tokens.issue_refresh(logged_in())
-    await tokens.issue_refresh(logged_in())
-    await tokens.create_service("bob", "ci")
-
-    assert await tokens.end_refresh("bob") == 2
-    assert len(await tokens.list_service("bob")) == 1
-
-
 async def test_expired_tokens_are_swept(tokens: StoredTokens, database: SqliteDatabase, clock: SimpleNamespace) -> None:
     """And no others."""
     await tokens.issue_refresh(logged_in())

@@ -25,8 +25,9 @@ THERE: Final = {
     "provider": "one.example.com",
     "signing_key": "A" * 43,
     "version": "1",
+    "service_token": "cli",
 }
-"""Names of what is there but for the access key, whose id nobody chooses."""
+"""Names of what is there but for the keys, whose ids nobody chooses."""
 NOWHERE: Final = {
     "user": "eve",
     "group": "odd",
@@ -37,6 +38,7 @@ NOWHERE: Final = {
     "provider": "two.example.com",
     "signing_key": "B" * 43,
     "version": "9",
+    "service_token": "odd",
 }
 """Names of nothing, each as long as the one that is there."""
 KINDS: Final = {"user": "user", "group": "group", "role": "role", "policy": "policy", "provider": "oidc-provider"}
@@ -88,6 +90,7 @@ async def door(registry: Registry) -> AsyncIterator[Door]:
         await people.accounts.create_group("dev")
         await people.accounts.create_role("ops", TRUST)
         await IdentityProviders(people.database, time.time).create("https://one.example.com", ["a"])
+        await people.stored.create_service("bob", "cli")
         await people.policies.put_managed("put", document(allow("ecr:PutImage")))
         yield Door(registry, people, await people.add("alice"))
 
