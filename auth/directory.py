@@ -119,7 +119,7 @@ class Directory:
     """Principals and policies as of the newest generation that this process has heard of."""
 
     def __init__(self, database: Database, root_key: bytes, ring: KeyRing | None = None) -> None:
-        self._database = database
+        self.database = database
         self._root_key = root_key
         self._ring = ring
         self._seal = Seal(root_key, ACCESS_KEYS)
@@ -132,10 +132,10 @@ class Directory:
 
         The signing keys are read again before this returns: a token is verified by the newest keys.
         """
-        generation = await self._database.read(current_generation)
+        generation = await self.database.read(current_generation)
         if generation != self._kept.generation:
             if self._ring is not None:
-                await self._ring.reload(self._database, self._root_key)
+                await self._ring.reload(self.database, self._root_key)
             self._kept = _Kept(generation)
 
     @property
@@ -156,7 +156,7 @@ class Directory:
         kept = self._kept
         known = kept.access_keys.get(key_id)
         if known is None:
-            found = await self._database.read(partial(find_access_key, id=key_id))
+            found = await self.database.read(partial(find_access_key, id=key_id))
             if found is None:
                 return None
             known = self._access_key(found)
@@ -168,7 +168,7 @@ class Directory:
         kept = self._kept
         known = kept.stored_tokens.get(token_id)
         if known is None:
-            known = await self._database.read(partial(find_stored_token, id=token_id))
+            known = await self.database.read(partial(find_stored_token, id=token_id))
             if known is not None:
                 _keep(kept.stored_tokens, token_id, known)
         return known
@@ -178,7 +178,7 @@ class Directory:
         kept = self._kept
         known = kept.revoked.get(token_id)
         if known is None:
-            known = await self._database.read(partial(is_token_revoked, id=token_id))
+            known = await self.database.read(partial(is_token_revoked, id=token_id))
             _keep(kept.revoked, token_id, known)
         return known
 
@@ -193,7 +193,7 @@ class Directory:
         missing = [name for name in names if name not in kept]
         if not missing:
             return {name: kept[name] for name in names}
-        found = await self._database.read(partial(find_repository_rules, names=missing))
+        found = await self.database.read(partial(find_repository_rules, names=missing))
         rules = {name: self._rules(name, found.get(name)) for name in missing}
         rules |= {name: kept[name] for name in names if name in kept}
         for name in missing:
@@ -204,7 +204,7 @@ class Directory:
         """The policy of the registry with all its repositories."""
         kept = self._kept
         if kept.registry is None:
-            document = await self._database.read(find_registry_policy)
+            document = await self.database.read(find_registry_policy)
             kept.registry = (self._named("registry", document, PolicyKind.REGISTRY),)
         return kept.registry[0]
 
@@ -213,7 +213,7 @@ class Directory:
         kept = self._kept.providers
         known = kept.get(issuer)
         if known is None:
-            found = await self._database.read(partial(find_provider_of, issuer=issuer))
+            found = await self.database.read(partial(find_provider_of, issuer=issuer))
             if found is None:
                 return None
             known = IdentityProvider.of_row(found)
@@ -235,7 +235,7 @@ class Directory:
     async def _known(self, kept: dict[str, User], find: "FindPrincipal", name: str) -> User | None:
         known = kept.get(name)
         if known is None:
-            found = await self._database.read(partial(_read_user, find=find, name=name))
+            found = await self.database.read(partial(_read_user, find=find, name=name))
             if found is None:
                 return None
             known = self._user(*found)

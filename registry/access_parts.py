@@ -8,25 +8,22 @@ from functools import partial
 from typing import Final
 
 from auth.authenticator import Authenticator
-from auth.authorizer import Authorizer
 from auth.bearers import Bearers
 from auth.bootstrap import Prepared
-from auth.claims import Parties
 from auth.directory import Directory
 from auth.key_discovery import DiscoveredKeys
-from auth.key_ring import KeyRing
 from auth.last_use import LastUse
 from auth.login_counts import SharedCounts
 from auth.logins import Logins
 from auth.passwords import Passwords
-from auth.principals import AnonymousMode
 from auth.recent_logins import RecentLogins
 from auth.revocations import Revocations
 from auth.signing_keys import SigningKeys
 from auth.stored_tokens import StoredTokens
 from auth.throttle import Throttle
-from auth.tokens import TokenIssuer, TokenVerifier
+from auth.tokens import TokenVerifier
 from auth.web_identity import WebIdentities
+from registry.administration import Deciders
 from registry.config import Settings
 from registry.http.access import Access
 from registry.http.addresses import Addresses
@@ -60,27 +57,21 @@ async def open_defence(settings: Settings, prepared: Prepared, activity: Databas
 
 
 def open_access(
-    settings: Settings, prepared: Prepared, database: Database, defence: Defence, stack: AsyncExitStack
+    settings: Settings, prepared: Prepared, deciders: Deciders, defence: Defence, stack: AsyncExitStack
 ) -> tuple[Access, TokenService, PublishedKeys]:
     """Who decides access, who issues tokens, and the keys that others verify them with."""
-    anonymous: AnonymousMode = "push" if settings.dev else settings.auth.anonymous
-    issuer = settings.server.public_url or prepared.registry_id
-    parties, ring = Parties(issuer, issuer), KeyRing(prepared.signing_keys)
-    directory = Directory(database, prepared.root_key, ring)
+    directory, authorizer = deciders.directory, deciders.authorizer
     documents = Documents()
     stack.push_async_callback(documents.close)
     identities = WebIdentities(directory, DiscoveredKeys(documents.fetch), prepared.account_id)
-    authenticator = Authenticator(
-        directory, Bearers(directory, TokenVerifier(ring, parties)), defence.logins(directory), identities
-    )
-    authorizer = Authorizer(prepared.account_id, directory, anonymous)
+    bearers = Bearers(directory, TokenVerifier(deciders.ring, deciders.parties))
+    authenticator = Authenticator(directory, bearers, defence.logins(directory), identities)
     addresses = Addresses(settings.server.public_url, settings.server.trusted_proxies)
-    tokens = TokenIssuer(ring, parties, settings.auth.token_ttl)
-    stored = StoredTokens(database, settings.auth.refresh_ttl, time.time)
+    stored = StoredTokens(directory.database, settings.auth.refresh_ttl, time.time)
     return (
         Access(authenticator, authorizer, addresses, defence.last_use, SERVICE),
-        TokenService(authenticator, authorizer, tokens, stored, defence.last_use, settings.auth.services),
-        PublishedKeys(directory, ring),
+        TokenService(authenticator, authorizer, deciders.issuer, stored, defence.last_use, settings.auth.services),
+        PublishedKeys(directory, deciders.ring),
     )
 
 

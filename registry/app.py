@@ -20,7 +20,7 @@ from registry.admin import door as admin_door
 from registry.admin import errors as admin_errors
 from registry.admin import health, metrics
 from registry.admin import routes as admin_routes
-from registry.administration import administration
+from registry.administration import administration, deciders_of
 from registry.audit_parts import cutting, recording
 from registry.config import Settings
 from registry.core.audit import AUDIT_METRICS
@@ -81,14 +81,15 @@ async def create_app(settings: Settings, run: Run) -> web.Application:
     prepared = await open_registry(databases.registry, settings.key_file)
     store = await stack.enter_async_context(open_store(settings, prepared.registry_id))
     defence = await open_defence(settings, prepared, databases.activity, stack)
-    access, tokens, published = open_access(settings, prepared, databases.registry, defence, stack)
+    deciders = deciders_of(settings, prepared, databases.registry)
+    access, tokens, published = open_access(settings, prepared, deciders, defence, stack)
     services = _services(settings, run, databases, store, stack)
     observers = await _observers(settings, run, databases, prepared, stack)
     app = web.Application(middlewares=[answering(_render, observers, _new_id)])
     app[ACCESS], app[TOKENS], app[JWKS], app[SERVICES] = access, tokens, published, services
     app[health.READINESS] = _readiness(databases, store)
     app[metrics.EXPOSITION] = metrics.Exposition(run.counts, (*HTTP_METRICS, *AUDIT_METRICS))
-    app[admin_door.SERVICES] = administration(settings, databases, prepared, defence.passwords, access.authorizer)
+    app[admin_door.SERVICES] = administration(settings, databases, prepared, defence.passwords, deciders)
     add_routes(app, oci_routes.ROUTES)
     add_routes(app, admin_routes.ROUTES)
     app.on_response_prepare.extend((sign, oci_routes.add_version))

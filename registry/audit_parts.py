@@ -57,7 +57,7 @@ async def recording(
     """A trail that writes while the block runs; `durable` is the activity database, waiting for the disk."""
     file = None if settings.file is None else AuditFile(settings.file)
     troubles = LoggedTroubles(counts, time.monotonic)
-    trail = AuditTrail(activity, durable, subkey(root_key, _PURPOSE), troubles, file)
+    trail = AuditTrail(activity, durable, key_of_trail(root_key), troubles, file)
     try:
         async with trail.running():
             yield trail
@@ -66,9 +66,14 @@ async def recording(
             file.close()
 
 
+def key_of_trail(root_key: bytes) -> bytes:
+    """The key that seals the events of a registry."""
+    return subkey(root_key, _PURPOSE)
+
+
 def history_of(activity: Database, root_key: bytes) -> AuditHistory:
     """What was recorded, for who may read it."""
-    return AuditHistory(activity, subkey(root_key, _PURPOSE), time.time)
+    return AuditHistory(activity, key_of_trail(root_key), time.time)
 
 
 def cutting(activity: Database, root_key: bytes, retention_seconds: float) -> Job:

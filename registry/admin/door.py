@@ -19,7 +19,7 @@ from registry.admin.preconditions import ConditionalDatabase, Precondition, enti
 from registry.admin.reading import problems_of, read_document
 from registry.admin.resources import resource_of, root_of
 from registry.admin.services import Services
-from registry.http.access import CALLER
+from registry.http.access import ACCESS, CALLER
 from registry.http.bodies import read_body
 from registry.http.conditions import is_unchanged, unwanted_tags, wanted_tags
 from registry.http.routes import Handler, Named, Route
@@ -42,7 +42,9 @@ def routes(operations: Iterable[AnyOperation]) -> tuple[Route, ...]:
 
 def _handler(operation: AnyOperation) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
-        call = Call(_names(request), _query(request, operation), await _body(request, operation), request[CALLER])
+        facts = request.app[ACCESS].facts(request)
+        query, body = _query(request, operation), await _body(request, operation)
+        call = Call(_names(request), query, body, request[CALLER], facts)
         services = _conditional(request, operation, call)
         answer = await operation.perform(services, call)
         return _response(request, operation, answer)

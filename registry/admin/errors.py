@@ -72,6 +72,7 @@ TABLE: Mapping[type[Exception], HTTPStatus] = {
     core_errors.RepositoryExists: HTTPStatus.CONFLICT,
     core_errors.RegistryError: HTTPStatus.BAD_REQUEST,
     storage_errors.NoSpace: HTTPStatus.INSUFFICIENT_STORAGE,
+    storage_errors.AuditTrailBroken: HTTPStatus.CONFLICT,
     storage_errors.StorageError: HTTPStatus.SERVICE_UNAVAILABLE,
     BodyTooLong: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     BodyTooSlow: HTTPStatus.REQUEST_TIMEOUT,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from pydantic import BaseModel
 
+from auth.authorizer import NO_FACTS, Facts
 from auth.callers import Caller
 from registry.admin.services import Services
 
@@ -27,12 +28,13 @@ Load = Callable[["Connection", Mapping[str, str]], BaseModel]
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[Body, Query]):
-    """One use of an operation: the names in its path, its query and body, and who asks."""
+    """One use of an operation: the names in its path, its query and body, who asks, and how."""
 
     names: Mapping[str, str]
     query: Query
     body: Body
     caller: Caller
+    facts: Facts = field(default_factory=lambda: NO_FACTS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from typing import Final
 from registry.admin import (
     access_keys,
     attachments,
+    audit,
     groups,
     identity_providers,
     policies,
@@ -12,6 +13,7 @@ from registry.admin import (
     repositories,
     roles,
     service_tokens,
+    sessions,
     signing_keys,
     users,
 )
@@ -28,5 +30,7 @@ OPERATIONS: Final[tuple[AnyOperation, ...]] = (
     *repositories.OPERATIONS,
     *service_tokens.OPERATIONS,
     *signing_keys.OPERATIONS,
+    *sessions.OPERATIONS,
+    *audit.OPERATIONS,
     *registry.OPERATIONS,
 )

@@ -12,9 +12,12 @@ from auth.last_use import LastUse
 from auth.passwords import Passwords
 from auth.policy_documents import PolicyDocuments
 from auth.revocations import Revocations
+from auth.role_sessions import RoleSessions
 from auth.roles import Roles
 from auth.signing_keys import SigningKeys
 from auth.stored_tokens import StoredTokens
+from auth.tokens import TokenIssuer
+from registry.core.audit_history import AuditHistory
 from registry.core.repositories import Repositories
 from storage.metadata.database import Database
 from storage.metadata.last_use import LastUsed
@@ -30,6 +33,9 @@ class Services:
     activity: Database
     passwords: Passwords
     authorizer: Authorizer
+    issuer: TokenIssuer
+    role_sessions: RoleSessions
+    audit_history: AuditHistory
     settings: Sequence[Mapping[str, object]]
     now: Callable[[], float]
     page: int

@@ -7,16 +7,14 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
-from auth.authorizer import Authorizer
 from auth.bootstrap import ROOT_USER, open_registry
 from auth.callers import Caller, CredentialKind
-from auth.directory import Directory
 from auth.passwords import Passwords
 from auth.principals import Principal, PrincipalKind
 from registry.admin.operation import AnyOperation, Call
 from registry.admin.resources import resource_of
 from registry.admin.services import Services
-from registry.administration import administration
+from registry.administration import administration, deciders_of
 from registry.audit_parts import recording
 from registry.commands.subcommands import UsageInvalid
 from registry.config import Settings
@@ -26,7 +24,7 @@ from registry.databases import open_databases
 from registry.http.auditing import QUESTIONS, inert
 from storage.errors import SchemaOutdated
 from storage.metadata.audit_event import AuditEvent, EventKind, Verdict
-from storage.metadata.migration import REGISTRY_SCHEMA, check_revision
+from storage.metadata.migration import ACTIVITY_SCHEMA, REGISTRY_SCHEMA, check_revision
 
 _MOST_CHARACTERS: Final = 512
 
@@ -90,11 +88,11 @@ async def local_api(settings: Settings) -> AsyncIterator[LocalApi]:
     try:
         if not await databases.registry.read(lambda connection: check_revision(connection, REGISTRY_SCHEMA)):
             raise SchemaOutdated(f"{settings.storage.root} holds no registry yet: start `lading serve` once")
+        await databases.activity.read(lambda connection: check_revision(connection, ACTIVITY_SCHEMA))
         prepared = await open_registry(databases.registry, settings.key_file)
-        directory = Directory(databases.registry, prepared.root_key)
-        await directory.refresh()
-        authorizer = Authorizer(prepared.account_id, directory, settings.auth.anonymous)
-        services = administration(settings, databases, prepared, passwords, authorizer)
+        deciders = deciders_of(settings, prepared, databases.registry)
+        await deciders.directory.refresh()
+        services = administration(settings, databases, prepared, passwords, deciders)
         activity, durable, counts = databases.activity, databases.durable_activity, Counts().writer(0)
         async with recording(settings.audit, activity, durable, prepared.root_key, counts) as trail:
             yield LocalApi(services, trail)

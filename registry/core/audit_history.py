@@ -1,9 +1,8 @@
 """Reading the audit trail: searching it, proving it whole, and cutting off its old end."""
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
-from registry.core.audit_lines import CheckedLines, check_lines
 from storage.metadata.audit import EVERYTHING, AuditQuery, Place, check_events, cut_events, list_events
 from storage.metadata.audit_event import ChainCheck, RecordedEvent
 from storage.metadata.database import Database
@@ -50,10 +49,6 @@ class AuditHistory:
             told(chain.events)
         chain.finish()
         return chain.events
-
-    def check_lines(self, lines: Iterable[bytes]) -> CheckedLines:
-        """Prove lines of the file or of an export, each by itself."""
-        return check_lines(lines, self._key)
 
     async def cut(self, before: float) -> int:
         """Cut off what happened before a time, and record that; how many events went."""
