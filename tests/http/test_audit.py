@@ -229,6 +229,16 @@ async def test_a_wrong_password_is_told_with_the_name_that_was_tried(registry: R
     assert [event["details"]["user"] for event in events] == ["mallory", "bob", "dave"]
 
 
+@pytest.mark.settings(limits={"login_attempts": 1})
+async def test_who_has_to_wait_is_told(registry: Registry) -> None:
+    answers = [await registry.get("/v2/", authorization=basic("bob", f"wrong {number}")) for number in range(3)]
+
+    assert answers[-1].status == 429
+    event = (await recorded(registry.root, "refuse"))[-1]
+    assert brief(event)[1:] == ("unknown", "ecr:GetAuthorizationToken", "*", "refused")
+    assert (event["details"]["status"], event["details"]["user"]) == (429, "bob")
+
+
 async def test_a_bad_token_is_told(registry: Registry) -> None:
     await registry.get("/v2/a/tags/list", authorization="Bearer a.b.c")
 
