@@ -35,6 +35,11 @@ class Refused(Exception):
     """A server did not do what was asked, or cannot be reached; the text says why and what to do."""
 
 
+def query_text(query: Mapping[str, object]) -> dict[str, str]:
+    """A query as a URL carries it."""
+    return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in query.items()}
+
+
 async def pages(api: Api, operation: AnyOperation, names: Mapping[str, str] | None = None) -> list[Json]:
     """Every item of a list, page after page."""
     items: list[Json] = []

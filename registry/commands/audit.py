@@ -32,6 +32,7 @@ _PAGE: Final = 1000
 _EVERY_SECONDS: Final = 1.0
 _WIDE: Final = 200
 _SHOWN: Final = 10
+_TO_THE_SECOND: Final = len("2026-01-31T09:00:00")
 
 
 def _add_filters(parser: argparse.ArgumentParser) -> None:
@@ -144,8 +145,8 @@ async def _events(
 
 def _cells(event: Json) -> list[str]:
     """An event as a row of a table, the parts of it that a person looks for."""
-    names = ("time", "event", "decision", "principal", "action", "resource", "source")
-    return [inert(event[name], _WIDE) for name in names]
+    names = ("event", "decision", "principal", "action", "resource", "source")
+    return [event["time"][:_TO_THE_SECOND] + "Z", *(inert(event[name], _WIDE) for name in names)]
 
 
 def _created(path: Path) -> BinaryIO:

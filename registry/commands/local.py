@@ -1,10 +1,11 @@
 """The admin API without a server: its operations, done in the data directory by whoever can read it."""
 
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
+import orjson
 from pydantic import BaseModel, ValidationError
 
 from auth.bootstrap import ROOT_USER, open_registry
@@ -16,6 +17,7 @@ from registry.admin.resources import resource_of
 from registry.admin.services import Services
 from registry.administration import administration, deciders_of
 from registry.audit_parts import recording
+from registry.commands.api import query_text
 from registry.commands.subcommands import UsageInvalid
 from registry.config import Settings
 from registry.core.audit import AuditTrail
@@ -47,7 +49,7 @@ class LocalApi:
         query: Mapping[str, object] | None = None,
     ) -> Any:  # noqa: ANN401  JSON
         """Do the operation; raises a fact of auth, core or storage."""
-        call = Call(names or {}, _model(operation.query, query), _model(operation.body, body), self._caller)
+        call = Call(names or {}, _asked(operation, query), _read(operation, body), self._caller)
         answer = await operation.perform(self._services, call)
         if not operation.is_read and operation.action not in QUESTIONS:
             await self._trail.record(self._change(operation, call))
@@ -68,11 +70,20 @@ class LocalApi:
         )
 
 
-def _model(model: type[BaseModel] | None, given: Mapping[str, object] | None) -> BaseModel | None:
-    if model is None:
-        return None
+def _read(operation: AnyOperation, given: Mapping[str, object] | None) -> BaseModel | None:
+    """A body, read as a server reads it."""
+    return None if operation.body is None else _checked(operation.body.model_validate_json, orjson.dumps(given or {}))
+
+
+def _asked(operation: AnyOperation, given: Mapping[str, object] | None) -> BaseModel | None:
+    """A query, read as a server reads it."""
+    written = query_text(given or {})
+    return None if operation.query is None else _checked(operation.query.model_validate_strings, written)
+
+
+def _checked(validate: Callable[[Any], BaseModel], given: object) -> BaseModel:
     try:
-        return model.model_validate(given or {})
+        return validate(given)
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False, include_input=False)[0]
         raise UsageInvalid(f"{'.'.join(map(str, found['loc']))}: {found['msg']}") from error

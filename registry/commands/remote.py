@@ -14,7 +14,7 @@ from yarl import URL
 
 from auth.bootstrap import ROOT_USER
 from registry.admin.operation import ROOT, AnyOperation
-from registry.commands.api import Refused
+from registry.commands.api import Refused, query_text
 
 _SECONDS: Final = 60
 _DONE: Final = range(200, 300)
@@ -41,7 +41,7 @@ class RemoteApi:
         url = self._url + ROOT + operation.path.format(**quoted)
         content = None if operation.body is None else orjson.dumps(body or {})
         headers = {"Content-Type": "application/json"} if content is not None else {}
-        parameters = {name: _written(value) for name, value in (query or {}).items()}
+        parameters = query_text(query or {})
         target = URL(url, encoded=True).update_query(parameters)
         try:
             async with self._session.request(
@@ -77,10 +77,6 @@ def _authorization(url: str) -> str:
     if password is None:
         raise Refused(f"the password of {user} is missing: set LADING_PASSWORD (and LADING_USER for another user)")
     return aiohttp.encode_basic_auth(user, password)
-
-
-def _written(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _reason(status: int, answer: bytes) -> str:

@@ -10,10 +10,13 @@ import pytest
 
 from auth.identity_providers import IdentityProviders
 from registry.admin.operation import ROOT, AnyOperation
-from registry.admin.operations import OPERATIONS
+from registry.admin.operations import OPERATIONS as EVERY_OPERATION
 from tests.http.client import USER, Answer, Registry
 from tests.http.people import People, administered, allow, deny, document
 
+LOGIN: Final = "ecr:GetAuthorizationToken"
+OPERATIONS: Final = [operation for operation in EVERY_OPERATION if operation.action != LOGIN]
+"""Whoever may log in may ask for a session: what gives one is proven with what it gives."""
 TRUST: Final = document({"Effect": "Allow", "Principal": {"AWS": "123456789012"}, "Action": "sts:AssumeRole"})
 THERE: Final = {
     "user": "bob",

@@ -97,7 +97,7 @@ def test_an_event_is_shown_as_everywhere(lading: Run, filled: Path) -> None:
 
     assert list(event) == [
         *("id", "time", "event", "principal", "source", "action", "resource", "decision"),
-        *("statement", "request_id", "details"),
+        *("statement", "request_id", "details", "seal"),
     ]
     assert event["statement"] == {"policy": "own", "sid": "NoReading", "index": 0}
 
