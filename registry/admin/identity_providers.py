@@ -39,15 +39,27 @@ class Providers(Model):
 class ProviderChange(Model):
     """What an identity provider is to have in place of all that it had."""
 
-    audiences: list[str] = Field(description="What the aud claim of its tokens may say, 1 to 100 of them.")
-    jwks_url: str | None = Field(default=None, description="Where its keys are; asked of the issuer if left out.")
+    audiences: list[str] = Field(
+        description="What the aud claim of its tokens may say.",
+        examples=[["registry.example.com"]],
+        json_schema_extra={"minItems": 1, "maxItems": 100},
+    )
+    jwks_url: str | None = Field(
+        default=None,
+        description="Where its keys are; asked of the issuer if left out.",
+        json_schema_extra={"maxLength": 255},
+    )
     allow_private: bool = Field(default=False, description="It may be on a private network and speak plain HTTP.")
 
 
 class NewProvider(ProviderChange):
     """An issuer to trust as far as trust policies say."""
 
-    issuer: str = Field(description="What the iss claim of its tokens says, to the letter.")
+    issuer: str = Field(
+        description="What the iss claim of its tokens says, to the letter.",
+        examples=["https://token.actions.githubusercontent.com"],
+        json_schema_extra={"maxLength": 255},
+    )
 
     @property
     def name(self) -> str:

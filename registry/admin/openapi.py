@@ -27,12 +27,18 @@ _REFUSALS: Final = {
 }
 _PATHS: Final = {
     "access_key": {"type": "string", "pattern": "^LK[A-Z2-7]{18}$", "examples": ["LKAAAAAAAAAAAAAAAAAA"]},
+    "provider": {
+        "type": "string",
+        "pattern": r"^[A-Za-z0-9.\[\]:_~/%+@,=-]{1,255}$",
+        "examples": ["token.actions.githubusercontent.com"],
+    },
     "repository": {
         "type": "string",
         "maxLength": MAX_REPOSITORY_NAME,
         "pattern": f"^{REPOSITORY_NAME}$",
         "examples": ["team/app"],
     },
+    "signing_key": {"type": "string", "pattern": "^[A-Za-z0-9_-]{43}$", "examples": ["A" * 43]},
     "version": {"type": "integer", "minimum": 1, "maximum": 999_999_999, "examples": [1]},
 }
 _NAME: Final = {"type": "string", "pattern": NAME_PATTERN, "examples": ["alice"]}

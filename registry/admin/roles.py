@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from pydantic import Field
+
 from auth.accounts import require_role
 from auth.policy_documents import Owner, OwnerKind, owned_by
 from auth.principals import Principal, PrincipalKind
 from registry.admin.documents import Model, Name, Page, Time, TrustDocument, policy_text, rfc3339
 from registry.admin.operation import Call, Operation
-from registry.admin.policies import NewDocument
 from registry.admin.services import Services
 from storage.metadata import principals
 
@@ -46,7 +47,13 @@ class NewRole(Model):
 class RoleChange(Model):
     """How long each session of a role may last from then on, 900 to 43 200 seconds."""
 
-    max_session_seconds: int
+    max_session_seconds: int = Field(json_schema_extra={"minimum": 900, "maximum": 43_200})
+
+
+class NewTrustPolicy(Model):
+    """A document to write, which says who may assume a role."""
+
+    document: TrustDocument
 
 
 def load_role(connection: "Connection", names: Mapping[str, str]) -> Role:
@@ -92,7 +99,7 @@ async def _update(services: Services, call: Call[RoleChange, None]) -> Role:
     return await _read(services, call.names["role"])
 
 
-async def _put_trust(services: Services, call: Call[NewDocument, None]) -> Role:
+async def _put_trust(services: Services, call: Call[NewTrustPolicy, None]) -> Role:
     await services.roles.put_trust_policy(call.names["role"], policy_text(call.body.document))
     return await _read(services, call.names["role"])
 
@@ -124,7 +131,7 @@ UPDATE = Operation(
 PUT_TRUST = Operation(
     name="PutTrustPolicy", method="PUT", path="/roles/{role}/trust-policy",
     summary="Say who may assume a role, in place of what was said before; sessions that are open go on.",
-    perform=_put_trust, body=NewDocument, answer=Role, load=load_role,
+    perform=_put_trust, body=NewTrustPolicy, answer=Role, load=load_role,
 )  # fmt: skip
 REVOKE = Operation(
     name="RevokeSession", method="DELETE", path="/roles/{role}/sessions",

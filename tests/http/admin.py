@@ -27,8 +27,9 @@ NAMES: Final = {
     "policy": "readers",
     "version": "1",
     "repository": "team/app",
+    "provider": "issuer.example.com/ci",
 }
-"""What is there after `furnish`, beside an access key of alice."""
+"""What is there after `furnish`, beside an access key of alice and a signing key that signs no longer."""
 
 BODIES: Final[Mapping[str, Mapping[str, Any]]] = {
     "CreateUser": {"name": "dora"},
@@ -37,6 +38,11 @@ BODIES: Final[Mapping[str, Mapping[str, Any]]] = {
     "UpdateAccessKey": {"active": False},
     "CreateGroup": {"name": "guests"},
     "CreateRole": {"name": "runner", "trust_policy": TRUST},
+    "UpdateRole": {"max_session_seconds": 900},
+    "PutTrustPolicy": {"document": TRUST},
+    "CreateIdentityProvider": {"issuer": "https://other.example.com", "audiences": ["registry"]},
+    "UpdateIdentityProvider": {"audiences": ["registry", "other"]},
+    "RotateSigningKey": {"algorithm": "EdDSA"},
     "CreatePolicy": {"name": "writers", "document": READERS},
     "PutPolicy": {"document": READERS},
     "PutUserPolicy": {"document": READERS},
@@ -118,4 +124,8 @@ async def furnish(registry: Registry) -> dict[str, str]:
     await done(registry, "PUT", "/registry-policy", {"document": ANYBODY})
     await done(registry, "POST", "/repositories", {"name": "team/app"})
     await done(registry, "PUT", "/repositories/team%2Fapp/policy", {"document": ANYBODY})
-    return {**NAMES, "access_key": key["access_key_id"]}
+    issuer = {"issuer": "https://issuer.example.com/ci", "audiences": ["registry"]}
+    await done(registry, "POST", "/identity-providers", issuer)
+    await done(registry, "POST", "/signing-keys", {})
+    signing_key = (await done(registry, "GET", "/signing-keys"))["items"][0]
+    return {**NAMES, "access_key": key["access_key_id"], "signing_key": signing_key["kid"]}

@@ -15,6 +15,7 @@ MADE: Final = {
     "CreateUser": "arn:aws:iam::{account}:user/dora",
     "CreateGroup": "arn:aws:iam::{account}:group/guests",
     "CreateRole": "arn:aws:iam::{account}:role/runner",
+    "CreateIdentityProvider": "arn:aws:iam::{account}:oidc-provider/other.example.com",
     "CreatePolicy": "arn:aws:iam::{account}:policy/writers",
     "CreateRepository": "arn:aws:ecr:local:{account}:repository/team/web",
 }
@@ -22,6 +23,7 @@ NAMED: Final = {
     "user": "arn:aws:iam::{account}:user/alice",
     "group": "arn:aws:iam::{account}:group/crew",
     "role": "arn:aws:iam::{account}:role/builder",
+    "provider": "arn:aws:iam::{account}:oidc-provider/issuer.example.com/ci",
     "policy": "arn:aws:iam::{account}:policy/readers",
     "repository": "arn:aws:ecr:local:{account}:repository/team/app",
 }

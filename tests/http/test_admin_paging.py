@@ -1,5 +1,6 @@
 """Lists of the admin API: in pages that hold while entries come and go."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import pytest
@@ -7,12 +8,15 @@ import pytest
 from tests.http.admin import READERS, TRUST, call, done
 from tests.http.client import Registry
 
+DOCUMENTS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "/roles": {"trust_policy": TRUST},
+    "/policies": {"document": READERS},
+}
 LISTS: Final = pytest.mark.parametrize("path", ["/users", "/groups", "/roles", "/policies", "/repositories"])
 
 
 async def make(registry: Registry, path: str, name: str) -> None:
-    more: dict[str, object] = {"/roles": {"trust_policy": TRUST}, "/policies": {"document": READERS}}.get(path, {})
-    await done(registry, "POST", path, {"name": name, **more})
+    await done(registry, "POST", path, {"name": name, **DOCUMENTS.get(path, {})})
 
 
 async def names(registry: Registry, path: str, query: str = "") -> tuple[list[str], str | None]:

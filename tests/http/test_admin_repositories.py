@@ -124,8 +124,8 @@ async def test_policy_of_a_repository_is_written_read_and_removed(registry: Regi
     await done(registry, "POST", "/repositories", {"name": "team/app"})
     for _twice in range(2):
         written = await done(registry, "PUT", f"{APP}/policy", {"document": ANYBODY})
+        assert written["name"] == "team/app"
         assert await done(registry, "GET", f"{APP}/policy") == written
-    assert written["name"] == "team/app"
 
     await done(registry, "DELETE", f"{APP}/policy")
 

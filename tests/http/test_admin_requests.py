@@ -98,7 +98,15 @@ async def test_unknown_member_is_refused(registry: Registry, name: str) -> None:
 
 async def everything(registry: Registry) -> list[object]:
     """All that can be seen of the furniture."""
-    paths = ("/users", "/users/alice", "/groups", "/groups/crew", "/roles", "/roles/builder", "/policies")
+    paths: tuple[str, ...] = (
+        "/users",
+        "/users/alice",
+        "/groups",
+        "/groups/crew",
+        "/roles",
+        "/roles/builder",
+        "/policies",
+    )
     paths += ("/policies/readers", "/repositories", "/repositories/team%2Fapp", "/registry-policy", "/statistics")
     return [await done(registry, "GET", path) for path in paths]
 

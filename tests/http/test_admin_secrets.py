@@ -35,7 +35,7 @@ async def test_access_key_shows_whose_it_is(registry: Registry) -> None:
     found = await done(registry, "GET", f"/access-keys/{key_id}")
 
     assert found == (await done(registry, "GET", "/users/alice/access-keys"))["items"][0]
-    assert found.keys() == {"access_key_id", "user", "active", "created_at", "last_used_at"}
+    assert found.keys() == {"access_key_id", "user", "active", "created_at", "last_used_at", "last_used_from"}
     assert (found["access_key_id"], found["user"], found["active"]) == (key_id, "alice", True)
 
 
