@@ -5,7 +5,7 @@ from functools import partial
 
 import orjson
 
-from registry.admin import identity_providers, roles
+from registry.admin import identity_providers, roles, sessions
 from registry.commands.api import Api, pages, run_with_api
 from registry.commands.documents import add_file, read_document
 from registry.commands.subcommands import Report, Subcommand, add_name, add_subcommands
@@ -82,6 +82,22 @@ def _add_provider(parser: argparse.ArgumentParser) -> None:
     )
 
 
+async def _assume(api: Api, arguments: argparse.Namespace) -> Report:
+    body = {
+        "session_name": arguments.session_name,
+        "duration_seconds": arguments.seconds,
+        "policy": None if arguments.file is None else read_document(arguments.file),
+    }
+    made = await api.call(sessions.ASSUME, {"role": arguments.name}, body=body)
+    return Report(made["password"], made)
+
+
+def _add_session(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--session-name", metavar="SESSION", required=True, help="shows in audit events and ARNs")
+    parser.add_argument("--seconds", metavar="N", type=int, help="900 to the most of the role; default: an hour")
+    parser.add_argument("--file", metavar="FILE", help="a policy that limits the session, JSON; - is standard input")
+
+
 _TRUST = (
     Subcommand("set", "replace a role's trust policy by FILE", _set_trust, (add_name, add_file)),
     Subcommand("show", "print a role's trust policy", _show_trust, (add_name,)),
@@ -95,6 +111,12 @@ SUBCOMMANDS = (
     Subcommand("create", "make a role; FILE is its trust policy", _create, (add_name, add_file)),
     Subcommand("list", "show every role", _list),
     Subcommand("delete", "remove a role with its policies", _delete, (add_name,)),
+    Subcommand(
+        "assume",
+        "print a password for the user AWS that acts in the role",
+        _assume,
+        (add_name, _add_session),
+    ),
     Subcommand("revoke", "end every session of a role", _revoke, (add_name,)),
     Subcommand("trust", "who may assume a role", None, (partial(add_subcommands, subcommands=_TRUST),)),
     Subcommand("provider", "issuers of identity tokens", None, (partial(add_subcommands, subcommands=_PROVIDER),)),

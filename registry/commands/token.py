@@ -2,7 +2,7 @@
 
 import argparse
 
-from registry.admin import service_tokens
+from registry.admin import service_tokens, sessions
 from registry.commands.api import Api, Json, run_with_api
 from registry.commands.documents import read_document
 from registry.commands.subcommands import Report, Subcommand, add_name, add_subcommands, table
@@ -48,11 +48,17 @@ async def _revoke(api: Api, arguments: argparse.Namespace) -> Report:
     return Report(f"the token {arguments.id} is refused from now on", {"id": arguments.id})
 
 
+async def _login(api: Api, arguments: argparse.Namespace) -> Report:  # noqa: ARG001 (every subcommand takes them)
+    made = await api.call(sessions.AUTHORIZE)
+    return Report(made["password"], made)
+
+
 def _end(token: Json) -> str:
     return f"until {token['expires_at']}" if token["expires_at"] else "without an end"
 
 
 SUBCOMMANDS = (
+    Subcommand("login", "print a password for the user AWS that lasts for twelve hours", _login),
     Subcommand("create", "make a token in place of a user's password", _create, (add_name, _add_user, _add_limits)),
     Subcommand("list", "show a user's service tokens", _list, (_add_user,)),
     Subcommand("delete", "refuse a service token, and what was fetched with it", _delete, (add_name, _add_user)),

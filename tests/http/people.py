@@ -61,6 +61,10 @@ class People:
         """Put the statements in place of those that the user had."""
         await self.policies.put_inline(Owner(OwnerKind.USER, user), "own", document(*statements))
 
+    async def give_role(self, role: str, *statements: dict[str, Any]) -> None:
+        """Put the statements in place of those that the role had."""
+        await self.policies.put_inline(Owner(OwnerKind.ROLE, role), "own", document(*statements))
+
 
 def document(*statements: dict[str, Any]) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": statements})
