@@ -46,7 +46,7 @@ USER_TRIED = web.RequestKey("user_tried", str)
 UNKNOWN: Final = "unknown"
 """The principal of who failed to show who it is."""
 
-QUESTIONS: Final = frozenset({"lading:SimulatePolicy", "lading:ValidatePolicy"})
+QUESTIONS: Final = frozenset({"lading:SimulatePolicy", "lading:ValidatePolicy", "lading:VerifyAuditTrail"})
 """What changes nothing, though its method is none that only reads."""
 
 _NOTED: Final = frozenset({EventKind.PULL, EventKind.AUTHENTICATE})
