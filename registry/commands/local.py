@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from pydantic import BaseModel, ValidationError
+import orjson
+from pydantic import BaseModel
 
 from auth.authorizer import Authorizer
 from auth.bootstrap import ROOT_USER, open_registry
@@ -13,12 +14,14 @@ from auth.callers import Caller, CredentialKind
 from auth.directory import Directory
 from auth.passwords import Passwords
 from auth.principals import Principal, PrincipalKind
+from registry.admin.errors import RequestInvalid
 from registry.admin.operation import AnyOperation, Call
+from registry.admin.reading import read_document
 from registry.admin.resources import resource_of
 from registry.admin.services import Services
 from registry.administration import administration
 from registry.audit_parts import recording
-from registry.commands.subcommands import UsageInvalid
+from registry.commands.api import Refused
 from registry.config import Settings
 from registry.core.audit import AuditTrail
 from registry.core.metrics import Counts
@@ -49,7 +52,7 @@ class LocalApi:
         query: Mapping[str, object] | None = None,
     ) -> Any:  # noqa: ANN401  JSON
         """Do the operation; raises a fact of auth, core or storage."""
-        call = Call(names or {}, _model(operation.query, query), _model(operation.body, body), self._caller)
+        call = Call(names or {}, _query(operation.query, query), _body(operation.body, body), self._caller)
         answer = await operation.perform(self._services, call)
         if not operation.is_read and operation.action not in QUESTIONS:
             await self._trail.record(self._change(operation, call))
@@ -70,14 +73,18 @@ class LocalApi:
         )
 
 
-def _model(model: type[BaseModel] | None, given: Mapping[str, object] | None) -> BaseModel | None:
+def _body(model: type[BaseModel] | None, given: Mapping[str, object] | None) -> BaseModel | None:
+    """The document as a server would read it; raises Refused in the same words."""
     if model is None:
         return None
     try:
-        return model.model_validate(given or {})
-    except ValidationError as error:
-        found = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        raise UsageInvalid(f"{'.'.join(map(str, found['loc']))}: {found['msg']}") from error
+        return read_document(model, orjson.dumps(given or {}))
+    except RequestInvalid as error:
+        raise Refused(str(error)) from error
+
+
+def _query(model: type[BaseModel] | None, given: Mapping[str, object] | None) -> BaseModel | None:
+    return None if model is None else model.model_validate(given or {})
 
 
 @asynccontextmanager
