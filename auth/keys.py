@@ -58,7 +58,13 @@ class SigningKey:
 
 
 def generate_signing_key(algorithm: Algorithm = ES256) -> SigningKey:
-    """A fresh key; an RSA key takes some tenths of a second."""
+    """A fresh key; an RSA key takes some tenths of a second. No command takes its id for a flag."""
+    while (key := _draw(algorithm)).kid.startswith("-"):
+        pass
+    return key
+
+
+def _draw(algorithm: Algorithm) -> SigningKey:
     match algorithm:
         case "ES256":
             return SigningKey.of(ec.generate_private_key(ec.SECP256R1()))

@@ -5,7 +5,7 @@ from typing import Any, Final, cast
 from urllib.parse import quote
 
 from aiohttp import web
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from auth.actions import Resource
 from auth.callers import Caller
@@ -16,7 +16,7 @@ from registry.admin.documents import Model
 from registry.admin.errors import RequestInvalid
 from registry.admin.operation import ROOT, AnyOperation, Call
 from registry.admin.preconditions import ConditionalDatabase, Precondition, entity_tag
-from registry.admin.reading import problems_of, read_document
+from registry.admin.reading import read_document, read_query
 from registry.admin.resources import resource_of, root_of
 from registry.admin.services import Services
 from registry.http.access import ACCESS, CALLER
@@ -89,10 +89,7 @@ def _query(request: web.Request, operation: AnyOperation) -> BaseModel | None:
         if given:
             raise RequestInvalid([{"field": name, "message": "there is no such parameter"} for name in given])
         return None
-    try:
-        return operation.query.model_validate_strings({name: values[0] for name, values in given.items()})
-    except ValidationError as error:
-        raise RequestInvalid(problems_of(error)) from error
+    return read_query(operation.query, {name: values[0] for name, values in given.items()})
 
 
 async def _body(request: web.Request, operation: AnyOperation) -> BaseModel | None:

@@ -1,7 +1,7 @@
 """Bodies as documents: strict JSON, in which no member stands twice and nothing is there that the schema has not."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -18,13 +18,21 @@ def read_document(model: type[Read], content: bytes) -> Read:
     try:
         document = model.model_validate_json(content)
     except ValidationError as error:
-        raise RequestInvalid(problems_of(error)) from error
+        raise RequestInvalid(_problems_of(error)) from error
     # Depth and encoding were checked above. Which of two members counts, two readers could see differently.
     json.loads(content, object_pairs_hook=_members, parse_constant=_refuse_constant)
     return document
 
 
-def problems_of(error: ValidationError) -> list[dict[str, str]]:
+def read_query(model: type[Read], given: Mapping[str, str]) -> Read:
+    """The parameters of a URL; raises RequestInvalid."""
+    try:
+        return model.model_validate_strings(given)
+    except ValidationError as error:
+        raise RequestInvalid(_problems_of(error)) from error
+
+
+def _problems_of(error: ValidationError) -> list[dict[str, str]]:
     """What is wrong and where, without what was sent."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
     return [

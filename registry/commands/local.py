@@ -6,19 +6,20 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import orjson
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from auth.bootstrap import ROOT_USER, open_registry
 from auth.callers import Caller, CredentialKind
 from auth.passwords import Passwords
 from auth.principals import Principal, PrincipalKind
+from registry.admin.errors import RequestInvalid
 from registry.admin.operation import AnyOperation, Call
+from registry.admin.reading import read_document, read_query
 from registry.admin.resources import resource_of
 from registry.admin.services import Services
 from registry.administration import administration, deciders_of
 from registry.audit_parts import recording
-from registry.commands.api import query_text
-from registry.commands.subcommands import UsageInvalid
+from registry.commands.api import Refused, query_text
 from registry.config import Settings
 from registry.core.audit import AuditTrail
 from registry.core.metrics import Counts
@@ -49,7 +50,7 @@ class LocalApi:
         query: Mapping[str, object] | None = None,
     ) -> Any:  # noqa: ANN401  JSON
         """Do the operation; raises a fact of auth, core or storage."""
-        call = Call(names or {}, _asked(operation, query), _read(operation, body), self._caller)
+        call = Call(names or {}, _query(operation.query, query), _body(operation.body, body), self._caller)
         answer = await operation.perform(self._services, call)
         if not operation.is_read and operation.action not in QUESTIONS:
             await self._trail.record(self._change(operation, call))
@@ -70,23 +71,21 @@ class LocalApi:
         )
 
 
-def _read(operation: AnyOperation, given: Mapping[str, object] | None) -> BaseModel | None:
-    """A body, read as a server reads it."""
-    return None if operation.body is None else _checked(operation.body.model_validate_json, orjson.dumps(given or {}))
+def _body(model: type[BaseModel] | None, given: Mapping[str, object] | None) -> BaseModel | None:
+    """The document as a server would read it; raises Refused in the same words."""
+    return None if model is None else _read(read_document, model, orjson.dumps(given or {}))
 
 
-def _asked(operation: AnyOperation, given: Mapping[str, object] | None) -> BaseModel | None:
-    """A query, read as a server reads it."""
-    written = query_text(given or {})
-    return None if operation.query is None else _checked(operation.query.model_validate_strings, written)
+def _query(model: type[BaseModel] | None, given: Mapping[str, object] | None) -> BaseModel | None:
+    """The query as a server would read it; raises Refused in the same words."""
+    return None if model is None else _read(read_query, model, query_text(given or {}))
 
 
-def _checked(validate: Callable[[Any], BaseModel], given: object) -> BaseModel:
+def _read(read: Callable[[type[BaseModel], Any], BaseModel], model: type[BaseModel], given: object) -> BaseModel:
     try:
-        return validate(given)
-    except ValidationError as error:
-        found = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        raise UsageInvalid(f"{'.'.join(map(str, found['loc']))}: {found['msg']}") from error
+        return read(model, given)
+    except RequestInvalid as error:
+        raise Refused(str(error)) from error
 
 
 @asynccontextmanager

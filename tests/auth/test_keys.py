@@ -128,3 +128,8 @@ def test_key_that_this_registry_never_makes_is_refused(weak: PrivateKey) -> None
 
     with pytest.raises(KeyFileInvalid):
         open_private_key("planted", seal_private_key(planted, ROOT_KEY), ROOT_KEY)
+
+
+def test_no_key_has_an_id_that_a_command_takes_for_a_flag() -> None:
+    """One of 64 would."""
+    assert not any(generate_signing_key().kid.startswith("-") for _ in range(300))
