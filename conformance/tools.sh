@@ -7,6 +7,7 @@
 
 tools="${CONFORMANCE_TOOLS:-${TMPDIR:-/tmp}/lading-tools}"
 suite_version="${CONFORMANCE_VERSION:-v0.0.0-20260831232431-97274622c111}"
+schemathesis_version=4.32.5
 suite_module=github.com/opencontainers/distribution-spec/conformance
 export PATH="$PATH:$tools/bin"
 
@@ -68,6 +69,16 @@ install_suite() {
     GOBIN="$bin" go install "$suite_module@$suite_version" >&2
   fi
   echo "$bin/conformance"
+}
+
+# Install the pinned schemathesis once, into an environment of its own, and print its path.
+install_schemathesis() {
+  local environment="$tools/schemathesis-$schemathesis_version"
+  if [ ! -x "$environment/bin/schemathesis" ]; then
+    { python3 -m venv "$environment" \
+      && "$environment/bin/pip" install --quiet --disable-pip-version-check "schemathesis==$schemathesis_version"; } >&2
+  fi
+  echo "$environment/bin/schemathesis"
 }
 
 # A statically linked busybox, for images that can run; prints its path.

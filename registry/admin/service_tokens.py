@@ -3,23 +3,26 @@
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from registry.admin.documents import Document, Model, Name, Time, policy_text, rfc3339
 from registry.admin.operation import Call, Operation
 from registry.admin.services import Services
 from storage.metadata.stored_tokens import StoredToken
 
-Ends = Annotated[
-    datetime | None, Field(strict=False, description="When it ends by itself; never, where it is left out.")
-]
+# Of the years that a time can be written in, the last would not fit in every zone.
+Ends = Annotated[AwareDatetime, Field(lt=datetime(9999, 1, 1, tzinfo=UTC))]
 
 
 class NewServiceToken(Model):
     """A token to make; without a policy it may do all that its user may."""
 
     name: Name
-    expires_at: Ends = None
+    expires_at: Ends | None = Field(
+        default=None,
+        description="When it ends by itself; never, where it is left out.",
+        examples=["2030-01-31T00:00:00Z"],
+    )
     policy: Document | None = None
 
 
@@ -53,7 +56,7 @@ class Revocation(Model):
 async def _create(services: Services, call: Call[NewServiceToken, None]) -> MadeServiceToken:
     user, body = call.names["user"], call.body
     policy = None if body.policy is None else policy_text(body.policy)
-    ends = _seconds(body.expires_at)
+    ends = None if body.expires_at is None else body.expires_at.timestamp()
     token = await services.stored_tokens.create_service(user, body.name, expires_at=ends, policy=policy)
     made = next(each for each in await services.stored_tokens.list_service(user) if each.id == token.id)
     return MadeServiceToken(**_document(made).model_dump(), token=str(token))
@@ -70,13 +73,6 @@ async def _delete(services: Services, call: Call[None, None]) -> None:
 
 async def _revoke(services: Services, call: Call[Revocation, None]) -> None:
     await services.revocations.revoke(call.body.id)
-
-
-def _seconds(moment: datetime | None) -> float | None:
-    """Seconds since the epoch; a time without a zone is taken for UTC."""
-    if moment is None:
-        return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _document(token: StoredToken) -> ServiceToken:

@@ -1,7 +1,7 @@
 """The admin API without a server: its operations, done in the data directory by whoever can read it."""
 
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -12,13 +12,14 @@ from auth.bootstrap import ROOT_USER, open_registry
 from auth.callers import Caller, CredentialKind
 from auth.passwords import Passwords
 from auth.principals import Principal, PrincipalKind
+from registry.admin.errors import RequestInvalid
 from registry.admin.operation import AnyOperation, Call
+from registry.admin.reading import problems_of, read_document
 from registry.admin.resources import resource_of
 from registry.admin.services import Services
 from registry.administration import administration, deciders_of
 from registry.audit_parts import recording
-from registry.commands.api import query_text
-from registry.commands.subcommands import UsageInvalid
+from registry.commands.api import Refused, query_text
 from registry.config import Settings
 from registry.core.audit import AuditTrail
 from registry.core.metrics import Counts
@@ -71,22 +72,23 @@ class LocalApi:
 
 
 def _read(operation: AnyOperation, given: Mapping[str, object] | None) -> BaseModel | None:
-    """A body, read as a server reads it."""
-    return None if operation.body is None else _checked(operation.body.model_validate_json, orjson.dumps(given or {}))
+    """A body, read as a server reads it; raises Refused in its words."""
+    if operation.body is None:
+        return None
+    try:
+        return read_document(operation.body, orjson.dumps(given or {}))
+    except RequestInvalid as error:
+        raise Refused(str(error)) from error
 
 
 def _asked(operation: AnyOperation, given: Mapping[str, object] | None) -> BaseModel | None:
-    """A query, read as a server reads it."""
-    written = query_text(given or {})
-    return None if operation.query is None else _checked(operation.query.model_validate_strings, written)
-
-
-def _checked(validate: Callable[[Any], BaseModel], given: object) -> BaseModel:
+    """A query, read as a server reads it; raises Refused in its words."""
+    if operation.query is None:
+        return None
     try:
-        return validate(given)
+        return operation.query.model_validate_strings(query_text(given or {}))
     except ValidationError as error:
-        found = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        raise UsageInvalid(f"{'.'.join(map(str, found['loc']))}: {found['msg']}") from error
+        raise Refused(str(RequestInvalid(problems_of(error)))) from error
 
 
 @asynccontextmanager

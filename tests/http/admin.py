@@ -28,6 +28,7 @@ NAMES: Final = {
     "version": "1",
     "repository": "team/app",
     "provider": "issuer.example.com/ci",
+    "service_token": "ci",
 }
 """What is there after `furnish`, beside an access key of alice and a signing key that signs no longer."""
 
@@ -42,6 +43,8 @@ BODIES: Final[Mapping[str, Mapping[str, Any]]] = {
     "PutTrustPolicy": {"document": TRUST},
     "CreateIdentityProvider": {"issuer": "https://other.example.com", "audiences": ["registry"]},
     "UpdateIdentityProvider": {"audiences": ["registry", "other"]},
+    "CreateServiceToken": {"name": "deploy"},
+    "RevokeToken": {"id": "00000000-0000-0000-0000-000000000000"},
     "RotateSigningKey": {"algorithm": "EdDSA"},
     "CreatePolicy": {"name": "writers", "document": READERS},
     "PutPolicy": {"document": READERS},
@@ -124,6 +127,7 @@ async def furnish(registry: Registry) -> dict[str, str]:
     await done(registry, "PUT", "/registry-policy", {"document": ANYBODY})
     await done(registry, "POST", "/repositories", {"name": "team/app"})
     await done(registry, "PUT", "/repositories/team%2Fapp/policy", {"document": ANYBODY})
+    await done(registry, "POST", "/users/alice/service-tokens", {"name": "ci"})
     issuer = {"issuer": "https://issuer.example.com/ci", "audiences": ["registry"]}
     await done(registry, "POST", "/identity-providers", issuer)
     await done(registry, "POST", "/signing-keys", {})
