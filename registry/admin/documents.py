@@ -4,7 +4,9 @@ import json
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from auth.credentials import has_control_characters
 
 NAME_PATTERN: Final = r"^[A-Za-z0-9_+=,.@-]{1,64}$"
 PRINTABLE: Final = r"^[^\x00-\x1f\x7f-\x9f]*$"
@@ -22,9 +24,20 @@ _TRUST: Final = {
     "Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}],
 }
 
+
+def _inert(text: str) -> str:
+    if has_control_characters(text):
+        raise ValueError("it holds a control character")
+    return text
+
+
+Inert = AfterValidator(_inert)
+"""Refuses control characters, which no name or value needs and not every database takes."""
+
 # What a name, a secret or a tag may be is a rule of auth, which tells it in its own words: here it is for readers.
 Name = Annotated[
     str,
+    Inert,
     Field(
         description="Of a user, group, role or policy.", examples=["alice"], json_schema_extra={"pattern": NAME_PATTERN}
     ),
@@ -34,7 +47,7 @@ Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 Tags = Annotated[
     dict[
         Annotated[str, Field(min_length=1, max_length=128)],
-        Annotated[str, Field(max_length=256, pattern=PRINTABLE)],
+        Annotated[str, Inert, Field(max_length=256, json_schema_extra={"pattern": PRINTABLE})],
     ],
     Field(
         max_length=50,
@@ -61,7 +74,12 @@ class Page(Model):
     """Which part of a list is wanted: entries that sort after `after`, at most `limit`."""
 
     limit: int = Field(default=_PAGE, ge=1, le=1000)
-    after: str = Field(default="", max_length=512, pattern=PRINTABLE, description="The `next` of the page before.")
+    after: Annotated[str, Inert] = Field(
+        default="",
+        max_length=512,
+        description="The `next` of the page before.",
+        json_schema_extra={"pattern": PRINTABLE},
+    )
 
 
 def policy_text(document: str | dict[str, Any]) -> str:

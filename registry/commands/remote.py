@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import re
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ from urllib.parse import quote, urlsplit
 
 import aiohttp
 import orjson
+from pydantic import ValidationError
 from yarl import URL
 
 from auth.bootstrap import ROOT_USER
@@ -19,6 +21,8 @@ from registry.commands.api import Refused, query_text
 _SECONDS: Final = 60
 _DONE: Final = range(200, 300)
 _UNAUTHORIZED: Final = 401
+_SERVER: Final = re.compile(r"https?://[A-Za-z0-9.\[\]:_-]+", re.ASCII)
+_FOREIGN: Final = "the server answered with status {status}, and not as Lading does: is it a Lading server?"
 
 
 class RemoteApi:
@@ -48,23 +52,35 @@ class RemoteApi:
                 operation.method, target, data=content, headers=headers, allow_redirects=False
             ) as response:
                 answer = await response.read()
-                if response.status not in _DONE:
-                    raise Refused(_reason(response.status, answer))
+                status = response.status
         except (aiohttp.ClientError, TimeoutError) as error:
             reason = str(error) or type(error).__name__
             raise Refused(f"{self._url} does not answer: {reason}: is a server running there?") from error
-        return orjson.loads(answer) if answer else None
+        if status not in _DONE:
+            raise Refused(_reason(status, answer))
+        return _document(operation, status, answer)
 
 
 @asynccontextmanager
 async def remote_api(url: str) -> AsyncIterator[RemoteApi]:
     """Ask the server at this URL, as whom the environment names; raises Refused."""
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username is not None:
-        raise Refused(f"{url} is no server: write it as http://HOST:PORT or https://HOST, without a user name")
+    base = url.removesuffix("/")
+    if not _is_server(base):
+        # Not told back: a password may stand in it.
+        raise Refused("--server names no server: write it as http://HOST:PORT or https://HOST, and nothing more")
     timeout = aiohttp.ClientTimeout(total=_SECONDS)
-    async with aiohttp.ClientSession(timeout=timeout, headers={"Authorization": _authorization(url)}) as session:
-        yield RemoteApi(session, f"{parts.scheme}://{parts.netloc}")
+    async with aiohttp.ClientSession(timeout=timeout, headers={"Authorization": _authorization(base)}) as session:
+        yield RemoteApi(session, base)
+
+
+def _is_server(url: str) -> bool:
+    """Whether this is a scheme with a host, and a port if need be; no credentials, path or query."""
+    if _SERVER.fullmatch(url) is None:
+        return False
+    try:
+        return bool(urlsplit(url).hostname) and urlsplit(url).port != 0
+    except ValueError:
+        return False
 
 
 def _authorization(url: str) -> str:
@@ -79,13 +95,24 @@ def _authorization(url: str) -> str:
     return aiohttp.encode_basic_auth(user, password)
 
 
+def _document(operation: AnyOperation, status: int, answer: bytes) -> Any:  # noqa: ANN401  JSON
+    """What was answered, which may have members that a later server adds; raises Refused for what is no answer."""
+    if operation.answer is None:
+        return None
+    try:
+        operation.answer.model_validate_json(answer, extra="ignore")
+    except ValidationError as error:
+        raise Refused(_FOREIGN.format(status=status)) from error
+    return orjson.loads(answer)
+
+
 def _reason(status: int, answer: bytes) -> str:
     """The server's own words, where it has any."""
     try:
         problem = orjson.loads(answer)
         reason = str(problem["detail"])
     except (orjson.JSONDecodeError, KeyError, TypeError):
-        reason = f"the server answered with status {status}: is it a Lading server?"
+        reason = _FOREIGN.format(status=status)
     if status == _UNAUTHORIZED:
         reason += "; check LADING_USER and LADING_PASSWORD"
     return reason
