@@ -154,7 +154,7 @@ async def test_operation_without_a_document_takes_no_members(registry: Registry)
         (b'{"tags": {"a": "1", "a": "2"}}', "once"),
         (b'{"tags": {"a": 1}}', "string"),
         (b'{"tags": {"": "1"}}', "tags"),
-        (b'{"tags": {"a": "\\u0000"}}', "String should match"),
+        (b'{"tags": {"a": "\\u0000"}}', "control character"),
         (b'{"tags": {"a": "\\ud800"}}', "Invalid JSON"),
         (b'{"tags": {"a": "\xff"}}', "Invalid JSON"),
         (b'{"tags": ' + b"[" * 100_000, "Invalid JSON"),
@@ -287,10 +287,21 @@ async def test_name_of_ten_kilobytes_is_refused(registry: Registry) -> None:
 
 async def test_name_that_nothing_can_have_is_given_to_nothing(registry: Registry) -> None:
     """Nor one that looks like an access key, which would log in as somebody else."""
-    for name in ("", " ", "a b", "a/b", "ä", "a\x00", "a" * 65, "a:b", "LKAAAAAAAAAAAAAAAAAA", "*"):
+    for name in ("", " ", "a b", "a/b", "ä", "a" * 65, "a:b", "LKAAAAAAAAAAAAAAAAAA", "*"):
         for path in ("/users", "/groups"):
             answer = await call(registry, "POST", path, {"name": name})
             assert code(answer) == (400, "AccountNameInvalid"), name
+
+
+async def test_control_character_in_a_name_is_refused_before_it_is_looked_up(registry: Registry) -> None:
+    """Not every database takes one."""
+    for method, path, document in (
+        ("POST", "/users", {"name": "a\x00"}),
+        ("PUT", "/users/bob/permissions-boundary", {"policy": "a\x00"}),
+        ("POST", "/simulation", {"user": "a\x00", "action": "ecr:PutImage"}),
+        ("POST", "/simulation", {"role": "a\x7f", "action": "ecr:PutImage"}),
+    ):
+        assert code(await call(registry, method, path, document)) == (400, "RequestInvalid"), document
 
 
 async def test_repeated_post_is_harmless(registry: Registry) -> None:
