@@ -127,7 +127,7 @@ def _path_parameters(row: AnyOperation) -> list[dict[str, Any]]:
 def _query_parameters(row: AnyOperation) -> list[dict[str, Any]]:
     if row.query is None:
         return []
-    schema = row.query.model_json_schema()
+    schema = row.query.model_json_schema(ref_template=_REFERENCE)
     required = schema.get("required", ())
     return [
         {"name": name, "in": "query", "required": name in required, "schema": member}
@@ -191,7 +191,7 @@ def _refer(model: type[BaseModel]) -> dict[str, str]:
 
 
 def _schemas(rows: Iterable[AnyOperation]) -> Mapping[str, Any]:
-    asked = {row.body for row in rows if row.body is not None}
+    asked = {model for row in rows for model in (row.body, row.query) if model is not None}
     told = {row.answer for row in rows if row.answer is not None} | {Problem}
     wanted = [(model, "validation") for model in asked] + [(model, "serialization") for model in told]
     ordered: Any = sorted(wanted, key=lambda each: each[0].__name__)
