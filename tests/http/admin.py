@@ -39,6 +39,7 @@ BODIES: Final[Mapping[str, Mapping[str, Any]]] = {
     "UpdateAccessKey": {"active": False},
     "CreateGroup": {"name": "guests"},
     "CreateRole": {"name": "runner", "trust_policy": TRUST},
+    "AssumeRole": {"session_name": "nightly"},
     "UpdateRole": {"max_session_seconds": 900},
     "PutTrustPolicy": {"document": TRUST},
     "CreateIdentityProvider": {"issuer": "https://other.example.com", "audiences": ["registry"]},

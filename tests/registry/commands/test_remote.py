@@ -58,6 +58,9 @@ role create builder --file {own}
 role list
 role trust show builder
 role trust set builder --file {trust}
+role assume builder --session-name nightly
+role assume builder --session-name nightly --seconds 1
+role assume nobody --session-name nightly
 role revoke builder
 role provider create https://issuer.example.com/ci --audience registry
 role provider create http://10.0.0.1 --audience registry
@@ -77,6 +80,7 @@ token list --user alice
 token delete ci --user alice
 token revoke 00000000-0000-0000-0000-000000000000
 token revoke nothing
+token login
 signing rotate --algorithm EdDSA
 signing list
 signing retire {kid}

@@ -45,7 +45,7 @@ def test_compromised_key_is_retired(lading: Run) -> None:
     ("words", "code", "complaint"),
     [
         (("signing", "retire", "x"), 1, "there is no signing key x: list them with `lading signing list`"),
-        (("signing", "rotate", "--signs-in", "-1"), 2, "signs_in_seconds: Input should be greater than or equal to 0"),
+        (("signing", "rotate", "--signs-in", "-1"), 1, "signs_in_seconds: Input should be greater than or equal to 0"),
         (("signing", "rotate", "--signs-in", "soon"), 2, "invalid float value"),
         (("signing", "rotate", "--algorithm", "HS256"), 2, "invalid choice"),
     ],

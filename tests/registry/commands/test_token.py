@@ -40,7 +40,7 @@ def test_signed_token_is_taken_back(lading: Run) -> None:
         (("create", "ci", "--user", "nobody"), 1, "there is no user nobody"),
         (("create", "a/b", "--user", "admin"), 1, "is no name"),
         (("create", "ci", "--user", "admin", "--expires-at", "2001-01-01T00:00:00Z"), 1, "its end has passed"),
-        (("create", "ci", "--user", "admin", "--expires-at", "soon"), 2, "expires_at: "),
+        (("create", "ci", "--user", "admin", "--expires-at", "soon"), 1, "expires_at: "),
         (("list", "--user", "nobody"), 1, "there is no user nobody"),
         (("delete", "ci", "--user", "admin"), 1, "list them with `lading token list --user NAME`"),
         (("revoke", "a b"), 1, "there is no token 'a b': its id is the jti that it says"),
