@@ -1,13 +1,13 @@
 # The pinned tools, and how to install them: source this file.
 #
-#   CONFORMANCE_TOOLS  where `go install` puts them (default ${TMPDIR:-/tmp}/lading-tools)
+#   CONFORMANCE_TOOLS  where they are installed (default ${TMPDIR:-/tmp}/lading-tools)
 #
 # A tool of any version that PATH has already is used as it is; the tables print its version.
 # shellcheck shell=bash
 
 tools="${CONFORMANCE_TOOLS:-${TMPDIR:-/tmp}/lading-tools}"
 suite_version="${CONFORMANCE_VERSION:-v0.0.0-20260831232431-97274622c111}"
-schemathesis_version=4.32.5
+schemathesis_version=4.32.5 hypothesis_version=6.170.17 # both, for a seed to mean the same
 suite_module=github.com/opencontainers/distribution-spec/conformance
 export PATH="$PATH:$tools/bin"
 
@@ -76,7 +76,8 @@ install_schemathesis() {
   local environment="$tools/schemathesis-$schemathesis_version"
   if [ ! -x "$environment/bin/schemathesis" ]; then
     { python3 -m venv "$environment" \
-      && "$environment/bin/pip" install --quiet --disable-pip-version-check "schemathesis==$schemathesis_version"; } >&2
+      && "$environment/bin/pip" install --quiet --disable-pip-version-check \
+        "schemathesis==$schemathesis_version" "hypothesis==$hypothesis_version"; } >&2
   fi
   echo "$environment/bin/schemathesis"
 }

@@ -1,14 +1,15 @@
 """The audit trail: who did what, found page by page, and proven to be as it was recorded."""
 
-from typing import Any, Literal
+import re
+from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from auth.actions import REGISTRY, Resource
 from auth.authorizer import REGION
 from auth.bootstrap import ROOT_USER
 from auth.principals import ANONYMOUS, Principal, PrincipalKind
-from registry.admin.documents import Model, Time
+from registry.admin.documents import PRINTABLE, Inert, Model, Moment, Time
 from registry.admin.errors import RequestInvalid
 from registry.admin.operation import Call, Operation
 from registry.admin.services import Services
@@ -17,6 +18,11 @@ from storage.metadata.audit import AuditQuery, Place
 from storage.metadata.audit_event import THE_REGISTRY, EventKind, Verdict
 
 _WITHOUT_ARN = frozenset({ANONYMOUS.arn, UNKNOWN, THE_REGISTRY})
+
+
+Wanted = Annotated[str, Inert, Field(json_schema_extra={"pattern": PRINTABLE})]
+# 15 digits of a second since the epoch and its fraction, and the id of a row.
+_PLACE = re.compile(r"\d{1,15}(?:\.\d{1,15})?:\d{1,18}", re.ASCII)
 
 
 class Decider(Model):
@@ -54,13 +60,13 @@ class Events(Model):
 class Search(Model):
     """Which events are wanted; a name that ends in `*` stands for all that begin so."""
 
-    since: AwareDatetime | None = Field(default=None, description="Inclusive; RFC 3339.")
-    until: AwareDatetime | None = Field(default=None, description="Exclusive; RFC 3339.")
+    since: Moment | None = Field(default=None, description="Inclusive; RFC 3339.")
+    until: Moment | None = Field(default=None, description="Exclusive; RFC 3339.")
     event: EventKind | None = None
     decision: Verdict | None = None
-    principal: str | None = Field(default=None, max_length=512, description="An ARN or a user's name.")
-    action: str | None = Field(default=None, max_length=128)
-    resource: str | None = Field(default=None, max_length=512, description="An ARN or a repository's name.")
+    principal: Wanted | None = Field(default=None, max_length=512, description="An ARN or a user's name.")
+    action: Wanted | None = Field(default=None, max_length=128)
+    resource: Wanted | None = Field(default=None, max_length=512, description="An ARN or a repository's name.")
     order: Literal["newest", "oldest"] = Field(default="newest", description="Which come first.")
     limit: int = Field(default=100, ge=1, le=1000)
     after: str = Field(default="", max_length=64, description="The `next` of the page before.")
@@ -108,11 +114,10 @@ def _place(after: str) -> Place | None:
     """Where a page begins; raises RequestInvalid for what no page ended with."""
     if not after:
         return None
+    if _PLACE.fullmatch(after) is None:
+        raise RequestInvalid([{"field": "after", "message": "this is not the next of a page"}])
     moment, _, event_id = after.partition(":")
-    try:
-        return float(moment), int(event_id)
-    except ValueError as error:
-        raise RequestInvalid([{"field": "after", "message": "this is not the next of a page"}]) from error
+    return float(moment), int(event_id)
 
 
 def _principal(text: str | None, account_id: str) -> str | None:

@@ -1,10 +1,11 @@
 """What the documents of the admin API are made of: strict models, names, times, pages."""
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from auth.credentials import has_control_characters
 
@@ -33,6 +34,24 @@ def _inert(text: str) -> str:
 
 Inert = AfterValidator(_inert)
 """Refuses control characters, which no name or value needs and not every database takes."""
+
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
+def _written_out(given: object) -> datetime:
+    """A number of seconds is no time that a person could check."""
+    if isinstance(given, str) and _MOMENT.fullmatch(given):
+        return datetime.fromisoformat(given.upper())
+    raise ValueError("write a time as in 2030-01-31T00:00:00Z")
+
+
+# Of the years that a time can be written in, the first and the last would not fit in every zone.
+Moment = Annotated[
+    AwareDatetime,
+    BeforeValidator(_written_out),
+    Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(9999, 1, 1, tzinfo=UTC)),
+]
+"""A time as RFC 3339 has it, from 1970 to 9998."""
 
 # What a name, a secret or a tag may be is a rule of auth, which tells it in its own words: here it is for readers.
 Name = Annotated[

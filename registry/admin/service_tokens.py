@@ -1,24 +1,20 @@
 """Service tokens of users, and taking back signed tokens one by one."""
 
-from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
-from registry.admin.documents import Document, Model, Name, Time, policy_text, rfc3339
+from registry.admin.documents import Document, Model, Moment, Name, Time, policy_text, rfc3339
 from registry.admin.operation import Call, Operation
 from registry.admin.services import Services
 from storage.metadata.stored_tokens import StoredToken
-
-# Of the years that a time can be written in, the last would not fit in every zone.
-Ends = Annotated[AwareDatetime, Field(lt=datetime(9999, 1, 1, tzinfo=UTC))]
 
 
 class NewServiceToken(Model):
     """A token to make; without a policy it may do all that its user may."""
 
     name: Name
-    expires_at: Ends | None = Field(
+    expires_at: Moment | None = Field(
         default=None,
         description="When it ends by itself; never, where it is left out.",
         examples=["2030-01-31T00:00:00Z"],

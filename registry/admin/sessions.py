@@ -18,7 +18,7 @@ from registry.admin.services import Services
 _LOGIN: Final = Action.GET_AUTHORIZATION_TOKEN.value
 
 
-class LoginPassword(Model):
+class Login(Model):
     """What to log in with, for `docker login` as well as for this API: the password is a token without a colon."""
 
     user: str
@@ -35,12 +35,12 @@ class NewSession(Model):
     policy: Document | None = None
 
 
-async def _authorize(services: Services, call: Call[None, None]) -> LoginPassword:
+async def _authorize(services: Services, call: Call[None, None]) -> Login:
     await services.authorizer.permit_token(call.caller)
     return _password(services, call.caller)
 
 
-async def _assume(services: Services, call: Call[NewSession, None]) -> LoginPassword:
+async def _assume(services: Services, call: Call[NewSession, None]) -> Login:
     asked = call.body
     caller = await services.role_sessions.assume(
         call.caller,
@@ -53,9 +53,9 @@ async def _assume(services: Services, call: Call[NewSession, None]) -> LoginPass
     return _password(services, caller)
 
 
-def _password(services: Services, caller: Caller) -> LoginPassword:
+def _password(services: Services, caller: Caller) -> Login:
     token = services.issuer.mint(caller, kind=TokenKind.AUTHORIZATION)
-    return LoginPassword(
+    return Login(
         user=AUTHORIZATION_USER,
         password=token.text,
         expires_at=rfc3339(token.issued_at + token.expires_in),
@@ -66,12 +66,12 @@ def _password(services: Services, caller: Caller) -> LoginPassword:
 AUTHORIZE = Operation(
     name="GetAuthorizationToken", method="POST", path="/authorization-token",
     summary="Give the caller a password that lasts for twelve hours.",
-    perform=_authorize, answer=LoginPassword, status=201, action_name=_LOGIN,
+    perform=_authorize, answer=Login, status=201, action_name=_LOGIN,
 )  # fmt: skip
 ASSUME = Operation(
     name="AssumeRole", method="POST", path="/roles/{role}/sessions",
     summary="Act in a role for a while, if its trust policy lets the caller.",
-    perform=_assume, body=NewSession, answer=LoginPassword, status=201, action_name=_LOGIN,
+    perform=_assume, body=NewSession, answer=Login, status=201, action_name=_LOGIN,
 )  # fmt: skip
 
 OPERATIONS = (AUTHORIZE, ASSUME)

@@ -32,7 +32,7 @@ def test_every_action_is_one_that_policies_can_name() -> None:
 
 
 def test_every_action_is_in_the_registrys_own_name_space() -> None:
-    """But for logging in, which is ECR's."""
+    """But for what everybody may who may log in."""
     foreign = {operation.action for operation in OPERATIONS if not operation.action.startswith("lading:")}
 
     assert foreign == {"ecr:GetAuthorizationToken"}

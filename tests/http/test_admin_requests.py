@@ -319,3 +319,29 @@ async def test_repeated_post_is_harmless(registry: Registry) -> None:
         assert problem(await call(registry, "POST", path, document))["status"] == 409
 
     assert await everything(registry) == before
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "after=nan:1", "after=inf:1", "after=1:99999999999999999999", "after=1:1_0", "after=-1:1", "after=x",
+        "since=0.5", "since=2026-01-01", "since=2026-01-01T00:00:00", "since=2026-02-30T00:00:00Z",
+        "since=1969-12-31T23:59:59Z", "until=9999-12-31T23:59:59-14:00", "until=0001-01-01T00:00:00%2B14:00",
+        "principal=%00", "action=%00", "resource=%00", "event=", "decision=maybe", "order=any",
+    ],
+)  # fmt: skip
+async def test_events_are_not_looked_for_by_what_is_no_time_and_no_name(registry: Registry, query: str) -> None:
+    answer = await call(registry, "GET", f"/audit-events?{query}")
+
+    assert code(answer) == (400, "RequestInvalid")
+    assert [each["field"] for each in problem(answer)["errors"]] == [query.partition("=")[0]]
+
+
+@pytest.mark.parametrize(
+    "ends", ["2001-01-01T00:00:00Z", "2030-01-31", 1_900_000_000, "1900000000", "9999-12-31T23:59:59-14:00", ""]
+)
+async def test_service_token_ends_at_a_time_to_come(registry: Registry, ends: object) -> None:
+    answer = await call(registry, "POST", "/users/bob/service-tokens", {"name": "ci", "expires_at": ends})
+
+    assert problem(answer)["status"] == 400
+    assert (await done(registry, "GET", "/users/bob/service-tokens"))["items"] == []

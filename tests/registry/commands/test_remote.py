@@ -58,7 +58,9 @@ role create builder --file {own}
 role list
 role trust show builder
 role trust set builder --file {trust}
-role assume builder --session-name night
+role assume builder --session-name nightly
+role assume builder --session-name nightly --seconds 1
+role assume nobody --session-name nightly
 role revoke builder
 role provider create https://issuer.example.com/ci --audience registry
 role provider create http://10.0.0.1 --audience registry
