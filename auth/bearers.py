@@ -76,6 +76,7 @@ class Bearers:
         return Caller(
             user.principal,
             access_key=stored.access_key,
+            stored_token=stored.id,
             valid_after=user.valid_after,
             expires_at=stored.expires_at,
             credential=CredentialKind.REFRESH_TOKEN,
@@ -100,7 +101,7 @@ class Bearers:
         return caller
 
     async def _caller_of(self, token: VerifiedToken) -> Caller:
-        for token_id in filter(None, (token.id, token.authorization)):
+        for token_id in (token.id, *token.authorizations):
             if await self._directory.is_revoked(token_id):
                 raise TokenInvalid("it was revoked: log in again")
         user = await self._owner_of(token)
@@ -108,6 +109,8 @@ class Bearers:
             _acting(ANONYMOUS if user is None else user.principal, token),
             ceiling=token.access,
             access_key=token.access_key,
+            stored_token=token.stored_token,
+            authorizations=(*token.authorizations, token.id) if token.kind is TokenKind.AUTHORIZATION else (),
             valid_after=0 if user is None else user.valid_after,
             expires_at=token.expires_at,
             credential=_CREDENTIALS[token.kind],
@@ -168,6 +171,7 @@ def _limited(stored: StoredToken, user: User) -> Caller:
     session = None if stored.policy is None else Session(policies=(stored.policy,))
     return Caller(
         user.principal if session is None else replace(user.principal, session=session),
+        stored_token=stored.id,
         valid_after=user.valid_after,
         expires_at=stored.expires_at,
         credential=CredentialKind.SERVICE_TOKEN,

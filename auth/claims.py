@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any, Final, NoReturn
 
 from auth.actions import ScopeType, ScopeWord
-from auth.callers import Caller, CredentialKind
+from auth.callers import Caller
 from auth.errors import SessionInvalid, TokenInvalid
 from auth.principals import Fact, Principal, PrincipalKind, Session
 from auth.scopes import Access, Scope
@@ -25,7 +25,6 @@ LEEWAY_SECONDS: Final = 60
 _MAX_TIME = 2**53  # the last second that every JSON reader agrees on (RFC 8259, section 6)
 _MAX_SESSION_BYTES = 8 * 1024
 _ROLE = "role/"
-_STORED = frozenset({CredentialKind.REFRESH_TOKEN, CredentialKind.SERVICE_TOKEN})
 
 
 class TokenKind(StrEnum):
@@ -50,8 +49,8 @@ class VerifiedToken:
     """What a token says, once its signature and its dates have been checked; times are seconds since the epoch.
 
     `name` is that of a user or, with `is_role`, of a role; empty for an anonymous caller. `access` is None for an
-    authorization token. `access_key`, `stored_token` and `authorization` name what it was fetched with: the ids of an
-    access key and of a refresh or service token, and the `jti` of an authorization token.
+    authorization token. `access_key`, `stored_token` and `authorizations` name what it was fetched with: the ids of an
+    access key and of a refresh or service token, and the `jti` of every authorization token between it and a login.
     """
 
     kind: TokenKind
@@ -64,7 +63,7 @@ class VerifiedToken:
     expires_at: float
     access_key: str | None = None
     stored_token: str | None = None
-    authorization: str | None = None
+    authorizations: tuple[str, ...] = ()
 
 
 def claims_about(caller: Caller, scopes: Sequence[Scope], kind: TokenKind) -> dict[str, object]:
@@ -85,10 +84,10 @@ def claims_behind(caller: Caller) -> dict[str, object]:
         claims["session"] = _session_claim(caller.principal.session)
     if caller.access_key is not None:
         claims["access_key"] = caller.access_key
-    if caller.credential in _STORED:
-        claims["stored_token"] = caller.credential_id
-    if caller.credential is CredentialKind.AUTHORIZATION_TOKEN:
-        claims["authorization"] = caller.credential_id
+    if caller.stored_token is not None:
+        claims["stored_token"] = caller.stored_token
+    if caller.authorizations:
+        claims["authorizations"] = caller.authorizations
     return claims
 
 
@@ -119,7 +118,7 @@ def read_claims(payload: bytes, kind: TokenKind, expected: Parties, now: float) 
         expires_at=expires_at,
         access_key=_optional_text(claims, "access_key"),
         stored_token=_optional_text(claims, "stored_token"),
-        authorization=_optional_text(claims, "authorization"),
+        authorizations=_read_authorizations(claims),
     )
 
 
@@ -212,6 +211,13 @@ def _text(claims: dict[str, Any], name: str) -> str:
 
 def _optional_text(claims: dict[str, Any], name: str) -> str | None:
     return None if claims.get(name) is None else _text(claims, name)
+
+
+def _read_authorizations(claims: dict[str, Any]) -> tuple[str, ...]:
+    found = claims.get("authorizations", [])
+    if not _is_texts(found):
+        _refuse("its claims cannot be read")
+    return tuple(found)
 
 
 def _read_access(claims: dict[str, Any], kind: TokenKind) -> Access | None:

@@ -70,6 +70,8 @@ class RoleSessions:
             valid_after=found.valid_after,
             expires_at=expires_at if caller.expires_at is None else min(expires_at, caller.expires_at),
             access_key=caller.access_key,
+            stored_token=caller.stored_token,
+            authorizations=caller.authorizations,
             credential=caller.credential,
             credential_id=caller.credential_id,
         )

@@ -10,12 +10,14 @@ from auth.accounts import Accounts
 from auth.authorizer import Authorizer
 from auth.bearers import Bearers
 from auth.callers import Caller, CredentialKind
+from auth.claims import TokenKind
 from auth.directory import Directory
 from auth.errors import TokenInvalid
 from auth.key_ring import KeyRing
 from auth.keys import SigningKey
 from auth.passwords import Passwords
 from auth.principals import Principal, PrincipalKind, Session
+from auth.revocations import Revocations
 from auth.role_sessions import RoleSessions
 from auth.stored_tokens import StoredTokens
 from auth.tokens import TokenIssuer, TokenVerifier
@@ -41,6 +43,7 @@ class World:
     sessions: RoleSessions
     access_keys: AccessKeys
     stored: StoredTokens
+    revocations: Revocations
 
     async def caller(self, token: str) -> Caller:
         await self.directory.refresh()
@@ -66,6 +69,7 @@ async def world(database: SqliteDatabase, key: SigningKey, clock: SimpleNamespac
         RoleSessions(directory, Authorizer(ACCOUNT, directory, "none"), ACCOUNT, now),
         AccessKeys(database, bytes(32), now),
         StoredTokens(database, 3600, now),
+        Revocations(database, now),
     )
 
 
@@ -100,3 +104,36 @@ async def test_a_session_ends_with_the_service_token_that_opened_it(world: World
 
     with pytest.raises(TokenInvalid):
         await world.caller(token)
+
+
+async def test_passwords_fetched_one_with_another_end_with_the_service_token_before_them(world: World) -> None:
+    """However many of half a day lie between."""
+    text = str(await world.stored.create_service("bob", "laptop"))
+    await world.directory.refresh()
+    caller = await world.bearers.check_bearer(text)
+    for _ in range(2):
+        caller = await world.bearers.check_authorization(world.issuer.mint(caller, kind=TokenKind.AUTHORIZATION).text)
+    token = world.issuer.mint(caller).text
+    session = world.issuer.mint(await world.sessions.assume(caller, "ci", "work")).text
+
+    await world.stored.delete_service("bob", "laptop")
+
+    for each in (token, session):
+        with pytest.raises(TokenInvalid):
+            await world.caller(each)
+
+
+async def test_passwords_fetched_one_with_another_end_when_the_first_is_taken_back(world: World) -> None:
+    """A role's session that was opened with the last of them included."""
+    first = world.issuer.mint(Caller(BOB), kind=TokenKind.AUTHORIZATION)
+    await world.directory.refresh()
+    caller = await world.bearers.check_authorization(first.text)
+    caller = await world.bearers.check_authorization(world.issuer.mint(caller, kind=TokenKind.AUTHORIZATION).text)
+    token = world.issuer.mint(caller).text
+    session = world.issuer.mint(await world.sessions.assume(caller, "ci", "work")).text
+
+    await world.revocations.revoke(first.id)
+
+    for each in (token, session):
+        with pytest.raises(TokenInvalid):
+            await world.caller(each)
