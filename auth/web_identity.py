@@ -78,7 +78,9 @@ class WebIdentities:
 
     def _require_trust(self, role: User, identity: Identity, facts: Facts) -> None:
         trust = self._directory.trust_policy(role)
-        requester = Requester(identity.subject, "", federated=identity.provider.arn(self._account_id))
+        provider = identity.provider.arn(self._account_id)
+        # Not the subject: an issuer may call somebody what a user or session here is called.
+        requester = Requester(provider, "", federated=provider)
         asked = Request(requester, _ASSUME_ROLE, role.principal.role_arn, Context(facts))
         if trust is None or not evaluate(asked, Policies(resource=trust)).allowed:
             _refuse()
