@@ -71,6 +71,16 @@ async def test_user_whose_login_is_denied_gets_no_password(registry: Registry, p
     assert (await send(registry, "/authorization-token", alice)).status == 403
 
 
+async def test_conditions_on_a_login_see_the_request(registry: Registry, people: People) -> None:
+    """Who may log in from one network only gets a password there, and nowhere else."""
+    statement = {"Resource": "*", "Action": "*", "Effect": "Deny"}
+    inside = await people.add("inside", statement | {"Condition": {"NotIpAddress": {"aws:SourceIp": "127.0.0.0/8"}}})
+    outside = await people.add("outside", statement | {"Condition": {"NotIpAddress": {"aws:SourceIp": "10.0.0.0/8"}}})
+
+    assert (await send(registry, "/authorization-token", inside)).status == 201
+    assert (await send(registry, "/authorization-token", outside)).status == 403
+
+
 async def test_user_acts_in_a_role_that_trusts_it(registry: Registry, people: People) -> None:
     """With the role's rights in place of its own; the trust policy is enough to assume it."""
     await registry.push_image("app", "latest")
