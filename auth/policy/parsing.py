@@ -31,6 +31,7 @@ MOST_CHARACTERS: Final[Mapping[PolicyKind, int]] = MappingProxyType(
 _MOST_CHARACTERS_READ: Final = 128 * 1024
 _SPACE = re.compile(r"\s+")
 _IDENTITY_SID = re.compile(r"[A-Za-z0-9]*")
+_UNREADABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _DOCUMENT: Final = ("Version", "Id", "Statement")
 _STATEMENT: Final = (
     *("Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction"),
@@ -152,6 +153,10 @@ class _Document:
             return None
         if self._kind is PolicyKind.IDENTITY and not _IDENTITY_SID.fullmatch(text.value):
             message = "Update the characters in the Sid element to use [a-z, A-Z, 0-9]."
+            self._findings.error(Rule.INVALID_SID, text.start, text.field, message)
+        elif _UNREADABLE.search(text.value):
+            # Refusals say it to whoever was refused, on whatever terminal.
+            message = "The Sid element holds control characters. Use text that can be read."
             self._findings.error(Rule.INVALID_SID, text.start, text.field, message)
         if text.value in self._sids:
             self._refuse_repeated(text)

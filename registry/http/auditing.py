@@ -205,7 +205,7 @@ def _source(request: web.Request) -> str:
 
 
 def _statement(match: Match) -> Statement:
-    return Statement(match.policy, match.sid, match.index)
+    return Statement(match.policy, None if match.sid is None else inert(match.sid, _SHORT), match.index)
 
 
 def _of_caller(request: web.Request, caller: Caller) -> Iterator[tuple[str, Any]]:

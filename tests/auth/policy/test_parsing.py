@@ -46,6 +46,8 @@ ERRORS: list[tuple[Rule, int, str, PolicyKind, str]] = [
     (Rule.INVALID_EFFECT, 1, "Statement[0].Effect", IDENTITY, document(allow(Effect="allow"))),
     (Rule.DATA_TYPE_MISMATCH, 1, "Statement[0].Effect", IDENTITY, document(allow(Effect=["Allow"]))),
     (Rule.INVALID_SID, 1, "Statement[0].Sid", IDENTITY, document(allow(Sid="not so"))),
+    (Rule.INVALID_SID, 1, "Statement[0].Sid", RESOURCE, document(grant("*", Sid="\x1b[2J"))),
+    (Rule.INVALID_SID, 1, "Statement[0].Sid", RESOURCE, document(grant("*", Sid="a\u202eb"))),
     (Rule.DATA_TYPE_MISMATCH, 1, "Statement[0].Sid", IDENTITY, document(allow(Sid=7))),
     (Rule.DUPLICATE_SID, 1, "Statement[1].Sid", IDENTITY, document(allow(Sid="A"), deny(Sid="A"))),
     (Rule.MISSING_ACTION, 1, "Statement[0].Action", IDENTITY, document({"Effect": "Allow", "Resource": "*"})),
