@@ -190,13 +190,13 @@ class Directory:
     async def repositories(self, names: Sequence[str]) -> dict[str, Rules]:
         """The policies and facts of several repositories, read with one query."""
         kept = self._kept.repositories
-        missing = [name for name in names if name not in kept]
+        rules = {name: kept[name] for name in names if name in kept}
+        missing = [name for name in names if name not in rules]
         if not missing:
-            return {name: kept[name] for name in names}
+            return rules
         found = await self.database.read(partial(find_repository_rules, names=missing))
-        rules = {name: self._rules(name, found.get(name)) for name in missing}
-        rules |= {name: kept[name] for name in names if name in kept}
         for name in missing:
+            rules[name] = self._rules(name, found.get(name))
             _keep(kept, name, rules[name])
         return rules
 
