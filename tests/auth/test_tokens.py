@@ -151,6 +151,15 @@ def test_token_names_what_it_was_fetched_with(issuer: TokenIssuer, verifier: Tok
     ]
 
 
+def test_token_for_ourselves_by_name_is_limited_as_without_it(issuer: TokenIssuer, verifier: TokenVerifier) -> None:
+    """Where the settings list this registry among the others that trust it."""
+    bob = Caller(replace(BOB.principal, session=Session(policies=('{"Statement": []}',))), access_key="LK1")
+
+    verified = verifier.verify(issuer.mint(bob, audience=PARTIES.audience).text)
+
+    assert (verified.session, verified.access_key) == (bob.principal.session, "LK1")
+
+
 def test_session_travels_with_its_token(issuer: TokenIssuer, verifier: TokenVerifier) -> None:
     """Facts, policies, and the name that it was given."""
     session = Session("build-7", (("jwt:sub", "repo:a/b"), ("jwt:ref", "main")), ('{"Statement": []}',))
