@@ -19,7 +19,7 @@ from auth.errors import AccessDenied, CredentialsMissing, SessionInvalid, TokenI
 from auth.policy.document import PolicyKind
 from auth.policy.evaluation import Outcome
 from auth.policy.parsing import parse_policy
-from auth.principals import Principal, PrincipalKind, Session
+from auth.principals import Principal, PrincipalKind, Session, opened_at
 from auth.role_names import check_session_name, role_name
 
 LEAST_SECONDS: Final = 900
@@ -63,8 +63,9 @@ class RoleSessions:
             _check_policy(policy)
         await self._directory.refresh()
         found = await self._require_trust(caller.principal, role, {**facts, "sts:RoleSessionName": session_name})
-        expires_at = self._now() + _duration(caller, found, seconds)
-        session = Session(session_name, policies=() if policy is None else (policy,))
+        now = self._now()
+        expires_at = now + _duration(caller, found, seconds)
+        session = Session(session_name, (opened_at(now),), () if policy is None else (policy,))
         return Caller(
             Principal(self._account_id, found.principal.name, PrincipalKind.ROLE, session),
             valid_after=found.valid_after,

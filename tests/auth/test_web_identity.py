@@ -176,6 +176,7 @@ async def test_a_session_knows_the_claims_it_was_opened_with(trusting: Trusting)
     assert facts["jwt:kubernetes.io/pod/name"] == "build-7"
     assert (facts["jwt:admin"], facts["jwt:level"]) == ("false", "3")
     assert facts["aws:FederatedProvider"] == f"arn:aws:iam::{ACCOUNT}:oidc-provider/{trusting.provider}"
+    assert facts["aws:TokenIssueTime"] == "2023-11-14T22:13:20Z"
 
 
 async def test_a_session_leaves_out_the_longest_list(trusting: Trusting) -> None:
