@@ -17,6 +17,7 @@ from auth.policy.findings import Finding, Findings, PolicyInvalid, Rule
 from auth.policy.members import Text, items_of, join, members_of, text_of
 from auth.policy.patterns import PatternSet
 from auth.policy.reading import Array, JsonInvalid, Member, Node, read_json
+from auth.policy.trust import check_trust
 
 MOST_CHARACTERS: Final[Mapping[PolicyKind, int]] = MappingProxyType(
     {
@@ -119,7 +120,7 @@ class _Document:
     def _statement(self, index: int, node: Node, field: str) -> Statement:
         members = members_of(node, field, self._findings, known=_STATEMENT)
         effect = self._effect(node, field, members.get("Effect"))
-        return Statement(
+        statement = Statement(
             index=index,
             sid=self._sid(field, members.get("Sid")),
             effect=effect or Effect.DENY,
@@ -130,6 +131,9 @@ class _Document:
             if "Condition" in members
             else (),
         )
+        if self._kind is PolicyKind.TRUST and "Principal" in members:
+            check_trust(statement, members["Principal"], field, self._findings)
+        return statement
 
     def _effect(self, node: Node, field: str, member: Member | None) -> Effect | None:
         path = join(field, "Effect")
