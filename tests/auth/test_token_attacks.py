@@ -350,12 +350,13 @@ def test_what_it_was_fetched_with_is_a_text(
     refused(verifier, signed(key, header(key), json.dumps(claims(**{claim: value}))))
 
 
+@pytest.mark.parametrize("claim", ["authorizations", "opened_by"])
 @pytest.mark.parametrize("value", [None, 1, "a", [1], {}])
-def test_passwords_that_it_was_fetched_with_are_a_list_of_texts(
-    key: SigningKey, verifier: TokenVerifier, value: object
+def test_what_lies_between_it_and_a_login_is_a_list_of_texts(
+    key: SigningKey, verifier: TokenVerifier, claim: str, value: object
 ) -> None:
     """The same."""
-    refused(verifier, signed(key, header(key), json.dumps(claims(authorizations=value))))
+    refused(verifier, signed(key, header(key), json.dumps(claims(**{claim: value}))))
 
 
 HUGE = {
