@@ -175,6 +175,20 @@ async def test_repository_policies_are_read_together(
     assert counted.reads == 1
 
 
+@pytest.mark.parametrize("name", ["x" * 8000, "Upper", "a//b", ""])
+async def test_what_no_repository_can_be_called_is_neither_looked_up_nor_kept(
+    directory: Directory, counted: CountedReads, name: str
+) -> None:
+    """Anybody may ask for anything, before it is known who asks and whether the name is one."""
+    await directory.refresh()
+    counted.reads = 0
+
+    for _ in range(2):
+        assert (await directory.repository(name)).policy is None
+
+    assert counted.reads == 0
+
+
 async def test_a_look_up_survives_that_others_ask_for_more_than_is_kept(
     directory: Directory, counted: CountedReads
 ) -> None:
