@@ -2,7 +2,7 @@
 
 - Pulls, logins and requests that lack credentials are noted; refusals, pushes, deletions and changes are recorded
   before their answer goes out. What only looks (HEAD, lists, uploads under way) is no event, nor is what failed on its
-  merits.
+  merits; a change that was let through and failed in the server, or whose answer was broken off, may have been made.
 - Nothing of a body, a query (tags and the source of a mount aside) or a credential is written, and every text is
   bounded and inert: what could steer a terminal or end a line is written as its code.
 """
@@ -80,7 +80,7 @@ class Auditing:
     async def observe(self, request: web.Request, response: web.StreamResponse | None) -> None:
         """Tell of a request whose answer is ready, or was broken off when there is none."""
         failure = request.get(FAILURE)
-        if failure is not None:
+        if failure is not None and not _may_have_changed(request, response):
             await self._observe_failure(request, response, failure)
             return
         kind = _kind(request, response)
@@ -188,7 +188,13 @@ def _kind_of_admin(request: web.Request, response: web.StreamResponse | None, ac
     if request.method in _SAFE or action in QUESTIONS:
         return None
     is_done = response is not None and response.status < HTTPStatus.BAD_REQUEST
-    return EventKind.CHANGE if is_done else None
+    return EventKind.CHANGE if is_done or _may_have_changed(request, response) else None
+
+
+def _may_have_changed(request: web.Request, response: web.StreamResponse | None) -> bool:
+    """Whether a request that was let through to the admin API ended so that nobody knows what came of it."""
+    is_unknown = response is None or response.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    return is_unknown and DECISION in request and request[ACTION].startswith(ADMIN_PREFIX)
 
 
 def _action(request: web.Request) -> str:
