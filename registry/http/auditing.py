@@ -19,6 +19,7 @@ from auth.actions import ADMIN_PREFIX, REGISTRY, Action
 from auth.callers import Caller, CredentialKind
 from auth.credentials import BasicCredentials, parse_authorization
 from auth.errors import AccessDenied, AuthError, CredentialsInvalid, CredentialsMissing, ScopeInsufficient
+from auth.identity_claims import CLAIM_PREFIX
 from auth.policy.evaluation import Match
 from auth.principals import ANONYMOUS
 from auth.scopes import Scope
@@ -61,6 +62,7 @@ _OUTCOMES: Final[Mapping[tuple[str, str], tuple[EventKind, frozenset[HTTPStatus]
     ("POST", Action.INITIATE_LAYER_UPLOAD): (EventKind.PUSH, _CREATED),
     ("DELETE", Action.BATCH_DELETE_IMAGE): (EventKind.DELETE, frozenset({HTTPStatus.ACCEPTED})),
 }
+_OF_WEB_IDENTITY: Final = (("subject", f"{CLAIM_PREFIX}sub"), ("provider", "aws:FederatedProvider"))
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _NO_LOGIN: Final = frozenset({CredentialKind.NONE, CredentialKind.BEARER_TOKEN})
 _BROKEN_OFF: Final = 499
@@ -219,9 +221,21 @@ def _of_caller(request: web.Request, caller: Caller) -> Iterator[tuple[str, Any]
     yield "credential", caller.credential.value
     if caller.credential_id is not None:
         yield "credential_id", caller.credential_id
+    yield from _of_session(caller)
     agent = request.headers.get("User-Agent")
     if agent is not None:
         yield "user_agent", inert(agent, _LONG)
+
+
+def _of_session(caller: Caller) -> Iterator[tuple[str, Any]]:
+    """Who acts in a role: the name of its session is what its holder made of it."""
+    if caller.opened_by:
+        yield "opened_by", [opener.arn for opener in caller.opened_by]
+    session = caller.principal.session
+    facts = {} if session is None else dict(session.facts)
+    for name, key in _OF_WEB_IDENTITY:
+        if isinstance(fact := facts.get(key), str):
+            yield name, inert(fact, _LONG)
 
 
 def _of_login(login: Login) -> Iterator[tuple[str, Any]]:
