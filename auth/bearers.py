@@ -1,6 +1,7 @@
 """From a token to the caller it stands for, by what the database says of its owner at this moment.
 
-- A token ends with its user or role, with what it was fetched with, and when it is taken back; all at the next request.
+- A token ends with its user or role, with who opened its session, with what it was fetched with, and when it is taken
+  back; all at the next request.
 - Whom a signed token stands for is kept while nothing has changed.
 """
 
@@ -10,7 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 from auth.callers import Caller, CredentialKind
-from auth.claims import TokenKind, VerifiedToken
+from auth.claims import ROLE, TokenKind, VerifiedToken
 from auth.directory import Directory, User
 from auth.errors import CredentialsInvalid, TokenInvalid
 from auth.principals import ANONYMOUS, Principal, PrincipalKind, Session
@@ -76,6 +77,7 @@ class Bearers:
         return Caller(
             user.principal,
             access_key=stored.access_key,
+            stored_token=stored.id,
             valid_after=user.valid_after,
             expires_at=stored.expires_at,
             credential=CredentialKind.REFRESH_TOKEN,
@@ -100,15 +102,19 @@ class Bearers:
         return caller
 
     async def _caller_of(self, token: VerifiedToken) -> Caller:
-        for token_id in filter(None, (token.id, token.authorization)):
+        for token_id in (token.id, *token.authorizations):
             if await self._directory.is_revoked(token_id):
                 raise TokenInvalid("it was revoked: log in again")
-        user = await self._owner_of(token)
+        owner = await self._owner_of(token)
+        openers = [await self._standing(subject, token) for subject in token.opened_by]
         return Caller(
-            _acting(ANONYMOUS if user is None else user.principal, token),
+            _acting(ANONYMOUS if owner is None else owner.principal, token),
             ceiling=token.access,
             access_key=token.access_key,
-            valid_after=0 if user is None else user.valid_after,
+            stored_token=token.stored_token,
+            authorizations=(*token.authorizations, token.id) if token.kind is TokenKind.AUTHORIZATION else (),
+            opened_by=tuple(opener.principal for opener in openers),
+            valid_after=max((user.valid_after for user in (owner, *openers) if user is not None), default=0),
             expires_at=token.expires_at,
             credential=_CREDENTIALS[token.kind],
             credential_id=token.id,
@@ -120,17 +126,22 @@ class Bearers:
             if token.kind is not TokenKind.ACCESS or token.session is not None:
                 raise TokenInvalid("it names nobody")
             return None
-        find = self._directory.role if token.is_role else self._directory.user
-        owner = await find(token.name)
-        if owner is None:
-            raise TokenInvalid(f"its {'role' if token.is_role else 'user'} no longer exists")
-        if owner.is_disabled:
-            raise TokenInvalid("its user is disabled")
-        if token.issued_at < owner.valid_after:
-            raise TokenInvalid("it was revoked: log in again")
+        owner = await self._standing(f"{ROLE}{token.name}" if token.is_role else token.name, token)
         await self._check_access_key(token.access_key, owner)
         await self._check_stored(token)
         return owner
+
+    async def _standing(self, subject: str, token: VerifiedToken) -> User:
+        """A user, or a role as `role/NAME`, whose tokens of that date stand; raises TokenInvalid."""
+        is_role = subject.startswith(ROLE)
+        found = await (self._directory.role(subject.removeprefix(ROLE)) if is_role else self._directory.user(subject))
+        if found is None:
+            raise TokenInvalid(f"its {'role' if is_role else 'user'} no longer exists")
+        if found.is_disabled:
+            raise TokenInvalid("its user is disabled")
+        if token.issued_at < found.valid_after:
+            raise TokenInvalid("it was revoked: log in again")
+        return found
 
     async def _check_access_key(self, key_id: str | None, user: User) -> None:
         if key_id is None:
@@ -168,6 +179,7 @@ def _limited(stored: StoredToken, user: User) -> Caller:
     session = None if stored.policy is None else Session(policies=(stored.policy,))
     return Caller(
         user.principal if session is None else replace(user.principal, session=session),
+        stored_token=stored.id,
         valid_after=user.valid_after,
         expires_at=stored.expires_at,
         credential=CredentialKind.SERVICE_TOKEN,

@@ -27,14 +27,19 @@ class CredentialKind(StrEnum):
 class Caller:
     """Who is asking, and the most that the credentials used let them do; no ceiling but for bearer tokens.
 
-    A token for this caller names its access key, is dated no earlier than `valid_after` (those before were revoked),
-    and ends no later than `expires_at`, both in seconds since the epoch. `credential_id` names the credential where it
-    has a name that may be shown: an access key's id, a stored token's id, a signed token's `jti`.
+    A token for this caller is dated no earlier than `valid_after` (those before were revoked), and ends no later than
+    `expires_at`, both in seconds since the epoch; and with whatever stands behind the caller: its access key, its
+    stored token, the `jti` of its authorization token with those of all that it was fetched with, and for a role's
+    session who opened it, a user first and then role by role. `credential_id` names the credential where it has a name
+    that may be shown: an access key's id, a stored token's id, a signed token's `jti`.
     """
 
     principal: Principal
     ceiling: Access | None = None
     access_key: str | None = None
+    stored_token: str | None = field(default=None, compare=False)
+    authorizations: tuple[str, ...] = field(default=(), compare=False)
+    opened_by: tuple[Principal, ...] = field(default=(), compare=False)
     valid_after: float = field(default=0, compare=False)
     expires_at: float | None = field(default=None, compare=False)
     credential: CredentialKind = field(default=CredentialKind.NONE, compare=False)

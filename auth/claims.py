@@ -14,18 +14,18 @@ from enum import StrEnum
 from typing import Any, Final, NoReturn
 
 from auth.actions import ScopeType, ScopeWord
-from auth.callers import Caller, CredentialKind
+from auth.callers import Caller
 from auth.errors import SessionInvalid, TokenInvalid
 from auth.principals import Fact, Principal, PrincipalKind, Session
 from auth.scopes import Access, Scope
 
+ROLE: Final = "role/"
+"""What the subject of a role's session begins with; no user's name holds a slash."""
 LEEWAY_SECONDS: Final = 60
 """How far the clocks of two nodes may be apart."""
 
 _MAX_TIME = 2**53  # the last second that every JSON reader agrees on (RFC 8259, section 6)
 _MAX_SESSION_BYTES = 8 * 1024
-_ROLE = "role/"
-_STORED = frozenset({CredentialKind.REFRESH_TOKEN, CredentialKind.SERVICE_TOKEN})
 
 
 class TokenKind(StrEnum):
@@ -50,8 +50,9 @@ class VerifiedToken:
     """What a token says, once its signature and its dates have been checked; times are seconds since the epoch.
 
     `name` is that of a user or, with `is_role`, of a role; empty for an anonymous caller. `access` is None for an
-    authorization token. `access_key`, `stored_token` and `authorization` name what it was fetched with: the ids of an
-    access key and of a refresh or service token, and the `jti` of an authorization token.
+    authorization token. `access_key`, `stored_token` and `authorizations` name what it was fetched with: the ids of an
+    access key and of a refresh or service token, and the `jti` of every authorization token between it and a login.
+    `opened_by` are the subjects who opened a role's session: users, or roles as `role/NAME`.
     """
 
     kind: TokenKind
@@ -64,7 +65,8 @@ class VerifiedToken:
     expires_at: float
     access_key: str | None = None
     stored_token: str | None = None
-    authorization: str | None = None
+    authorizations: tuple[str, ...] = ()
+    opened_by: tuple[str, ...] = ()
 
 
 def claims_about(caller: Caller, scopes: Sequence[Scope], kind: TokenKind) -> dict[str, object]:
@@ -85,10 +87,12 @@ def claims_behind(caller: Caller) -> dict[str, object]:
         claims["session"] = _session_claim(caller.principal.session)
     if caller.access_key is not None:
         claims["access_key"] = caller.access_key
-    if caller.credential in _STORED:
-        claims["stored_token"] = caller.credential_id
-    if caller.credential is CredentialKind.AUTHORIZATION_TOKEN:
-        claims["authorization"] = caller.credential_id
+    if caller.stored_token is not None:
+        claims["stored_token"] = caller.stored_token
+    if caller.authorizations:
+        claims["authorizations"] = caller.authorizations
+    if caller.opened_by:
+        claims["opened_by"] = [_subject_without_session(opener) for opener in caller.opened_by]
     return claims
 
 
@@ -119,7 +123,8 @@ def read_claims(payload: bytes, kind: TokenKind, expected: Parties, now: float) 
         expires_at=expires_at,
         access_key=_optional_text(claims, "access_key"),
         stored_token=_optional_text(claims, "stored_token"),
-        authorization=_optional_text(claims, "authorization"),
+        authorizations=_optional_texts(claims, "authorizations"),
+        opened_by=_optional_texts(claims, "opened_by"),
     )
 
 
@@ -133,7 +138,11 @@ def _subject(principal: Principal) -> str:
     if principal.session is None:
         message = "a role acts in a session only"
         raise SessionInvalid(message)
-    return f"{_ROLE}{principal.name}/{principal.session.name}"
+    return f"{_subject_without_session(principal)}/{principal.session.name}"
+
+
+def _subject_without_session(principal: Principal) -> str:
+    return f"{ROLE}{principal.name}" if principal.kind is PrincipalKind.ROLE else principal.name
 
 
 def _scope_claim(scope: Scope) -> dict[str, str | list[str]]:
@@ -170,9 +179,9 @@ def _read_time(value: object) -> float:
 def _read_subject(claims: dict[str, Any]) -> tuple[str, bool, Session | None]:
     """The name of a user or role, whether it is a role, and the session that it acts in."""
     subject, session = _text(claims, "sub"), claims.get("session")
-    if not subject.startswith(_ROLE):
+    if not subject.startswith(ROLE):
         return subject, False, None if session is None else _read_session("", session)
-    role, _, session_name = subject.removeprefix(_ROLE).partition("/")
+    role, _, session_name = subject.removeprefix(ROLE).partition("/")
     if not role or not session_name:
         _refuse("its claims cannot be read")
     return role, True, _read_session(session_name, session)
@@ -212,6 +221,13 @@ def _text(claims: dict[str, Any], name: str) -> str:
 
 def _optional_text(claims: dict[str, Any], name: str) -> str | None:
     return None if claims.get(name) is None else _text(claims, name)
+
+
+def _optional_texts(claims: dict[str, Any], name: str) -> tuple[str, ...]:
+    found = claims.get(name, [])
+    if not _is_texts(found):
+        _refuse("its claims cannot be read")
+    return tuple(found)
 
 
 def _read_access(claims: dict[str, Any], kind: TokenKind) -> Access | None:

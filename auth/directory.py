@@ -35,6 +35,7 @@ from storage.metadata.policies import (
 from storage.metadata.principals import StoredPrincipal, find_principal, find_role
 from storage.metadata.revoked_tokens import is_token_revoked
 from storage.metadata.stored_tokens import StoredToken, find_stored_token
+from storage.names import is_repository_name
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -185,18 +186,21 @@ class Directory:
     async def repository(self, name: str) -> Rules:
         """The policy and the facts of a repository; neither where it is not there."""
         kept = self._kept.repositories
-        return kept[name] if name in kept else (await self.repositories((name,)))[name]
+        if name in kept:
+            return kept[name]
+        # A path names anything, at any length, and is decided on before it is read.
+        return (await self.repositories((name,)))[name] if is_repository_name(name) else _NO_RULES
 
     async def repositories(self, names: Sequence[str]) -> dict[str, Rules]:
         """The policies and facts of several repositories, read with one query."""
         kept = self._kept.repositories
-        missing = [name for name in names if name not in kept]
+        rules = {name: kept[name] for name in names if name in kept}
+        missing = [name for name in names if name not in rules]
         if not missing:
-            return {name: kept[name] for name in names}
+            return rules
         found = await self.database.read(partial(find_repository_rules, names=missing))
-        rules = {name: self._rules(name, found.get(name)) for name in missing}
-        rules |= {name: kept[name] for name in names if name in kept}
         for name in missing:
+            rules[name] = self._rules(name, found.get(name))
             _keep(kept, name, rules[name])
         return rules
 

@@ -1,6 +1,7 @@
 """Who is asking."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final, Literal
 
@@ -32,6 +33,14 @@ class Session:
     name: str = ""
     facts: tuple[tuple[str, Fact], ...] = ()
     policies: tuple[str, ...] = ()
+
+
+def opened_at(seconds: float) -> tuple[str, Fact]:
+    """The fact that tells when a role's session was opened, in seconds since the epoch.
+
+    Source: IAM User Guide, "AWS global condition context keys", `aws:TokenIssueTime`.
+    """
+    return "aws:TokenIssueTime", datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,14 @@
   account as a whole.
 - The root user assumes no role: it may do everything anyway, and its traces would be those of the role.
 - A role that is not there and one that may not be assumed look the same.
+- A session ends with the tokens of whoever opened it: with a user who is disabled or given another password, and with
+  the sessions of the role that it was opened in.
 - Source: AWS Security Token Service, AssumeRole.
 """
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from auth.actions import Resource
@@ -19,7 +22,7 @@ from auth.errors import AccessDenied, CredentialsMissing, SessionInvalid, TokenI
 from auth.policy.document import PolicyKind
 from auth.policy.evaluation import Outcome
 from auth.policy.parsing import parse_policy
-from auth.principals import Principal, PrincipalKind, Session
+from auth.principals import Principal, PrincipalKind, Session, opened_at
 from auth.role_names import check_session_name, role_name
 
 LEAST_SECONDS: Final = 900
@@ -63,13 +66,17 @@ class RoleSessions:
             _check_policy(policy)
         await self._directory.refresh()
         found = await self._require_trust(caller.principal, role, {**facts, "sts:RoleSessionName": session_name})
-        expires_at = self._now() + _duration(caller, found, seconds)
-        session = Session(session_name, policies=() if policy is None else (policy,))
+        now = self._now()
+        expires_at = now + _duration(caller, found, seconds)
+        session = Session(session_name, (opened_at(now),), () if policy is None else (policy,))
         return Caller(
             Principal(self._account_id, found.principal.name, PrincipalKind.ROLE, session),
-            valid_after=found.valid_after,
+            valid_after=max(found.valid_after, caller.valid_after),
             expires_at=expires_at if caller.expires_at is None else min(expires_at, caller.expires_at),
             access_key=caller.access_key,
+            stored_token=caller.stored_token,
+            authorizations=caller.authorizations,
+            opened_by=tuple(dict.fromkeys((*caller.opened_by, replace(caller.principal, session=None)))),
             credential=caller.credential,
             credential_id=caller.credential_id,
         )

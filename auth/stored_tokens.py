@@ -36,6 +36,7 @@ MOST_POLICY_CHARACTERS: Final = 4096
 # Room is made for many at once: each time voids what every worker keeps.
 _ROOM = MOST_REFRESH_TOKENS // 10
 _SWEPT_AT_ONCE = 1000
+_LAST_MOMENT = 253_402_300_799  # of the year 9999 in UTC: RFC 3339 writes years with four digits
 _PREFIX = "ldt"
 _ID_ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 _SECRET_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"  # noqa: S105  an alphabet
@@ -128,7 +129,7 @@ class StoredTokens:
         """Make a service token of a user, limited by a policy if one is given.
 
         Raises NotThere, AlreadyThere, TooMany, AccountNameInvalid, PolicyInvalid, or SessionInvalid for a time that has
-        passed or a policy of more than 4096 characters.
+        passed or that nobody could be shown, and for a policy of more than 4096 characters.
         """
         token, now = self._draw(), self._now()
         _check_limits(policy, expires_at, now)
@@ -185,8 +186,8 @@ class StoredTokens:
 
 
 def _check_limits(policy: str | None, expires_at: float | None, now: float) -> None:
-    if expires_at is not None and expires_at <= now:
-        message = "its end has passed"
+    if expires_at is not None and not now < expires_at <= _LAST_MOMENT:
+        message = "its end has passed, or comes after the year 9999"
         raise SessionInvalid(message)
     if policy is None:
         return

@@ -96,6 +96,7 @@ class TokenIssuer:
         """
         now, token_id, key = int(self._now()), self._new_id(), self._ring.signing_key()
         issued_at = max(now, math.ceil(caller.valid_after))
+        is_for_others = audience not in {None, self._parties.audience}
         expires_at = self._expiry(caller, issued_at, kind)
         claims = {
             "iss": self._parties.issuer,
@@ -105,7 +106,7 @@ class TokenIssuer:
             "iat": issued_at,
             "jti": token_id,
             **claims_about(caller, scopes, kind),
-            **({} if audience else claims_behind(caller)),
+            **({} if is_for_others else claims_behind(caller)),
         }
         payload = json.dumps(claims, separators=(",", ":")).encode()
         headers = {"kid": key.kid, "typ": kind.value}

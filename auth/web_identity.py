@@ -21,7 +21,7 @@ from auth.policy.context import Context
 from auth.policy.document import Request
 from auth.policy.evaluation import Policies, evaluate
 from auth.policy.requesters import Requester
-from auth.principals import Fact, Principal, PrincipalKind, Session
+from auth.principals import Fact, Principal, PrincipalKind, Session, opened_at
 from auth.role_names import check_session_name, role_name, session_name_of
 
 _ASSUME_ROLE: Final = "sts:AssumeRoleWithWebIdentity"
@@ -59,11 +59,12 @@ class WebIdentities:
         named = session_name or session_name_of(identity.subject)
         claims = facts_of_claims(identity.claims)
         self._require_trust(found, identity, {**facts, **self._asked(identity, claims, named)})
-        session = Session(named, self._kept(identity, claims))
+        now = self._now()
+        session = Session(named, (*self._kept(identity, claims), opened_at(now)))
         return Caller(
             Principal(self._account_id, found.principal.name, PrincipalKind.ROLE, session),
             valid_after=found.valid_after,
-            expires_at=self._now() + found.max_session_seconds,
+            expires_at=now + found.max_session_seconds,
             credential=CredentialKind.WEB_IDENTITY,
         )
 
@@ -78,7 +79,9 @@ class WebIdentities:
 
     def _require_trust(self, role: User, identity: Identity, facts: Facts) -> None:
         trust = self._directory.trust_policy(role)
-        requester = Requester(identity.subject, "", federated=identity.provider.arn(self._account_id))
+        provider = identity.provider.arn(self._account_id)
+        # Not the subject: an issuer may call somebody what a user or session here is called.
+        requester = Requester(provider, "", federated=provider)
         asked = Request(requester, _ASSUME_ROLE, role.principal.role_arn, Context(facts))
         if trust is None or not evaluate(asked, Policies(resource=trust)).allowed:
             _refuse()

@@ -17,6 +17,7 @@ from auth.policy.findings import Finding, Findings, PolicyInvalid, Rule
 from auth.policy.members import Text, items_of, join, members_of, text_of
 from auth.policy.patterns import PatternSet
 from auth.policy.reading import Array, JsonInvalid, Member, Node, read_json
+from auth.policy.trust import check_trust
 
 MOST_CHARACTERS: Final[Mapping[PolicyKind, int]] = MappingProxyType(
     {
@@ -31,6 +32,7 @@ MOST_CHARACTERS: Final[Mapping[PolicyKind, int]] = MappingProxyType(
 _MOST_CHARACTERS_READ: Final = 128 * 1024
 _SPACE = re.compile(r"\s+")
 _IDENTITY_SID = re.compile(r"[A-Za-z0-9]*")
+_UNREADABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _DOCUMENT: Final = ("Version", "Id", "Statement")
 _STATEMENT: Final = (
     *("Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction"),
@@ -118,7 +120,7 @@ class _Document:
     def _statement(self, index: int, node: Node, field: str) -> Statement:
         members = members_of(node, field, self._findings, known=_STATEMENT)
         effect = self._effect(node, field, members.get("Effect"))
-        return Statement(
+        statement = Statement(
             index=index,
             sid=self._sid(field, members.get("Sid")),
             effect=effect or Effect.DENY,
@@ -129,6 +131,9 @@ class _Document:
             if "Condition" in members
             else (),
         )
+        if self._kind is PolicyKind.TRUST and "Principal" in members:
+            check_trust(statement, members["Principal"], field, self._findings)
+        return statement
 
     def _effect(self, node: Node, field: str, member: Member | None) -> Effect | None:
         path = join(field, "Effect")
@@ -152,6 +157,10 @@ class _Document:
             return None
         if self._kind is PolicyKind.IDENTITY and not _IDENTITY_SID.fullmatch(text.value):
             message = "Update the characters in the Sid element to use [a-z, A-Z, 0-9]."
+            self._findings.error(Rule.INVALID_SID, text.start, text.field, message)
+        elif _UNREADABLE.search(text.value):
+            # Refusals say it to whoever was refused, on whatever terminal.
+            message = "The Sid element holds control characters. Use text that can be read."
             self._findings.error(Rule.INVALID_SID, text.start, text.field, message)
         if text.value in self._sids:
             self._refuse_repeated(text)

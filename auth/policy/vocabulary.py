@@ -92,6 +92,11 @@ def is_known_key(key: str) -> bool:
     lowered = key.lower()
     if lowered in _KEYS or any(lowered.startswith(prefix) and lowered != prefix for prefix in _KEY_PREFIXES):
         return True
-    # A claim of a web identity is named by its provider, which is a host, perhaps with a port and a path.
-    provider, _, claim = lowered.rpartition(":")
-    return bool(claim) and not _OF_A_HOST.isdisjoint(provider)
+    return claim_of(lowered) is not None
+
+
+def claim_of(key: str) -> str | None:
+    """The claim of an identity token, in lower case, that a condition key looks at; None for any other key."""
+    # It is named by its provider, which is a host, perhaps with a port and a path, or by what sessions call it.
+    provider, _, claim = key.lower().rpartition(":")
+    return claim if claim and (provider == "jwt" or not _OF_A_HOST.isdisjoint(provider)) else None

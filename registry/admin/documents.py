@@ -9,6 +9,8 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 
 from auth.credentials import has_control_characters
 
+from auth.policy.parsing import MOST_CHARACTERS
+
 NAME_PATTERN: Final = r"^[A-Za-z0-9_+=,.@-]{1,64}$"
 PRINTABLE: Final = r"^[^\x00-\x1f\x7f-\x9f]*$"
 
@@ -81,6 +83,7 @@ ResourceDocument = Annotated[str | dict[str, Any], Field(description=_DOCUMENT, 
 TrustDocument = Annotated[str | dict[str, Any], Field(description=_DOCUMENT, examples=[_TRUST])]
 
 _PAGE: Final = 100
+_MOST_INDENTED: Final = max(MOST_CHARACTERS.values())
 
 
 class Model(BaseModel):
@@ -102,8 +105,12 @@ class Page(Model):
 
 
 def policy_text(document: str | dict[str, Any]) -> str:
-    """The text of a policy; an object is written as people write it."""
-    return document if isinstance(document, str) else json.dumps(document, indent=2)
+    """The text of a policy; an object is written as people write it, unless no policy can be as large."""
+    if isinstance(document, str):
+        return document
+    # Anybody who has logged in may send one: indented, a megabyte that nests deep is a fifth of a gigabyte.
+    compact = json.dumps(document, separators=(",", ":"))
+    return compact if len(compact) > _MOST_INDENTED else json.dumps(document, indent=2)
 
 
 def rfc3339(seconds: float) -> str:

@@ -36,7 +36,7 @@ class NewSession(Model):
 
 
 async def _authorize(services: Services, call: Call[None, None]) -> Login:
-    await services.authorizer.permit_token(call.caller)
+    await services.authorizer.permit_token(call.caller, facts=call.facts)
     return _password(services, call.caller)
 
 

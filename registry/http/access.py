@@ -40,6 +40,8 @@ NOT_CREATED = web.RequestKey("not_created", AccessDenied)
 """Why a push may not make its repository: what the client is told where the repository is missing."""
 FACTS: web.RequestKey[Facts] = web.RequestKey("facts", Facts)
 _HEADERS = {"aws:UserAgent": "User-Agent", "aws:Referer": "Referer"}
+# Facts are kept with thousands of decisions.
+_MOST_HEADER_CHARACTERS = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +154,9 @@ class Access:
                 "aws:CurrentTime": datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
                 "aws:EpochTime": str(int(now)),
             }
-            facts |= {key: request.headers[name] for key, name in _HEADERS.items() if name in request.headers}
+            for key, name in _HEADERS.items():
+                if name in request.headers:
+                    facts[key] = request.headers[name][:_MOST_HEADER_CHARACTERS]
             request[FACTS] = facts
         return request[FACTS]
 

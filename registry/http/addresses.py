@@ -3,12 +3,15 @@
 - Forwarded headers are believed only from the proxies that the settings name.
 """
 
+import re
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from aiohttp import web
 
 Network = IPv4Network | IPv6Network
+
+_WITH_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))(?::[0-9]+)?")
 
 
 class Addresses:
@@ -48,7 +51,7 @@ class Addresses:
         if not self._is_trusted(peer):
             return peer
         for forwarded in reversed(",".join(request.headers.getall("X-Forwarded-For", [])).split(",")):
-            address = forwarded.strip()
+            address = _without_port(forwarded.strip())
             if address and not self._is_trusted(address):
                 return address
         return peer
@@ -61,6 +64,12 @@ class Addresses:
         except ValueError:
             return False
         return any(address in network for network in self._trusted)
+
+
+def _without_port(text: str) -> str:
+    """An address without the port that some proxies add to it, by which each connection would be another client."""
+    found = _WITH_PORT.fullmatch(text)
+    return text if found is None else found[1] or found[2]
 
 
 def _plain(text: str) -> IPv4Address | IPv6Address:

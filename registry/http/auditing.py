@@ -2,7 +2,7 @@
 
 - Pulls, logins and requests that lack credentials are noted; refusals, pushes, deletions and changes are recorded
   before their answer goes out. What only looks (HEAD, lists, uploads under way) is no event, nor is what failed on its
-  merits.
+  merits; a change that was let through and failed in the server, or whose answer was broken off, may have been made.
 - Nothing of a body, a query (tags and the source of a mount aside) or a credential is written, and every text is
   bounded and inert: what could steer a terminal or end a line is written as its code.
 """
@@ -19,6 +19,7 @@ from auth.actions import ADMIN_PREFIX, REGISTRY, Action
 from auth.callers import Caller, CredentialKind
 from auth.credentials import BasicCredentials, parse_authorization
 from auth.errors import AccessDenied, AuthError, CredentialsInvalid, CredentialsMissing, ScopeInsufficient
+from auth.identity_claims import CLAIM_PREFIX
 from auth.policy.evaluation import Match
 from auth.principals import ANONYMOUS
 from auth.scopes import Scope
@@ -61,6 +62,7 @@ _OUTCOMES: Final[Mapping[tuple[str, str], tuple[EventKind, frozenset[HTTPStatus]
     ("POST", Action.INITIATE_LAYER_UPLOAD): (EventKind.PUSH, _CREATED),
     ("DELETE", Action.BATCH_DELETE_IMAGE): (EventKind.DELETE, frozenset({HTTPStatus.ACCEPTED})),
 }
+_OF_WEB_IDENTITY: Final = (("subject", f"{CLAIM_PREFIX}sub"), ("provider", "aws:FederatedProvider"))
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _NO_LOGIN: Final = frozenset({CredentialKind.NONE, CredentialKind.BEARER_TOKEN})
 _BROKEN_OFF: Final = 499
@@ -80,7 +82,7 @@ class Auditing:
     async def observe(self, request: web.Request, response: web.StreamResponse | None) -> None:
         """Tell of a request whose answer is ready, or was broken off when there is none."""
         failure = request.get(FAILURE)
-        if failure is not None:
+        if failure is not None and not _may_have_changed(request, response):
             await self._observe_failure(request, response, failure)
             return
         kind = _kind(request, response)
@@ -188,7 +190,13 @@ def _kind_of_admin(request: web.Request, response: web.StreamResponse | None, ac
     if request.method in _SAFE or action in QUESTIONS:
         return None
     is_done = response is not None and response.status < HTTPStatus.BAD_REQUEST
-    return EventKind.CHANGE if is_done else None
+    return EventKind.CHANGE if is_done or _may_have_changed(request, response) else None
+
+
+def _may_have_changed(request: web.Request, response: web.StreamResponse | None) -> bool:
+    """Whether a request that was let through to the admin API ended so that nobody knows what came of it."""
+    is_unknown = response is None or response.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    return is_unknown and DECISION in request and request[ACTION].startswith(ADMIN_PREFIX)
 
 
 def _action(request: web.Request) -> str:
@@ -205,7 +213,7 @@ def _source(request: web.Request) -> str:
 
 
 def _statement(match: Match) -> Statement:
-    return Statement(match.policy, match.sid, match.index)
+    return Statement(match.policy, None if match.sid is None else inert(match.sid, _SHORT), match.index)
 
 
 def _of_caller(request: web.Request, caller: Caller) -> Iterator[tuple[str, Any]]:
@@ -213,9 +221,21 @@ def _of_caller(request: web.Request, caller: Caller) -> Iterator[tuple[str, Any]
     yield "credential", caller.credential.value
     if caller.credential_id is not None:
         yield "credential_id", caller.credential_id
+    yield from _of_session(caller)
     agent = request.headers.get("User-Agent")
     if agent is not None:
         yield "user_agent", inert(agent, _LONG)
+
+
+def _of_session(caller: Caller) -> Iterator[tuple[str, Any]]:
+    """Who acts in a role: the name of its session is what its holder made of it."""
+    if caller.opened_by:
+        yield "opened_by", [opener.arn for opener in caller.opened_by]
+    session = caller.principal.session
+    facts = {} if session is None else dict(session.facts)
+    for name, key in _OF_WEB_IDENTITY:
+        if isinstance(fact := facts.get(key), str):
+            yield name, inert(fact, _LONG)
 
 
 def _of_login(login: Login) -> Iterator[tuple[str, Any]]:

@@ -17,9 +17,10 @@ from auth.tokens import TokenIssuer, TokenVerifier
 from storage.metadata import schema
 from storage.metadata.sqlite import SqliteDatabase
 from tests.auth.forging import PARTIES
+from tests.auth.trusting import trusting
 from tests.contracts.database_fixtures import activity, kind, other_activity, place, template
 
-__all__ = ["activity", "kind", "other_activity", "place", "template"]
+__all__ = ["activity", "kind", "other_activity", "place", "template", "trusting"]
 
 
 @pytest.fixture

@@ -175,6 +175,37 @@ async def test_repository_policies_are_read_together(
     assert counted.reads == 1
 
 
+@pytest.mark.parametrize("name", ["x" * 8000, "Upper", "a//b", ""])
+async def test_what_no_repository_can_be_called_is_neither_looked_up_nor_kept(
+    directory: Directory, counted: CountedReads, name: str
+) -> None:
+    """Anybody may ask for anything, before it is known who asks and whether the name is one."""
+    await directory.refresh()
+    counted.reads = 0
+
+    for _ in range(2):
+        assert (await directory.repository(name)).policy is None
+
+    assert counted.reads == 0
+
+
+async def test_a_look_up_survives_that_others_ask_for_more_than_is_kept(
+    directory: Directory, counted: CountedReads
+) -> None:
+    """What is forgotten to make room was in the hand of whoever found it before."""
+    await directory.refresh()
+    await directory.repository("a")
+    counted.held = asyncio.Event()
+    slow = asyncio.create_task(directory.repositories(["a", "b"]))
+    await asyncio.sleep(0)
+    held, counted.held = counted.held, None
+    await directory.repositories([f"r{number}" for number in range(20_000)])
+
+    held.set()
+
+    assert (await slow).keys() == {"a", "b"}
+
+
 async def test_stored_policy_that_cannot_be_read_stops_what_it_bears_on(
     directory: Directory, accounts: Accounts, elsewhere: SqliteDatabase
 ) -> None:

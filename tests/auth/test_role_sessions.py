@@ -26,6 +26,7 @@ from storage.metadata.sqlite import SqliteDatabase
 
 ACCOUNT = "123456789012"
 NOW = 1_700_000_000.0
+OPENED = ("aws:TokenIssueTime", "2023-11-14T22:13:20Z")
 ALICE = Caller(Principal(ACCOUNT, "alice", PrincipalKind.USER), credential=CredentialKind.PASSWORD)
 ROOT = Caller(Principal(ACCOUNT, "admin", PrincipalKind.ROOT), credential=CredentialKind.PASSWORD)
 BY_ACCOUNT = {"AWS": ACCOUNT}
@@ -80,7 +81,7 @@ async def test_a_user_that_a_role_trusts_by_name_assumes_it(account: Account) ->
 
     caller = await account.sessions.assume(ALICE, "deployer", "work", policy=PULL, seconds=900)
 
-    assert caller.principal == Principal(ACCOUNT, "deployer", PrincipalKind.ROLE, Session("work", policies=(PULL,)))
+    assert caller.principal == Principal(ACCOUNT, "deployer", PrincipalKind.ROLE, Session("work", (OPENED,), (PULL,)))
     assert caller.expires_at == NOW + 900
     assert caller.valid_after == NOW + 1
     assert caller.credential is CredentialKind.PASSWORD
@@ -267,6 +268,28 @@ async def test_revoking_moves_the_date_before_which_sessions_are_refused(
         dates.append((await account.roles.find("deployer")).valid_after)
 
     assert dates == [NOW + 101, NOW + 102]
+
+
+async def test_a_policy_can_deny_the_sessions_that_were_opened_before_a_time(
+    account: Account, clock: SimpleNamespace
+) -> None:
+    """As IAM's console revokes older sessions: those opened since, and the user that opens them, go on."""
+    await account.accounts.create_role("deployer", trust(BY_NAME))
+    older = {"DateLessThan": {"aws:TokenIssueTime": "2023-11-14T22:13:21Z"}}
+    deny_older = {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": older}
+    for kind, name in ((OwnerKind.ROLE, "deployer"), (OwnerKind.USER, "alice")):
+        await account.allow({**ASSUME, "Action": "ecr:*", "Resource": "*"}, deny_older, kind=kind, name=name)
+    before = await account.sessions.assume(ALICE, "deployer", "work")
+    clock.time += 1
+    after = await account.sessions.assume(ALICE, "deployer", "work")
+
+    repository = account.authorizer.repository("app")
+    decided = [
+        (await account.authorizer.authorize(caller.principal, Action.BATCH_GET_IMAGE, repository)).outcome.value
+        for caller in (before, after, ALICE)
+    ]
+
+    assert decided == ["explicitDeny", "allowed", "allowed"]
 
 
 @pytest.mark.parametrize("seconds", [0, 899, 43_201])

@@ -341,12 +341,21 @@ def test_session_that_we_never_write(key: SigningKey, verifier: TokenVerifier, s
     refused(verifier, signed(key, header(key), json.dumps(claims(sub="role/ci/s", session=session))))
 
 
-@pytest.mark.parametrize("claim", ["access_key", "stored_token", "authorization"])
+@pytest.mark.parametrize("claim", ["access_key", "stored_token"])
 @pytest.mark.parametrize("value", [1, True, [], {}])
 def test_what_it_was_fetched_with_is_a_text(
     key: SigningKey, verifier: TokenVerifier, claim: str, value: object
 ) -> None:
     """A token does not end with what cannot be looked up."""
+    refused(verifier, signed(key, header(key), json.dumps(claims(**{claim: value}))))
+
+
+@pytest.mark.parametrize("claim", ["authorizations", "opened_by"])
+@pytest.mark.parametrize("value", [None, 1, "a", [1], {}])
+def test_what_lies_between_it_and_a_login_is_a_list_of_texts(
+    key: SigningKey, verifier: TokenVerifier, claim: str, value: object
+) -> None:
+    """The same."""
     refused(verifier, signed(key, header(key), json.dumps(claims(**{claim: value}))))
 
 

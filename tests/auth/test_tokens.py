@@ -136,21 +136,28 @@ def test_token_names_what_it_was_fetched_with(issuer: TokenIssuer, verifier: Tok
     """So that it ends with it."""
     fetched = [
         Caller(BOB.principal, access_key="LK1"),
-        Caller(BOB.principal, credential=CredentialKind.REFRESH_TOKEN, credential_id="r"),
-        Caller(BOB.principal, credential=CredentialKind.SERVICE_TOKEN, credential_id="s"),
-        Caller(BOB.principal, credential=CredentialKind.AUTHORIZATION_TOKEN, credential_id="a"),
+        Caller(BOB.principal, stored_token="s"),
+        Caller(BOB.principal, authorizations=("a", "b")),
         Caller(BOB.principal, credential=CredentialKind.PASSWORD, credential_id="p"),
     ]
 
     verified = [verifier.verify(issuer.mint(caller).text) for caller in fetched]
 
-    assert [(each.access_key, each.stored_token, each.authorization) for each in verified] == [
-        ("LK1", None, None),
-        (None, "r", None),
-        (None, "s", None),
-        (None, None, "a"),
-        (None, None, None),
+    assert [(each.access_key, each.stored_token, each.authorizations) for each in verified] == [
+        ("LK1", None, ()),
+        (None, "s", ()),
+        (None, None, ("a", "b")),
+        (None, None, ()),
     ]
+
+
+def test_token_for_ourselves_by_name_is_limited_as_without_it(issuer: TokenIssuer, verifier: TokenVerifier) -> None:
+    """Where the settings list this registry among the others that trust it."""
+    bob = Caller(replace(BOB.principal, session=Session(policies=('{"Statement": []}',))), access_key="LK1")
+
+    verified = verifier.verify(issuer.mint(bob, audience=PARTIES.audience).text)
+
+    assert (verified.session, verified.access_key) == (bob.principal.session, "LK1")
 
 
 def test_session_travels_with_its_token(issuer: TokenIssuer, verifier: TokenVerifier) -> None:

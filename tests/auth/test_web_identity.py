@@ -1,29 +1,19 @@
 """Roles for programs that their platform vouches for, against an issuer that the test runs."""
 
 import json
-from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from auth.accounts import Accounts
-from auth.callers import Caller, CredentialKind
-from auth.directory import Directory
+from auth.callers import CredentialKind
 from auth.errors import KeysUnavailable, SessionInvalid, WebIdentityInvalid
 from auth.identity_providers import IdentityProviders
-from auth.key_discovery import DiscoveredKeys
-from auth.passwords import Passwords
 from auth.principals import PrincipalKind
 from auth.roles import Roles
-from auth.web_identity import WebIdentities
-from registry.upstream.documents import Documents
-from storage.metadata.accounts import add_account
-from storage.metadata.sqlite import SqliteDatabase
-from tests.auth.issuer import NOW, RSA_KEY, Issuer, issuing, jwk
+from tests.auth.issuer import NOW, RSA_KEY, jwk
+from tests.auth.trusting import ACCOUNT, UNTRUSTED, Trusting
 
-ACCOUNT = "123456789012"
-UNTRUSTED = "invalid identity token: no role by this name trusts it"
 GITHUB = {
     "sub": "repo:octo-org/octo-repo:environment:production",
     "aud": "https://registry.example.com",
@@ -65,69 +55,6 @@ KUBERNETES = {
         "warnafter": 1_700_003_607,
     },
 }
-
-
-class Trusting:
-    """An account with one identity provider, and roles that trust it."""
-
-    def __init__(self, database: SqliteDatabase, accounts: Accounts, issuer: Issuer, identities: WebIdentities) -> None:
-        self.database = database
-        self.accounts = accounts
-        self.issuer = issuer
-        self.identities = identities
-
-    @property
-    def provider(self) -> str:
-        return self.issuer.url.partition("://")[2]
-
-    async def trust(self, role: str, condition: dict[str, Any] | None = None, **members: Any) -> None:
-        """Make a role that trusts the provider under a condition, whose keys are written with PROVIDER for its name."""
-        statement = {
-            "Effect": "Allow",
-            "Principal": {"Federated": f"arn:aws:iam::{ACCOUNT}:oidc-provider/{self.provider}"},
-            "Action": "sts:AssumeRoleWithWebIdentity",
-            "Condition": condition or {},
-            **members,
-        }
-        text = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-        await self.accounts.create_role(role, text.replace("PROVIDER:", f"{self.provider}:"))
-
-    async def caller(self, role: str = "ci", session_name: str | None = None, **claims: Any) -> Caller:
-        return await self.identities.caller(role, self.issuer.token(**claims), session_name)
-
-    async def refusal(self, role: str = "ci", **claims: Any) -> str:
-        with pytest.raises(WebIdentityInvalid) as raised:
-            await self.caller(role, **claims)
-        return str(raised.value)
-
-
-@pytest.fixture
-async def issuer() -> AsyncIterator[Issuer]:
-    async with issuing() as running:
-        yield running
-
-
-@pytest.fixture
-async def documents() -> AsyncIterator[Documents]:
-    documents = Documents(seconds=0.5)
-    yield documents
-    await documents.close()
-
-
-@pytest.fixture
-async def trusting(
-    database: SqliteDatabase, passwords: Passwords, issuer: Issuer, documents: Documents, clock: SimpleNamespace
-) -> Trusting:
-    def now() -> float:
-        time: float = clock.time
-        return time
-
-    await database.write(lambda c: add_account(c, ACCOUNT, 0))
-    audiences = ["lading", "https://registry.example.com"]
-    await IdentityProviders(database, now).create(issuer.url, audiences, allow_private=True)
-    directory = Directory(database, bytes(32))
-    identities = WebIdentities(directory, DiscoveredKeys(documents.fetch, now), ACCOUNT, now)
-    return Trusting(database, Accounts(database, ACCOUNT, passwords, now), issuer, identities)
 
 
 async def test_a_trusted_token_opens_a_session_of_the_role(trusting: Trusting) -> None:
@@ -249,6 +176,7 @@ async def test_a_session_knows_the_claims_it_was_opened_with(trusting: Trusting)
     assert facts["jwt:kubernetes.io/pod/name"] == "build-7"
     assert (facts["jwt:admin"], facts["jwt:level"]) == ("false", "3")
     assert facts["aws:FederatedProvider"] == f"arn:aws:iam::{ACCOUNT}:oidc-provider/{trusting.provider}"
+    assert facts["aws:TokenIssueTime"] == "2023-11-14T22:13:20Z"
 
 
 async def test_a_session_leaves_out_the_longest_list(trusting: Trusting) -> None:
@@ -327,6 +255,14 @@ async def test_another_action_is_no_trust(trusting: Trusting) -> None:
     await trusting.trust("ci", Action="sts:AssumeRole")
 
     assert await trusting.refusal() == UNTRUSTED
+
+
+@pytest.mark.parametrize("subject", ["iam::123456789012:user/alice", "sts::123456789012:assumed-role/ops/alice"])
+async def test_no_subject_stands_for_a_principal_of_the_account(trusting: Trusting, subject: str) -> None:
+    """Whatever an issuer calls somebody, a trust policy means its own users and sessions."""
+    await trusting.trust("ops", Principal={"AWS": f"arn:aws:{subject}"}, Action="sts:*")
+
+    assert await trusting.refusal("ops", sub=f"arn:aws:{subject}") == UNTRUSTED
 
 
 async def test_a_deny_of_the_trust_policy_wins(trusting: Trusting) -> None:

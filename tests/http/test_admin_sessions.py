@@ -9,6 +9,7 @@ import pytest
 
 from tests.http.client import ADMIN, USER, Answer, Registry, basic
 from tests.http.people import PULL, PUSH, People, administered, allow, deny, document
+from tests.http.trail import recorded
 
 
 @pytest.fixture
@@ -71,6 +72,16 @@ async def test_user_whose_login_is_denied_gets_no_password(registry: Registry, p
     assert (await send(registry, "/authorization-token", alice)).status == 403
 
 
+async def test_conditions_on_a_login_see_the_request(registry: Registry, people: People) -> None:
+    """Who may log in from one network only gets a password there, and nowhere else."""
+    statement = {"Resource": "*", "Action": "*", "Effect": "Deny"}
+    inside = await people.add("inside", statement | {"Condition": {"NotIpAddress": {"aws:SourceIp": "127.0.0.0/8"}}})
+    outside = await people.add("outside", statement | {"Condition": {"NotIpAddress": {"aws:SourceIp": "10.0.0.0/8"}}})
+
+    assert (await send(registry, "/authorization-token", inside)).status == 201
+    assert (await send(registry, "/authorization-token", outside)).status == 403
+
+
 async def test_user_acts_in_a_role_that_trusts_it(registry: Registry, people: People) -> None:
     """With the role's rights in place of its own; the trust policy is enough to assume it."""
     await registry.push_image("app", "latest")
@@ -87,6 +98,23 @@ async def test_user_acts_in_a_role_that_trusts_it(registry: Registry, people: Pe
     refused = await registry.post("/v2/app/blobs/uploads/", authorization=login)
     assert (refused.status, refused.detail["action"]) == (403, "ecr:InitiateLayerUpload")
     assert made["arn"] in refused.message
+
+
+async def test_the_trail_tells_who_acts_in_a_role(registry: Registry, people: People) -> None:
+    """Whatever the session is called, in the role as well as in one that was assumed from there."""
+    alice = await people.add("alice")
+    await people.accounts.create_role("ops", trust(people.arn("alice")))
+    await people.accounts.create_role("far", trust(people.arn("x").replace("user/x", "role/ops")))
+    made = (await assume(registry, alice, session_name="bob")).document
+    near = basic(made["user"], made["password"])
+    made = (await send(registry, "/roles/far/sessions", near, session_name="bob")).document
+
+    for authorization in (near, basic(made["user"], made["password"])):
+        await registry.get("/v2/app/tags/list", authorization=authorization)
+
+    events = await recorded(registry.root, "refuse")
+    openers = [[arn.rpartition(":")[2] for arn in event["details"]["opened_by"]] for event in events]
+    assert openers == [["user/alice"], ["user/alice", "role/ops"]]
 
 
 async def test_role_that_does_not_trust_and_role_that_is_not_there_answer_alike(

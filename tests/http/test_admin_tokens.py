@@ -38,13 +38,15 @@ async def test_service_token_is_checked_before_it_is_made(registry: Registry) ->
     answers = [
         await send(registry, "POST", path, name="ci"),
         await send(registry, "POST", path, name="past", expires_at="2001-01-01T00:00:00Z"),
+        await send(registry, "POST", path, name="late", expires_at="9999-12-31T23:59:59-12:00"),
         await send(registry, "POST", path, name="soon", expires_at="soon"),
         await send(registry, "POST", path, name="broken", policy={"Version": "2012-10-17"}),
         await send(registry, "POST", path, name="long", policy=" " * 4097),
         await send(registry, "POST", "/users/nobody/service-tokens", name="ci"),
     ]
 
-    assert [answer.status for answer in answers] == [409, 400, 400, 400, 400, 404]
+    assert [answer.status for answer in answers] == [409, 400, 400, 400, 400, 400, 404]
+    assert [each["name"] for each in (await registry.get(f"/admin/v1{path}")).document["items"]] == ["ci"]
 
 
 async def test_signed_token_is_taken_back(registry: Registry) -> None:

@@ -14,7 +14,7 @@ from registry.http.routes import Route
 from registry.oci.routes import ROUTES
 from tests.http.client import USER, USER_PASSWORD, Registry, Start, basic
 from tests.http.documents import CONFIG_BYTES, sha256
-from tests.http.people import PULL, PUSH, administered, allow, deny
+from tests.http.people import PULL, PUSH, administered, allow, deny, document, of_resource
 from tests.http.trail import Event, history, lines, noted, recorded
 
 AGENT = [("User-Agent", "docker/28.0.1 go/go1.23")]
@@ -274,6 +274,19 @@ async def test_a_change_is_told_with_its_path_and_without_its_body(registry: Reg
         ("refuse", "user/bob", "lading:CreateUser", "user/erin", "implicitDeny"),
     ]
     assert events[0]["details"]["path"] == "/admin/v1/users"
+
+
+async def test_what_a_policy_calls_its_statement_is_bounded(registry: Registry) -> None:
+    """A repository's policy may call it anything that can be read, at any length."""
+    await registry.push_image("app", "latest")
+    async with administered(registry.root) as people:
+        statement = of_resource("Deny", "*", "ecr:BatchGetImage", Sid="s" * 2000)
+        await people.policies.put_of_repository("app", document(statement))
+
+    assert (await registry.get("/v2/app/manifests/latest", authorization=USER)).status == 403
+
+    (event,) = await recorded(registry.root, "refuse")
+    assert event["statement"]["sid"] == "s" * 128
 
 
 async def test_hostile_texts_are_inert(start: Start, tmp_path: Path) -> None:

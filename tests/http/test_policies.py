@@ -319,6 +319,8 @@ async def test_user_denied_to_log_in_is_refused(registry: Registry, people: Peop
         ({"DateLessThan": {"aws:CurrentTime": "2020-01-01T00:00:00Z"}}, [], 403),
         ({"NumericGreaterThan": {"aws:EpochTime": "1600000000"}}, [], 404),
         ({"NumericLessThan": {"aws:EpochTime": "1600000000"}}, [], 403),
+        ({"StringLike": {"aws:UserAgent": "x*y"}}, [("User-Agent", "x" * 511 + "y")], 404),
+        ({"StringLike": {"aws:UserAgent": "x*y"}}, [("User-Agent", "x" * 512 + "y")], 403),
         ({"StringLike": {"aws:Referer": "https://ci.example/*"}}, [("Referer", "https://ci.example/run/7")], 404),
         ({"StringLike": {"aws:Referer": "https://ci.example/*"}}, [], 403),
         ({"StringEquals": {"aws:PrincipalType": "User"}}, [], 404),

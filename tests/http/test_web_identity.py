@@ -17,6 +17,7 @@ from auth.roles import Roles
 from tests.auth.issuer import RSA_KEY, Issuer, claims, issuing, signed
 from tests.http.client import Answer, Registry, basic, eventually
 from tests.http.people import PULL, PUSH, People, administered, allow, document
+from tests.http.trail import recorded
 
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 ID_TOKEN = "urn:ietf:params:oauth:token-type:id_token"
@@ -102,6 +103,20 @@ async def test_a_refusal_names_the_session(platform: Platform) -> None:
 
     assert answer.refusal == (403, "DENIED")
     assert f"arn:aws:sts::{platform.people.account_id}:assumed-role/ci/somebody is not allowed" in answer.message
+
+
+async def test_the_trail_tells_whom_a_session_stands_for(platform: Platform) -> None:
+    """Whatever its holder called it."""
+    await platform.role("ci")
+    answer = await platform.exchange(subject_token=platform.token(), role_session_name="somebody-else")
+    bearer = f"Bearer {answer.document['access_token']}"
+
+    await platform.registry.get("/v2/app/tags/list", authorization=bearer)
+
+    (event,) = await recorded(platform.registry.root, "refuse")
+    assert event["principal"].endswith("assumed-role/ci/somebody-else")
+    assert event["details"]["subject"] == "somebody"
+    assert event["details"]["provider"].endswith(platform.issuer.url.partition("://")[2])
 
 
 async def test_a_roles_policies_look_at_the_claims(platform: Platform) -> None:

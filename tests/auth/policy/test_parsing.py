@@ -12,6 +12,9 @@ from auth.policy.findings import PolicyInvalid, Rule, Severity
 from auth.policy.parsing import parse_policy, validate_policy
 from tests.auth.policy.table import ALICE, allow, deny, document, grant
 
+HOST = "token.actions.githubusercontent.com"
+GITHUB = {"Federated": f"arn:aws:iam::123456789012:oidc-provider/{HOST}"}
+WEB_IDENTITY = "sts:AssumeRoleWithWebIdentity"
 IDENTITY, RESOURCE, REGISTRY, TRUST = PolicyKind.IDENTITY, PolicyKind.RESOURCE, PolicyKind.REGISTRY, PolicyKind.TRUST
 
 # (the rule, line, field, kind, the document)
@@ -46,6 +49,8 @@ ERRORS: list[tuple[Rule, int, str, PolicyKind, str]] = [
     (Rule.INVALID_EFFECT, 1, "Statement[0].Effect", IDENTITY, document(allow(Effect="allow"))),
     (Rule.DATA_TYPE_MISMATCH, 1, "Statement[0].Effect", IDENTITY, document(allow(Effect=["Allow"]))),
     (Rule.INVALID_SID, 1, "Statement[0].Sid", IDENTITY, document(allow(Sid="not so"))),
+    (Rule.INVALID_SID, 1, "Statement[0].Sid", RESOURCE, document(grant("*", Sid="\x1b[2J"))),
+    (Rule.INVALID_SID, 1, "Statement[0].Sid", RESOURCE, document(grant("*", Sid="a\u202eb"))),
     (Rule.DATA_TYPE_MISMATCH, 1, "Statement[0].Sid", IDENTITY, document(allow(Sid=7))),
     (Rule.DUPLICATE_SID, 1, "Statement[1].Sid", IDENTITY, document(allow(Sid="A"), deny(Sid="A"))),
     (Rule.MISSING_ACTION, 1, "Statement[0].Action", IDENTITY, document({"Effect": "Allow", "Resource": "*"})),
@@ -163,7 +168,7 @@ WARNINGS: list[tuple[Rule, str, PolicyKind, str]] = [
     (Rule.UNKNOWN_CONDITION_KEY, "Statement[0].Condition.StringLike.aws:userid", IDENTITY,
      document(allow(Condition={"StringLike": {"aws:userid": "AIDA*"}}))),
     (Rule.UNKNOWN_CONDITION_KEY, "Statement[0].Condition.StringLike.issuer:sub", TRUST,
-     document(grant("*", Condition={"StringLike": {"issuer:sub": "x"}}))),
+     document(grant("*", "sts:AssumeRole", Condition={"StringLike": {"issuer:sub": "x"}}))),
     (Rule.EMPTY_CONDITION_VALUES, "Statement[0].Condition.StringLike.jwt:a", IDENTITY,
      document(allow(Condition={"StringLike": {"jwt:a": []}}))),
     (Rule.MISSING_QUALIFIER, "Statement[0].Condition.StringLike.aws:tagkeys", IDENTITY,
@@ -172,9 +177,37 @@ WARNINGS: list[tuple[Rule, str, PolicyKind, str]] = [
      document(allow(Condition={"ForAllValues:StringLike": {"aws:TagKeys": "x"}}))),
     (Rule.ALLOW_WITH_NOT_PRINCIPAL, "Statement[0].NotPrincipal", RESOURCE,
      document(allow("*", None, NotPrincipal={"AWS": ALICE}))),
+    *((Rule.ALLOW_WITHOUT_CLAIM, "Statement[0].Principal", TRUST, text) for text in (
+        document(grant(GITHUB, WEB_IDENTITY)),
+        document(grant(GITHUB, "sts:*")),
+        document(grant("*", WEB_IDENTITY)),
+        document(grant({"AWS": "*"}, "*")),
+        document(grant(GITHUB, WEB_IDENTITY, Condition={"StringEquals": {f"{HOST}:aud": "registry"}})),
+        document(grant(GITHUB, WEB_IDENTITY, Condition={"StringEquals": {"sts:RoleSessionName": "ci"}})),
+        document(grant(GITHUB, WEB_IDENTITY, Condition={"IpAddress": {"aws:SourceIp": "192.0.2.0/24"}})),
+        document(grant(GITHUB, WEB_IDENTITY, Condition={"StringLike": {f"{HOST}:sub": "*"}})),
+        document(grant(GITHUB, WEB_IDENTITY, Condition={"StringNotEquals": {f"{HOST}:sub": "repo:evil/app"}})),
+        document(grant(GITHUB, WEB_IDENTITY, Condition={"Null": {f"{HOST}:sub": "false"}})),
+    )),
     (Rule.UNUSABLE_PRINCIPAL, "Statement[0].Principal.Service", RESOURCE,
      document(grant({"Service": "codebuild.amazonaws.com"}))),
 ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        document(grant(GITHUB, WEB_IDENTITY, Condition={"StringLike": {f"{HOST}:sub": "repo:acme/*"}})),
+        document(grant(GITHUB, WEB_IDENTITY, Condition={"StringEquals": {"jwt:repository_owner_id": "74"}})),
+        document(grant(GITHUB, "sts:AssumeRole")),
+        document(grant({"AWS": ALICE}, "sts:*")),
+        document(grant("*", "sts:AssumeRole")),
+        document(grant(GITHUB, WEB_IDENTITY, Effect="Deny")),
+    ],
+)
+def test_trust_that_tells_who_is_meant_is_no_warning(text: str) -> None:
+    """One that lets in no web identities needs no claim."""
+    assert validate_policy(text, TRUST) == []
 
 
 @pytest.mark.parametrize(
@@ -200,7 +233,7 @@ VALID: list[tuple[PolicyKind, Any]] = [
     (RESOURCE, {"Statement": grant("*", Resource="*")}),
     (REGISTRY, {"Statement": grant("*", "ecr:ReplicateImage", Resource="arn:aws:ecr:local:123456789012:repository/*")}),
     (TRUST, {"Statement": grant({"Federated": "https://token.example"}, "sts:AssumeRoleWithWebIdentity",
-                                Condition={"StringEquals": {"jwt:aud": "lading"}})}),
+                                Condition={"StringEquals": {"jwt:aud": "lading", "jwt:sub": "ci"}})}),
     (TRUST, {"Statement": grant({"Federated": "arn:aws:iam::123456789012:oidc-provider/git.example:8443/ci"},
                                 "sts:AssumeRoleWithWebIdentity",
                                 Condition={"StringLike": {"git.example:8443/ci:sub": "a:*", "localhost:80:x": "y"}})}),
@@ -294,4 +327,4 @@ def test_lines_are_within_the_text(text: str, position: int) -> None:
     ],
 )
 def test_a_trust_policy_asks_for_claims_by_the_name_of_their_provider(key: str) -> None:
-    assert validate_policy(document(grant("*", Condition={"StringEquals": {key: "x"}})), TRUST) == []
+    assert validate_policy(document(grant("*", "sts:AssumeRole", Condition={"StringEquals": {key: "x"}})), TRUST) == []

@@ -96,3 +96,15 @@ def test_no_pattern_takes_long(pattern: str) -> None:
     assert not like(pattern, "a" * 2000)
 
     assert time.perf_counter() - began < 1
+
+
+@pytest.mark.parametrize("segment", ["?a" * 1500, "a?" * 1500, "?" * 3000, "a" * 3000 + "?b"])
+def test_no_pattern_with_a_variable_takes_long(segment: str) -> None:
+    """Whoever opens a session may write one, and sends the text that it is compared with."""
+    patterns = string_patterns([f"${{jwt:a}}*{segment}b*"], variables=True, wildcards=True, fold=False)
+    context = Context({"jwt:a": "q"})
+    began = time.perf_counter()
+
+    assert not patterns.matches("q" + "a" * 8000, context)
+
+    assert time.perf_counter() - began < 0.2
