@@ -5,7 +5,6 @@ from typing import Final
 
 from registry.config import Settings
 from storage.metadata.database import Database
-from storage.metadata.postgres import PostgresDatabase, PostgresPool
 from storage.metadata.sqlite import SqliteDatabase
 
 ACTIVITY_SCHEMA_NAME: Final = "lading_activity"
@@ -36,6 +35,8 @@ def open_databases(settings: Settings) -> Databases:
             SqliteDatabase(root / "activity.db", durable=False),
             SqliteDatabase(root / "activity.db", durable=durable),
         )
+    from storage.metadata.postgres import PostgresDatabase, PostgresPool  # noqa: PLC0415 (150 ms; SQLite needs none)
+
     url = settings.metadata.url.get_secret_value()
     pool = PostgresPool(url, connections=_connections(settings.server.workers))
     return Databases(

@@ -8,6 +8,7 @@ from typing import Any, Final
 import orjson
 from pydantic import BaseModel
 
+from auth.actions import QUESTIONS
 from auth.bootstrap import ROOT_USER, open_registry
 from auth.callers import Caller, CredentialKind
 from auth.passwords import Passwords
@@ -22,9 +23,9 @@ from registry.audit_parts import recording
 from registry.commands.api import Refused, query_text
 from registry.config import Settings
 from registry.core.audit import AuditTrail
+from registry.core.inert_text import inert
 from registry.core.metrics import Counts
 from registry.databases import open_databases
-from registry.http.auditing import QUESTIONS, inert
 from storage.errors import SchemaOutdated
 from storage.metadata.audit_event import AuditEvent, EventKind, Verdict
 from storage.metadata.migration import ACTIVITY_SCHEMA, REGISTRY_SCHEMA, check_revision
