@@ -46,6 +46,17 @@ def open_databases(settings: Settings) -> Databases:
     )
 
 
+def require_registry(settings: Settings) -> None:
+    """Raise FileNotFoundError where opening would make something: SQLite makes the file that it does not find."""
+    root = settings.storage.root
+    if not root.is_dir():
+        message = f"there is no data directory {root}: name it with --root"
+        raise FileNotFoundError(message)
+    if settings.metadata.url is None and not (root / "registry.db").is_file():
+        message = f"there is no registry in {root}: name its data directory with --root"
+        raise FileNotFoundError(message)
+
+
 def _connections(workers: int) -> int:
     """PostgreSQL takes 100 connections unless told otherwise; a few stay free for commands and other programs."""
     return min(8, max(2, 60 // workers))

@@ -25,7 +25,7 @@ from registry.config import Settings
 from registry.core.audit import AuditTrail
 from registry.core.inert_text import inert
 from registry.core.metrics import Counts
-from registry.databases import open_databases
+from registry.databases import open_databases, require_registry
 from storage.errors import SchemaOutdated
 from storage.metadata.audit_event import AuditEvent, EventKind, Verdict
 from storage.metadata.migration import ACTIVITY_SCHEMA, REGISTRY_SCHEMA, check_revision
@@ -92,9 +92,7 @@ def _read(read: Callable[[type[BaseModel], Any], BaseModel], model: type[BaseMod
 @asynccontextmanager
 async def local_api(settings: Settings) -> AsyncIterator[LocalApi]:
     """Open the registry that the settings name, whether its server runs or not."""
-    if not settings.storage.root.is_dir():
-        message = f"there is no data directory {settings.storage.root}: name it with --root"
-        raise FileNotFoundError(message)
+    require_registry(settings)
     databases, passwords = open_databases(settings), Passwords()
     try:
         if not await databases.registry.read(lambda connection: check_revision(connection, REGISTRY_SCHEMA)):
