@@ -13,7 +13,7 @@ from auth.bootstrap import ROOT_USER, open_registry
 from auth.callers import Caller, CredentialKind
 from auth.passwords import Passwords
 from auth.principals import Principal, PrincipalKind
-from registry.admin.errors import RequestInvalid
+from registry.admin.facts import RequestInvalid
 from registry.admin.operation import AnyOperation, Call
 from registry.admin.reading import read_document, read_query
 from registry.admin.resources import resource_of
