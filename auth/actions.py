@@ -47,6 +47,9 @@ ADMIN: Final = "admin"
 ADMIN_PREFIX: Final = "lading:"
 """What the actions of the admin API begin with."""
 
+QUESTIONS: Final = frozenset({"lading:SimulatePolicy", "lading:ValidatePolicy", "lading:VerifyAuditTrail"})
+"""What changes nothing, though its method is none that only reads."""
+
 SCOPE_WORDS: Final[Mapping[str, tuple[ScopeType, ScopeWord] | None]] = MappingProxyType(
     {
         Action.GET_AUTHORIZATION_TOKEN: None,  # any token passes: regctl logs in with one that has no scope

@@ -5,7 +5,6 @@ from typing import Final
 
 from registry.config import Settings
 from storage.metadata.database import Database
-from storage.metadata.postgres import PostgresDatabase, PostgresPool
 from storage.metadata.sqlite import SqliteDatabase
 
 ACTIVITY_SCHEMA_NAME: Final = "lading_activity"
@@ -36,6 +35,8 @@ def open_databases(settings: Settings) -> Databases:
             SqliteDatabase(root / "activity.db", durable=False),
             SqliteDatabase(root / "activity.db", durable=durable),
         )
+    from storage.metadata.postgres import PostgresDatabase, PostgresPool  # noqa: PLC0415 (150 ms; SQLite needs none)
+
     url = settings.metadata.url.get_secret_value()
     pool = PostgresPool(url, connections=_connections(settings.server.workers))
     return Databases(
@@ -43,6 +44,17 @@ def open_databases(settings: Settings) -> Databases:
         PostgresDatabase(pool, schema=ACTIVITY_SCHEMA_NAME, durable=False),
         PostgresDatabase(pool, schema=ACTIVITY_SCHEMA_NAME),
     )
+
+
+def require_registry(settings: Settings) -> None:
+    """Raise FileNotFoundError where opening would make something: SQLite makes the file that it does not find."""
+    root = settings.storage.root
+    if not root.is_dir():
+        message = f"there is no data directory {root}: name it with --root"
+        raise FileNotFoundError(message)
+    if settings.metadata.url is None and not (root / "registry.db").is_file():
+        message = f"there is no registry in {root}: name its data directory with --root"
+        raise FileNotFoundError(message)
 
 
 def _connections(workers: int) -> int:

@@ -65,7 +65,14 @@ class StoreUnavailable(StorageError):
 
 
 class DatabaseUnavailable(StorageError):
-    """The metadata database did not answer; the same request may succeed later."""
+    """The metadata database did not answer; the same request may succeed later.
+
+    `words` are the database's own: for who runs the registry, and for no client.
+    """
+
+    def __init__(self, message: str = "", words: str = "") -> None:
+        super().__init__(message)
+        self.words = words
 
 
 class SchemaOutdated(StorageError):

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from proofs import crowd, drain, full, kill, large, power, resume, sweep, tokens
+from proofs import access, crowd, drain, full, kill, large, power, resume, sweep, tokens
 from proofs.outcome import Inconclusive, Skipped
 from proofs.workspace import Workspace
 
@@ -23,6 +23,7 @@ PROOFS: dict[str, Callable[[Workspace], str]] = {
     "sweep": sweep.prove,
     "drain": drain.prove,
     "tokens": tokens.prove,
+    "access": access.prove,
 }
 LARGE_BYTES = 5 << 30
 QUICK_LARGE_BYTES = 1 << 30

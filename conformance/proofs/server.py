@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-from proofs.api import wait_until_ready
+from proofs.api import is_alive, wait_until_ready
 from proofs.outcome import Failed
 from proofs.registry import Registry
 from proofs.workspace import Workspace
@@ -137,9 +137,13 @@ class Server:
 
     def verify(self) -> None:
         """`lading verify` finds nothing wrong."""
+        self.lading("verify")
+
+    def lading(self, *words: str) -> str:
+        """What a command prints that is run in the data directory; it must succeed."""
         try:
             done = subprocess.run(
-                [*self._workspace.command, "verify"],
+                [*self._workspace.command, *words],
                 env=self._environment(),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
@@ -148,9 +152,25 @@ class Server:
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            raise Failed(f"lading verify took more than {VERIFY_SECONDS} s") from None
+            raise Failed(f"lading {words[0]} took more than {VERIFY_SECONDS} s") from None
         if done.returncode != 0:
-            raise Failed(f"lading verify exited with {done.returncode}: {(done.stdout + done.stderr)[-LOG_TAIL:]}")
+            raise Failed(f"lading {words[0]} exited with {done.returncode}: {(done.stdout + done.stderr)[-LOG_TAIL:]}")
+        return done.stdout
+
+    def workers(self) -> list[int]:
+        """The living worker processes."""
+        supervisor = self._running().pid
+        children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text()
+        return [process for process in map(int, children.split()) if is_alive(process)]
+
+    def worker_behind(self, connection: socket.socket) -> int | None:
+        """The worker that holds the other end of a connection, None when none does any more."""
+        ends = connection.getpeername()[1], connection.getsockname()[1]
+        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+            fields = line.split()
+            if tuple(int(end.partition(":")[2], 16) for end in fields[1:3]) == ends:
+                return next((worker for worker in self.workers() if holds(worker, fields[9])), None)
+        return None
 
     def memory_bytes(self) -> dict[int, int]:
         """The proportional share of memory of each of its processes."""
@@ -162,6 +182,14 @@ class Server:
                 continue
             found[process] = sum(int(line.split()[1]) << 10 for line in lines if line.startswith("Pss:"))
         return found
+
+
+def holds(process: int, inode: str) -> bool:
+    """Whether a process has a socket open."""
+    try:
+        return any(str(each.readlink()) == f"socket:[{inode}]" for each in Path(f"/proc/{process}/fd").iterdir())
+    except FileNotFoundError:
+        return False
 
 
 def threads(process: int) -> list[Path]:

@@ -10,12 +10,11 @@ from auth.authorizer import REGION
 from auth.bootstrap import ROOT_USER
 from auth.principals import ANONYMOUS, Principal, PrincipalKind
 from registry.admin.documents import PRINTABLE, Inert, Model, Moment, Time
-from registry.admin.errors import RequestInvalid
+from registry.admin.facts import RequestInvalid
 from registry.admin.operation import Call, Operation
 from registry.admin.services import Services
-from registry.http.auditing import UNKNOWN
 from storage.metadata.audit import AuditQuery, Place
-from storage.metadata.audit_event import THE_REGISTRY, EventKind, Verdict
+from storage.metadata.audit_event import THE_REGISTRY, UNKNOWN, EventKind, Verdict
 
 _WITHOUT_ARN = frozenset({ANONYMOUS.arn, UNKNOWN, THE_REGISTRY})
 

@@ -13,7 +13,7 @@ from auth.credentials import has_control_characters
 from auth.errors import AccessDenied
 from auth.principals import PrincipalKind
 from registry.admin.documents import Model
-from registry.admin.errors import RequestInvalid
+from registry.admin.facts import RequestInvalid
 from registry.admin.operation import ROOT, AnyOperation, Call
 from registry.admin.preconditions import ConditionalDatabase, Precondition, entity_tag
 from registry.admin.reading import read_document, read_query

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import BaseModel
 
 from auth.errors import NotThere
-from registry.admin.errors import PreconditionFailed
+from registry.admin.facts import PreconditionFailed
 from registry.core.errors import RepositoryUnknown
 from storage.metadata.database import Database
 

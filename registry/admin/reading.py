@@ -6,7 +6,7 @@ from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from registry.admin.errors import RequestInvalid
+from registry.admin.facts import RequestInvalid
 
 Read = TypeVar("Read", bound=BaseModel)
 

@@ -21,7 +21,7 @@ from registry.commands.settings import settings_of
 from registry.commands.subcommands import Report, Subcommand, add_subcommands, complain, table, tell
 from registry.config import SettingsInvalid
 from registry.core.audit_lines import check_lines
-from registry.http.auditing import inert
+from registry.core.inert_text import inert
 from storage.errors import StorageError
 from storage.keyfile import load_or_create_root_key
 from storage.metadata.audit_event import EventKind, Verdict

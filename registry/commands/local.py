@@ -8,11 +8,12 @@ from typing import Any, Final
 import orjson
 from pydantic import BaseModel
 
+from auth.actions import QUESTIONS
 from auth.bootstrap import ROOT_USER, open_registry
 from auth.callers import Caller, CredentialKind
 from auth.passwords import Passwords
 from auth.principals import Principal, PrincipalKind
-from registry.admin.errors import RequestInvalid
+from registry.admin.facts import RequestInvalid
 from registry.admin.operation import AnyOperation, Call
 from registry.admin.reading import read_document, read_query
 from registry.admin.resources import resource_of
@@ -22,9 +23,9 @@ from registry.audit_parts import recording
 from registry.commands.api import Refused, query_text
 from registry.config import Settings
 from registry.core.audit import AuditTrail
+from registry.core.inert_text import inert
 from registry.core.metrics import Counts
-from registry.databases import open_databases
-from registry.http.auditing import QUESTIONS, inert
+from registry.databases import open_databases, require_registry
 from storage.errors import SchemaOutdated
 from storage.metadata.audit_event import AuditEvent, EventKind, Verdict
 from storage.metadata.migration import ACTIVITY_SCHEMA, REGISTRY_SCHEMA, check_revision
@@ -91,9 +92,7 @@ def _read(read: Callable[[type[BaseModel], Any], BaseModel], model: type[BaseMod
 @asynccontextmanager
 async def local_api(settings: Settings) -> AsyncIterator[LocalApi]:
     """Open the registry that the settings name, whether its server runs or not."""
-    if not settings.storage.root.is_dir():
-        message = f"there is no data directory {settings.storage.root}: name it with --root"
-        raise FileNotFoundError(message)
+    require_registry(settings)
     databases, passwords = open_databases(settings), Passwords()
     try:
         if not await databases.registry.read(lambda connection: check_revision(connection, REGISTRY_SCHEMA)):

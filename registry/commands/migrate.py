@@ -2,10 +2,10 @@
 
 import argparse
 import asyncio
-import sys
 
 from registry.bootstrap import migrate
 from registry.commands.settings import add_settings, settings_of
+from registry.commands.subcommands import complain
 from registry.config import SettingsInvalid
 from storage.errors import StorageError
 
@@ -20,7 +20,6 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         asyncio.run(migrate(settings_of(arguments).settings))
     except (SettingsInvalid, StorageError, OSError) as error:
-        print(f"lading: {error}", file=sys.stderr)  # noqa: T201 (a command speaks)
-        return 1
+        return complain(error)
     print("the databases have the schema of this version")  # noqa: T201 (a command speaks)
     return 0

@@ -1,9 +1,9 @@
 """`lading serve`."""
 
 import argparse
-import sys
 
 from registry.commands.settings import add_settings, settings_of
+from registry.commands.subcommands import complain
 from registry.config import SettingsInvalid
 
 _USAGE = 2
@@ -19,7 +19,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         loaded = settings_of(arguments)
     except SettingsInvalid as error:
-        print(f"lading: {error}", file=sys.stderr)  # noqa: T201 (a command speaks)
+        complain(error)
         return _USAGE
     from registry.server import serve  # noqa: PLC0415 (bad settings are told before the server is loaded)
 

@@ -14,9 +14,10 @@ from auth.bootstrap import registry_id_of
 from registry.app import open_store
 from registry.bootstrap import adopt
 from registry.commands.settings import add_settings, settings_of
+from registry.commands.subcommands import complain
 from registry.config import Settings, SettingsInvalid
 from registry.core.verification import Checked, Verification
-from registry.databases import open_databases
+from registry.databases import open_databases, require_registry
 from storage.errors import SchemaOutdated, StorageError
 from storage.metadata.database import Database
 from storage.metadata.migration import REGISTRY_SCHEMA, check_revision
@@ -48,8 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
         settings = settings_of(arguments).settings
         report = asyncio.run(_verify(settings, arguments.sample))
     except (SettingsInvalid, StorageError, OSError) as error:
-        print(f"lading: {error}", file=sys.stderr)  # noqa: T201 (a command speaks)
-        return 1
+        return complain(error)
     if arguments.json:
         sys.stdout.write(orjson.dumps(asdict(report)).decode() + "\n")
     else:
@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _verify(settings: Settings, share: float) -> Report:
-    _require_registry(settings)
+    require_registry(settings)
     databases = open_databases(settings)
     report = Report()
     try:
@@ -76,17 +76,6 @@ async def _verify(settings: Settings, share: float) -> Report:
     finally:
         await databases.close()
     return report
-
-
-def _require_registry(settings: Settings) -> None:
-    """Refuse where opening would make something: SQLite makes the file that it does not find."""
-    root = settings.storage.root
-    if not root.is_dir():
-        message = f"there is no data directory {root}: name it with --root"
-        raise FileNotFoundError(message)
-    if settings.metadata.url is None and not (root / "registry.db").is_file():
-        message = f"there is no registry in {root}: name its data directory with --root"
-        raise FileNotFoundError(message)
 
 
 async def _registry_id(database: Database) -> str:

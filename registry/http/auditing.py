@@ -7,7 +7,6 @@
   bounded and inert: what could steer a terminal or end a line is written as its code.
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -15,7 +14,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from auth.actions import ADMIN_PREFIX, REGISTRY, Action
+from auth.actions import ADMIN_PREFIX, QUESTIONS, REGISTRY, Action
 from auth.callers import Caller, CredentialKind
 from auth.credentials import BasicCredentials, parse_authorization
 from auth.errors import AccessDenied, AuthError, CredentialsInvalid, CredentialsMissing, ScopeInsufficient
@@ -25,9 +24,10 @@ from auth.principals import ANONYMOUS
 from auth.scopes import Scope
 from registry.core.audit import AuditTrail
 from registry.core.errors import RepositoryUnknown
+from registry.core.inert_text import inert
 from registry.http.access import ACCESS, ACTION, CALLER, DECISION, NOT_CREATED, RESOURCE
 from registry.http.middleware import FAILURE, REQUEST_ID
-from storage.metadata.audit_event import AuditEvent, EventKind, Statement, Verdict
+from storage.metadata.audit_event import UNKNOWN, AuditEvent, EventKind, Statement, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +43,6 @@ class Login:
 LOGIN: web.ResponseKey[Login] = web.ResponseKey("login", Login)
 USER_TRIED = web.RequestKey("user_tried", str)
 """The name of a login whose credentials came in a body."""
-
-UNKNOWN: Final = "unknown"
-"""The principal of who failed to show who it is."""
-
-QUESTIONS: Final = frozenset({"lading:SimulatePolicy", "lading:ValidatePolicy", "lading:VerifyAuditTrail"})
-"""What changes nothing, though its method is none that only reads."""
 
 _NOTED: Final = frozenset({EventKind.PULL, EventKind.AUTHENTICATE})
 _REFUSALS: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS})
@@ -69,7 +63,6 @@ _BROKEN_OFF: Final = 499
 
 _SHORT: Final = 128
 _LONG: Final = 512
-_HOSTILE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class Auditing:
@@ -153,14 +146,6 @@ class Auditing:
             statement=statement,
             details=details,
         )
-
-
-def inert(text: str, most: int) -> str:
-    """A text that does nothing but being read, in any terminal, file or database; at most so many characters of it."""
-    text = text[:most]
-    if text.isascii() and text.isprintable():
-        return text
-    return _HOSTILE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _kind(request: web.Request, response: web.StreamResponse | None) -> EventKind | None:

@@ -26,6 +26,9 @@ CUT: Final = "lading:CutAuditTrail"
 THE_REGISTRY: Final = "registry"
 """The principal of what the registry does by itself."""
 
+UNKNOWN: Final = "unknown"
+"""The principal of who failed to show who it is."""
+
 
 class EventKind(StrEnum):
     """What kind of thing happened."""

@@ -58,7 +58,7 @@ def translated_errors() -> "Iterator[None]":
         if "disk is full" in reason or "No space left" in reason:
             raise NoSpace from error
         message = f"the metadata database did not take the request: {type(error.orig).__name__}"
-        raise DatabaseUnavailable(message) from error
+        raise DatabaseUnavailable(message, reason) from error
     except (SQLAlchemyError, OSError, TimeoutError) as error:
         message = f"the metadata database could not be reached: {type(error).__name__}"
-        raise DatabaseUnavailable(message) from error
+        raise DatabaseUnavailable(message, str(error)) from error

@@ -14,7 +14,8 @@ import registry
 import storage
 from auth.errors import AuthError
 from auth.policy.vocabulary import ACTIONS
-from registry.admin.errors import TABLE, AdminError
+from registry.admin.errors import TABLE
+from registry.admin.facts import AdminError
 from registry.admin.openapi import openapi_document
 from registry.admin.operation import ROOT
 from registry.admin.operations import OPERATIONS
