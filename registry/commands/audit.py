@@ -16,7 +16,8 @@ import orjson
 from auth.errors import AuthError
 from registry.admin import audit
 from registry.audit_parts import key_of_trail
-from registry.commands.api import Api, Json, run_with_api
+from registry.commands.api import Api, Json
+from registry.commands.running import run_with_api
 from registry.commands.settings import settings_of
 from registry.commands.subcommands import Report, Subcommand, add_subcommands, complain, table, tell
 from registry.config import SettingsInvalid

@@ -3,7 +3,8 @@
 import argparse
 
 from registry.admin import groups
-from registry.commands.api import Api, pages, run_with_api
+from registry.commands.api import Api, pages
+from registry.commands.running import run_with_api
 from registry.commands.subcommands import Report, Subcommand, add_name, add_subcommands
 
 

@@ -3,7 +3,8 @@
 import argparse
 
 from registry.admin import access_keys
-from registry.commands.api import Api, Json, run_with_api
+from registry.commands.api import Api, Json
+from registry.commands.running import run_with_api
 from registry.commands.subcommands import Report, Subcommand, add_subcommands, table
 
 

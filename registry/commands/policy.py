@@ -11,8 +11,9 @@ from auth.policy_documents import Owner, OwnerKind
 from registry.admin import policies
 from registry.admin.attachments import OF
 from registry.commands import simulation
-from registry.commands.api import Api, Json, pages, run_with_api
+from registry.commands.api import Api, Json, pages
 from registry.commands.documents import add_file, read_document
+from registry.commands.running import run_with_api
 from registry.commands.subcommands import Report, Subcommand, UsageInvalid, add_subcommands, complain, table, tell
 
 if TYPE_CHECKING:

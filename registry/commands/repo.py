@@ -3,8 +3,9 @@
 import argparse
 
 from registry.admin import repositories
-from registry.commands.api import Api, pages, run_with_api
+from registry.commands.api import Api, pages
 from registry.commands.documents import add_file, read_document
+from registry.commands.running import run_with_api
 from registry.commands.subcommands import Report, Subcommand, add_name, add_subcommands, add_tags, table, tags_of
 
 

@@ -6,8 +6,9 @@ from functools import partial
 import orjson
 
 from registry.admin import identity_providers, roles, sessions
-from registry.commands.api import Api, pages, run_with_api
+from registry.commands.api import Api, pages
 from registry.commands.documents import add_file, read_document
+from registry.commands.running import run_with_api
 from registry.commands.subcommands import Report, Subcommand, add_name, add_subcommands
 
 

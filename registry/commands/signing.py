@@ -4,7 +4,8 @@ import argparse
 
 from auth.keys import ALGORITHMS, ES256
 from registry.admin import signing_keys
-from registry.commands.api import Api, Json, run_with_api
+from registry.commands.api import Api, Json
+from registry.commands.running import run_with_api
 from registry.commands.subcommands import Report, Subcommand, add_subcommands, table
 
 

@@ -3,8 +3,9 @@
 import argparse
 
 from registry.admin import service_tokens, sessions
-from registry.commands.api import Api, Json, run_with_api
+from registry.commands.api import Api, Json
 from registry.commands.documents import read_document
+from registry.commands.running import run_with_api
 from registry.commands.subcommands import Report, Subcommand, add_name, add_subcommands, table
 
 

@@ -4,7 +4,8 @@ import argparse
 import sys
 
 from registry.admin import users
-from registry.commands.api import Api, Json, pages, run_with_api
+from registry.commands.api import Api, Json, pages
+from registry.commands.running import run_with_api
 from registry.commands.subcommands import Report, Subcommand, add_name, add_subcommands, add_tags, table, tags_of
 
 
