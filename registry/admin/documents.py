@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
@@ -101,6 +102,19 @@ class Page(Model):
         description="The `next` of the page before.",
         json_schema_extra={"pattern": PRINTABLE},
     )
+
+
+class Names(Model):
+    """A page of names, and the `after` of the page that follows it."""
+
+    items: list[str]
+    next: str | None
+
+    @classmethod
+    def of(cls, found: Sequence[str], page: Page) -> "Names":
+        """The page, of as many names as it wants and one more where there are more."""
+        items = list(found[: page.limit])
+        return cls(items=items, next=items[-1] if len(found) > page.limit else None)
 
 
 def policy_text(document: str | dict[str, Any]) -> str:

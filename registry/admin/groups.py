@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from auth.accounts import require_group
 from auth.policy_documents import Owner, OwnerKind, owned_by
-from registry.admin.documents import Model, Name, Page
+from registry.admin.documents import Model, Name, Names, Page
 from registry.admin.operation import Call, Operation
 from registry.admin.services import Services
 from storage.metadata import groups
@@ -21,13 +21,6 @@ class Group(Model):
     members: list[str]
     inline_policies: list[str]
     attached_policies: list[str]
-
-
-class Groups(Model):
-    """A page of the names of groups."""
-
-    items: list[str]
-    next: str | None
 
 
 class NewGroup(Model):
@@ -57,11 +50,10 @@ async def _create(services: Services, call: Call[NewGroup, None]) -> Group:
     return await _read(services, call.body.name)
 
 
-async def _list(services: Services, call: Call[None, Page]) -> Groups:
+async def _list(services: Services, call: Call[None, Page]) -> Names:
     page = call.query
     names = await services.database.scan(lambda c: groups.list_groups(c, after=page.after, limit=page.limit + 1))
-    items = names[: page.limit]
-    return Groups(items=items, next=items[-1] if len(names) > page.limit else None)
+    return Names.of(names, page)
 
 
 async def _get(services: Services, call: Call[None, None]) -> Group:
@@ -86,7 +78,7 @@ CREATE = Operation(
 )  # fmt: skip
 LIST = Operation(
     name="ListGroups", method="GET", path="/groups", summary="List the names of the groups.",
-    perform=_list, query=Page, answer=Groups,
+    perform=_list, query=Page, answer=Names,
 )  # fmt: skip
 GET = Operation(
     name="GetGroup", method="GET", path="/groups/{group}", summary="Show a group with its members and policies.",

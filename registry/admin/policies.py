@@ -10,7 +10,7 @@ from auth.policy.document import PolicyKind
 from auth.policy.findings import Severity
 from auth.policy.parsing import validate_policy
 from auth.policy_documents import require_managed
-from registry.admin.documents import Document, Model, Name, Page, ResourceDocument, Time, policy_text, rfc3339
+from registry.admin.documents import Document, Model, Name, Names, Page, ResourceDocument, Time, policy_text, rfc3339
 from registry.admin.operation import Call, Operation
 from registry.admin.services import Services
 from storage.metadata import policies
@@ -33,13 +33,6 @@ class Policy(Model):
     name: str
     document: str
     versions: list[Version]
-
-
-class Policies(Model):
-    """A page of the names of managed policies."""
-
-    items: list[str]
-    next: str | None
 
 
 class NewPolicy(Model):
@@ -126,11 +119,10 @@ async def _create(services: Services, call: Call[NewPolicy, None]) -> Policy:
     return await _read(services, call.body.name)
 
 
-async def _list(services: Services, call: Call[None, Page]) -> Policies:
+async def _list(services: Services, call: Call[None, Page]) -> Names:
     page = call.query
     names = await services.database.scan(lambda c: policies.list_policies(c, after=page.after, limit=page.limit + 1))
-    items = names[: page.limit]
-    return Policies(items=items, next=items[-1] if len(names) > page.limit else None)
+    return Names.of(names, page)
 
 
 async def _get(services: Services, call: Call[None, None]) -> Policy:
@@ -197,7 +189,7 @@ CREATE = Operation(
 )  # fmt: skip
 LIST = Operation(
     name="ListPolicies", method="GET", path="/policies", summary="List the names of the managed policies.",
-    perform=_list, query=Page, answer=Policies,
+    perform=_list, query=Page, answer=Names,
 )  # fmt: skip
 GET = Operation(
     name="GetPolicy", method="GET", path="/policies/{policy}",

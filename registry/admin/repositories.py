@@ -9,7 +9,7 @@ from auth.actions import Resource
 from auth.authorizer import REGION
 from auth.errors import NotThere
 from auth.tags import read_tags, write_tags
-from registry.admin.documents import Model, Page, Tags, Time, policy_text, rfc3339
+from registry.admin.documents import Model, Names, Page, Tags, Time, policy_text, rfc3339
 from registry.admin.operation import Call, Operation
 from registry.admin.policies import NewResourceDocument, PolicyDocument
 from registry.admin.services import Services
@@ -38,13 +38,6 @@ class Contents(Model):
     image_tags: int
     blobs: int
     blob_bytes: int
-
-
-class Repositories(Model):
-    """A page of the names of repositories."""
-
-    items: list[str]
-    next: str | None
 
 
 class NewRepository(Model):
@@ -116,13 +109,12 @@ async def _create(services: Services, call: Call[NewRepository, None]) -> Reposi
     return await _read(services, name.text)
 
 
-async def _list(services: Services, call: Call[None, Page]) -> Repositories:
+async def _list(services: Services, call: Call[None, Page]) -> Names:
     page = call.query
     names = await services.database.scan(
         lambda c: repositories.list_repositories(c, after=page.after, limit=page.limit + 1)
     )
-    items = names[: page.limit]
-    return Repositories(items=items, next=items[-1] if len(names) > page.limit else None)
+    return Names.of(names, page)
 
 
 async def _get(services: Services, call: Call[None, None]) -> Repository:
@@ -182,7 +174,7 @@ CREATE = Operation(
 )  # fmt: skip
 LIST = Operation(
     name="ListRepositories", method="GET", path="/repositories", summary="List the names of all repositories.",
-    perform=_list, query=Page, answer=Repositories,
+    perform=_list, query=Page, answer=Names,
 )  # fmt: skip
 GET = Operation(
     name="GetRepository", method="GET", path=_OF, summary="Show a repository.",

@@ -8,7 +8,7 @@ from pydantic import Field
 from auth.accounts import require_role
 from auth.policy_documents import Owner, OwnerKind, owned_by
 from auth.principals import Principal, PrincipalKind
-from registry.admin.documents import Model, Name, Page, Time, TrustDocument, policy_text, rfc3339
+from registry.admin.documents import Model, Name, Names, Page, Time, TrustDocument, policy_text, rfc3339
 from registry.admin.operation import Call, Operation
 from registry.admin.services import Services
 from storage.metadata import principals
@@ -28,13 +28,6 @@ class Role(Model):
     inline_policies: list[str]
     attached_policies: list[str]
     permissions_boundary: str | None
-
-
-class Roles(Model):
-    """A page of the names of roles."""
-
-    items: list[str]
-    next: str | None
 
 
 class NewRole(Model):
@@ -81,13 +74,12 @@ async def _create(services: Services, call: Call[NewRole, None]) -> Role:
     return await _read(services, call.body.name)
 
 
-async def _list(services: Services, call: Call[None, Page]) -> Roles:
+async def _list(services: Services, call: Call[None, Page]) -> Names:
     page = call.query
     found = await services.database.scan(
         lambda c: principals.list_principals(c, PrincipalKind.ROLE.value, after=page.after, limit=page.limit + 1)
     )
-    items = [stored.name for stored in found[: page.limit]]
-    return Roles(items=items, next=items[-1] if len(found) > page.limit else None)
+    return Names.of([stored.name for stored in found], page)
 
 
 async def _get(services: Services, call: Call[None, None]) -> Role:
@@ -118,7 +110,7 @@ CREATE = Operation(
 )  # fmt: skip
 LIST = Operation(
     name="ListRoles", method="GET", path="/roles", summary="List the names of the roles.",
-    perform=_list, query=Page, answer=Roles,
+    perform=_list, query=Page, answer=Names,
 )  # fmt: skip
 GET = Operation(
     name="GetRole", method="GET", path="/roles/{role}", summary="Show a role with its trust policy.",
