@@ -190,6 +190,6 @@ def _find(segment: list[Token], text: str, start: int, end: int) -> int | None:
     if len(segment) == 1 and isinstance(segment[0], str):
         place = text.find(segment[0], start, end)
         return None if place < 0 else place
-    # A loop over places and pieces here takes a hundred times as long, and whoever wrote the pattern may choose the text.
+    # A loop over places and pieces takes a hundred times as long, and whoever wrote the pattern may choose the text.
     found = re.compile("".join(_piece_regex(piece, ".") for piece in segment), re.DOTALL).search(text, start, end)
     return None if found is None else found.start()
