@@ -8,7 +8,6 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from auth.credentials import has_control_characters
-
 from auth.policy.parsing import MOST_CHARACTERS
 
 NAME_PATTERN: Final = r"^[A-Za-z0-9_+=,.@-]{1,64}$"
