@@ -98,9 +98,14 @@ class Decision:
 
 _OWN_POLICY_ACTIONS: Final = {
     PolicyKind.RESOURCE: frozenset(
-        {"ecr:getrepositorypolicy", "ecr:setrepositorypolicy", "ecr:deleterepositorypolicy"}
+        {
+            *("ecr:getrepositorypolicy", "ecr:setrepositorypolicy", "ecr:deleterepositorypolicy"),
+            *("lading:getrepositorypolicy", "lading:putrepositorypolicy", "lading:deleterepositorypolicy"),
+        }
     ),
-    PolicyKind.REGISTRY: frozenset({"ecr:getregistrypolicy", "ecr:putregistrypolicy", "ecr:deleteregistrypolicy"}),
+    PolicyKind.REGISTRY: frozenset(
+        f"{service}:{verb}registrypolicy" for service in ("ecr", "lading") for verb in ("get", "put", "delete")
+    ),
 }
 _ARN_PARTS: Final = 6
 _ACCOUNT: Final = 4

@@ -44,4 +44,6 @@ def resource_of(
         return services.authorizer.repository(name)
     if kind not in _IAM:
         return REGISTRY
-    return Resource(f"arn:aws:iam::{services.account_id}:{_IAM[kind]}/{name}", None)
+    prefix = f"arn:aws:iam::{services.account_id}:{_IAM[kind]}/"
+    # A role may be named by its ARN where it is assumed.
+    return Resource(prefix + name.removeprefix(prefix), None)

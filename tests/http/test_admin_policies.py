@@ -6,7 +6,7 @@ from typing import Any, Final
 import pytest
 
 from tests.http.admin import ANYBODY, READERS, TRUST, call, code, done, furnish, problem
-from tests.http.client import Registry
+from tests.http.client import USER, Registry
 from tests.http.people import PULL, administered, allow
 
 DENY: Final = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "*", "Resource": "*"}]}
@@ -276,3 +276,19 @@ async def test_role_shows_its_trust_policy(registry: Registry) -> None:
     await done(registry, "DELETE", "/roles/builder")
     for method in ("GET", "DELETE"):
         assert code(await call(registry, method, "/roles/builder")) == (404, "NotThere")
+
+
+@pytest.mark.parametrize("path", ["/registry-policy", "/repositories/app/policy"])
+async def test_no_policy_locks_the_root_user_out(registry: Registry, path: str) -> None:
+    """It may read, replace and delete the policy that denies it everything; nobody else, and nothing else."""
+    statement = {"Effect": "Deny", "Principal": "*", "Action": "*", "Resource": "*"}
+    document = {"document": {"Version": "2012-10-17", "Statement": [statement]}}
+    await done(registry, "POST", "/repositories", {"name": "app"})
+    await done(registry, "PUT", path, document)
+
+    assert (await call(registry, "DELETE", "/repositories/app")).status == 403
+    assert (await call(registry, "GET", path, authorization=USER)).status == 403
+    await done(registry, "GET", path)
+    await done(registry, "PUT", path, document)
+    await done(registry, "DELETE", path)
+    await done(registry, "DELETE", "/repositories/app")

@@ -4,12 +4,13 @@ import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from tests.http.client import ADMIN, USER, Answer, Registry, basic
 from tests.http.people import PULL, PUSH, People, administered, allow, deny, document
-from tests.http.trail import recorded
+from tests.http.trail import noted, recorded
 
 
 @pytest.fixture
@@ -115,6 +116,23 @@ async def test_the_trail_tells_who_acts_in_a_role(registry: Registry, people: Pe
     events = await recorded(registry.root, "refuse")
     openers = [[arn.rpartition(":")[2] for arn in event["details"]["opened_by"]] for event in events]
     assert openers == [["user/alice"], ["user/alice", "role/ops"]]
+
+
+async def test_a_role_that_is_named_by_its_arn_is_the_same_to_policies_and_the_trail(
+    registry: Registry, people: People
+) -> None:
+    """A Deny on its sessions holds however it is written."""
+    role = f"arn:aws:iam::{people.account_id}:role/ops"
+    await people.accounts.create_role("ops", trust(people.arn("alice"), people.arn("bob")))
+    alice = await people.add("alice", deny("ecr:GetAuthorizationToken", Resource=role))
+    path = f"/roles/{quote(role, safe='')}/sessions"
+
+    refused = await send(registry, path, alice, session_name="night")
+    made = await send(registry, path, USER, session_name="night")
+
+    assert (refused.status, made.status) == (403, 201)
+    events = await noted(registry, 2, "refuse", "authenticate")
+    assert {event["resource"] for event in events} == {role}
 
 
 async def test_role_that_does_not_trust_and_role_that_is_not_there_answer_alike(
