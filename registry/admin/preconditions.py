@@ -14,6 +14,7 @@ from auth.errors import NotThere
 from registry.admin.facts import PreconditionFailed
 from registry.core.errors import RepositoryUnknown
 from storage.metadata.database import Database
+from storage.metadata.generation import hold_generation
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -74,6 +75,7 @@ class ConditionalDatabase:
         """Make a change; raises PreconditionFailed, and changes nothing, where the precondition does not hold."""
 
         def checked(connection: "Connection") -> T:
+            hold_generation(connection)
             self._precondition.check(connection)
             return change(connection)
 

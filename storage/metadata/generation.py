@@ -21,6 +21,14 @@ def current_generation(connection: Connection) -> int:
     return value or 0
 
 
+def hold_generation(connection: Connection) -> None:
+    """Let nobody else change who may do what until the transaction ends: what is read from here on stays true.
+
+    SQLite has one writer at a time in any case.
+    """
+    connection.execute(_CURRENT.with_for_update())
+
+
 def touch_generation(connection: Connection) -> None:
     """Void what anybody cached; on PostgreSQL the row is held until the transaction ends."""
     connection.execute(

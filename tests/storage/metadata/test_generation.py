@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Connection
 
 from storage.metadata.database import Database
-from storage.metadata.generation import current_generation, touch_generation
+from storage.metadata.generation import current_generation, hold_generation, touch_generation
 
 
 async def test_a_database_starts_at_generation_zero(database: Database) -> None:
@@ -37,3 +37,19 @@ async def test_a_change_that_is_undone_moves_nothing(database: Database) -> None
         await database.write(change)
 
     assert await database.read(current_generation) == 0
+
+
+async def test_nobody_comes_between_what_was_read_and_what_follows(database: Database, other_database: Database) -> None:
+    """Of many who change what they all saw, one wins."""
+    await database.write(touch_generation)
+
+    def change(connection: Connection) -> bool:
+        hold_generation(connection)
+        is_first = current_generation(connection) == 1
+        if is_first:
+            touch_generation(connection)
+        return is_first
+
+    won = await asyncio.gather(*((database, other_database)[n % 2].write(change) for n in range(16)))
+
+    assert won.count(True) == 1
