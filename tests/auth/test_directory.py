@@ -236,3 +236,16 @@ async def test_secrets_are_not_in_the_repr(directory: Directory, accounts: Accou
     assert "argon2id" not in repr(await directory.user("alice"))
     assert key.secret not in repr(await directory.access_key(key.id))
     assert key.secret not in repr(key)
+
+
+@pytest.mark.parametrize("name", ["a\x00", "\ud800", "A", "a//b", "x" * 256])
+async def test_a_name_that_no_repository_can_have_is_not_asked_for(
+    directory: Directory, counted: CountedReads, name: str
+) -> None:
+    """PostgreSQL refuses to be asked for a NUL, and a stranger may ask for anything."""
+    await directory.refresh()
+    counted.reads = 0
+
+    rules = await directory.repository(name)
+
+    assert (rules.policy, counted.reads) == (None, 0)

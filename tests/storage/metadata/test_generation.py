@@ -39,7 +39,9 @@ async def test_a_change_that_is_undone_moves_nothing(database: Database) -> None
     assert await database.read(current_generation) == 0
 
 
-async def test_nobody_comes_between_what_was_read_and_what_follows(database: Database, other_database: Database) -> None:
+async def test_nobody_comes_between_what_was_read_and_what_follows(
+    database: Database, other_database: Database
+) -> None:
     """Of many who change what they all saw, one wins."""
     await database.write(touch_generation)
 
