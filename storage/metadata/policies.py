@@ -199,7 +199,7 @@ def delete_version(connection: Connection, name: str, version: int) -> bool:
     removed = connection.execute(
         delete(policy_version).where(policy_version.c.policy_name == name, policy_version.c.version == version)
     )
-    return removed.rowcount > 0
+    return touch_if_changed(connection, removed)
 
 
 def is_boundary(connection: Connection, name: str) -> bool:
