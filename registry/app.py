@@ -36,6 +36,7 @@ from registry.http.budget import BufferBudget
 from registry.http.metrics import HTTP_METRICS, RequestMetrics
 from registry.http.middleware import Observers, answering, sign
 from registry.http.routes import add_routes
+from registry.http.strangers import Strangers
 from registry.http.transfers import Sender
 from registry.jobs.scheduler import Job, Scheduler
 from registry.logs import access_log
@@ -175,7 +176,8 @@ async def _observers(
     trail = await stack.enter_async_context(
         recording(settings.audit, databases.activity, databases.durable_activity, prepared.root_key, counts)
     )
-    return Observers(access_log(settings.log), RequestMetrics(counts), Auditing(trail, time.time).observe)
+    strangers = Strangers(settings.audit.refusals, time.monotonic)
+    return Observers(access_log(settings.log), RequestMetrics(counts), Auditing(trail, strangers, time.time).observe)
 
 
 def _new_id() -> str:

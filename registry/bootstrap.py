@@ -14,9 +14,9 @@ from auth.bootstrap import prepare as prepare_registry
 from auth.passwords import Passwords
 from registry.app import open_store
 from registry.config import Settings
-from registry.databases import ACTIVITY_SCHEMA_NAME, Databases, open_databases
+from registry.databases import ACTIVITY_SCHEMA_NAME, Databases, open_databases, require_registry
 from storage.blobs.interface import BlobStore, Owned
-from storage.errors import StoredBytesMissing, StoreUnavailable
+from storage.errors import SchemaOutdated, StoredBytesMissing, StoreUnavailable
 from storage.metadata import verification
 from storage.metadata.database import Database
 from storage.metadata.migration import (
@@ -25,6 +25,7 @@ from storage.metadata.migration import (
     Schema,
     check_revision,
     create_namespace,
+    revision_of,
     upgrade,
 )
 from storage.metadata.verification import CheckedCopy
@@ -111,10 +112,17 @@ async def _is_any_there(store: BlobStore, copies: Sequence[CheckedCopy]) -> bool
 
 
 async def migrate(settings: Settings) -> None:
-    """Bring both databases to the schema of this version; does nothing when they have it."""
+    """Bring both databases to the schema of this version; does nothing when they have it.
+
+    Raises FileNotFoundError or SchemaOutdated where there is no registry to bring anywhere: it is elsewhere.
+    """
+    require_registry(settings)
     make_private(settings.storage.root)
     databases = open_databases(settings)
     try:
+        if await databases.registry.read(revision_of) is None:
+            message = f"{settings.storage.root} holds no registry yet: start `lading serve` once"
+            raise SchemaOutdated(message)
         for database, schema in _schemas(databases):
             await _upgrade(databases, database, schema)
     finally:

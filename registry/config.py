@@ -317,6 +317,9 @@ class AuditSettings(Section):
     retention: WholeSeconds = Field(
         default=7_776_000, ge=60, description="How long events are kept in the database; default: 90 days."
     )
+    refusals: int = Field(
+        default=600, ge=1, description="Most refusals a minute recorded of strangers at one address, by each worker."
+    )
 
 
 class Settings(BaseSettings):

@@ -8,7 +8,7 @@
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -27,6 +27,7 @@ from registry.core.errors import RepositoryUnknown
 from registry.core.inert_text import inert
 from registry.http.access import ACCESS, ACTION, CALLER, DECISION, NOT_CREATED, RESOURCE
 from registry.http.middleware import FAILURE, REQUEST_ID
+from registry.http.strangers import Strangers
 from storage.metadata.audit_event import UNKNOWN, AuditEvent, EventKind, Statement, Verdict
 
 
@@ -44,6 +45,7 @@ LOGIN: web.ResponseKey[Login] = web.ResponseKey("login", Login)
 USER_TRIED = web.RequestKey("user_tried", str)
 """The name of a login whose credentials came in a body."""
 
+_STRANGERS: Final = frozenset({UNKNOWN, ANONYMOUS.arn})
 _NOTED: Final = frozenset({EventKind.PULL, EventKind.AUTHENTICATE})
 _REFUSALS: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS})
 _READS: Final = frozenset({HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT})
@@ -68,8 +70,9 @@ _LONG: Final = 512
 class Auditing:
     """Tells the trail of the requests of one worker; `now` is in seconds since the epoch."""
 
-    def __init__(self, trail: AuditTrail, now: Callable[[], float]) -> None:
+    def __init__(self, trail: AuditTrail, strangers: Strangers, now: Callable[[], float]) -> None:
         self._trail = trail
+        self._strangers = strangers
         self._now = now
 
     async def observe(self, request: web.Request, response: web.StreamResponse | None) -> None:
@@ -90,11 +93,16 @@ class Auditing:
         error = request.get(NOT_CREATED, failure) if isinstance(failure, RepositoryUnknown) else failure
         if response is None or response.status not in _REFUSALS or not isinstance(error, AuthError):
             return
+        is_missing = isinstance(error, CredentialsMissing)
+        if is_missing and request.get(ACTION) == Action.GET_AUTHORIZATION_TOKEN:
+            return  # clients ask /v2/ for nothing but the challenge
         event = self._refusal(request, response.status, error)
-        if not isinstance(error, CredentialsMissing):
-            await self._trail.record(event)
-        elif request.get(ACTION) != Action.GET_AUTHORIZATION_TOKEN:  # clients ask /v2/ for nothing but the challenge
-            await self._trail.note(event)
+        if event.principal in _STRANGERS:
+            left_out = self._strangers.admit(event.source)
+            if left_out is None:
+                return
+            event = replace(event, details={**event.details, "left_out": left_out}) if left_out else event
+        await (self._trail.note(event) if is_missing else self._trail.record(event))
 
     def _event(self, request: web.Request, response: web.StreamResponse | None, kind: EventKind) -> AuditEvent:
         login = None if response is None else response.get(LOGIN)

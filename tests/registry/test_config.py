@@ -233,7 +233,7 @@ def test_known_keys_are_what_the_design_lists() -> None:
         "limits": "manifest_bytes json_depth tags_per_push page blob_bytes uploads upload_ttl "
         "login_attempts header_bytes header_seconds body_idle",
         "log": "format level access",
-        "audit": "file retention",
+        "audit": "file retention refusals",
     }
 
 
