@@ -32,6 +32,9 @@ NAMES: Final = {
 }
 """What is there after `furnish`, beside an access key of alice and a signing key that signs no longer."""
 
+FURNISHED: Final = "furnished.json"
+"""The file with the names, in the data directory of a registry that was furnished for many tests."""
+
 BODIES: Final[Mapping[str, Mapping[str, Any]]] = {
     "CreateUser": {"name": "dora"},
     "UpdateUser": {"tags": {"team": "payments"}},
@@ -134,3 +137,9 @@ async def furnish(registry: Registry) -> dict[str, str]:
     await done(registry, "POST", "/signing-keys", {})
     signing_key = (await done(registry, "GET", "/signing-keys"))["items"][0]
     return {**NAMES, "access_key": key["access_key_id"], "signing_key": signing_key["kid"]}
+
+
+def names_of(registry: Registry) -> dict[str, str]:
+    """The names in a registry that was furnished; tests ask for one with the marker of that name."""
+    names: dict[str, str] = json.loads((registry.root / FURNISHED).read_text())
+    return names

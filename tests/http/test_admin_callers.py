@@ -6,7 +6,7 @@ import pytest
 
 from registry.admin.operation import AnyOperation
 from registry.admin.operations import OPERATIONS
-from tests.http.admin import call, code, done, furnish, perform, problem
+from tests.http.admin import call, code, done, names_of, perform, problem
 from tests.http.client import ADMIN, Registry, Start, basic
 from tests.http.people import administered, allow, deny
 
@@ -37,10 +37,11 @@ def resource_of(operation: AnyOperation, account: str) -> str:
     return (MADE.get(operation.name) or NAMED.get(first, "*")).format(account=account)
 
 
+@pytest.mark.furnished
 @ALL
 async def test_operation_is_done_for_who_is_allowed_it(registry: Registry, operation: AnyOperation) -> None:
     """By one statement with its action on its resource; who is refused is told what is missing."""
-    names = await furnish(registry)
+    names = names_of(registry)
     async with administered(registry.root) as people:
         resource = resource_of(operation, people.account_id)
         carol = await people.add("carol")

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.http.admin import ANYBODY, READERS, TRUST, call, code, done, furnish, problem
+from tests.http.admin import ANYBODY, READERS, TRUST, call, code, done, problem
 from tests.http.client import USER, Registry
 from tests.http.people import PULL, administered, allow
 
@@ -85,8 +85,8 @@ async def test_version_to_count_is_one_that_is_there(registry: Registry, version
     assert await versions(registry, "readers") == [(1, True)]
 
 
+@pytest.mark.furnished
 async def test_policy_goes_from_wherever_it_is_attached(registry: Registry) -> None:
-    await furnish(registry)
 
     await done(registry, "DELETE", "/policies/readers")
 
@@ -96,9 +96,9 @@ async def test_policy_goes_from_wherever_it_is_attached(registry: Registry) -> N
         assert code(await call(registry, method, path)) == (404, "NotThere")
 
 
+@pytest.mark.furnished
 async def test_policy_that_limits_somebody_stays(registry: Registry) -> None:
     """Without it the owner would do without a limit."""
-    await furnish(registry)
     await done(registry, "PUT", "/users/alice/permissions-boundary", {"policy": "readers"})
 
     assert code(await call(registry, "DELETE", "/policies/readers")) == (409, "PolicyInUse")
@@ -107,17 +107,17 @@ async def test_policy_that_limits_somebody_stays(registry: Registry) -> None:
     await done(registry, "DELETE", "/policies/readers")
 
 
+@pytest.mark.furnished
 @OWNERS
 async def test_owner_shows_its_policies(registry: Registry, owner: str) -> None:
-    await furnish(registry)
 
     expected = {"inline": ["readers"], "attached": ["readers"], "permissions_boundary": None}
     assert await done(registry, "GET", f"/{owner}/policies") == expected
 
 
+@pytest.mark.furnished
 @OWNERS
 async def test_inline_policy_is_written_read_and_removed(registry: Registry, owner: str) -> None:
-    await furnish(registry)
     path = f"/{owner}/inline-policies/own"
 
     for _twice in range(2):
@@ -129,9 +129,9 @@ async def test_inline_policy_is_written_read_and_removed(registry: Registry, own
         assert code(await call(registry, method, path)) == (404, "NotThere")
 
 
+@pytest.mark.furnished
 @OWNERS
 async def test_policy_can_be_attached_twice_and_detached_once(registry: Registry, owner: str) -> None:
-    await furnish(registry)
     path = f"/{owner}/attached-policies/readers"
 
     for _twice in range(2):
@@ -142,9 +142,9 @@ async def test_policy_can_be_attached_twice_and_detached_once(registry: Registry
     assert code(await call(registry, "PUT", f"/{owner}/attached-policies/nothing")) == (404, "NotThere")
 
 
+@pytest.mark.furnished
 @pytest.mark.parametrize("owner", ["users/eve", "groups/eve", "roles/eve", "users/builder", "roles/alice"])
 async def test_policies_want_an_owner_of_that_kind(registry: Registry, owner: str) -> None:
-    await furnish(registry)
     for method, path, document in (
         ("GET", "policies", None),
         ("GET", "inline-policies/readers", None),
@@ -160,9 +160,9 @@ async def test_policies_want_an_owner_of_that_kind(registry: Registry, owner: st
         assert code(await call(registry, method, f"/{owner}/{path}", document)) == (404, "NotThere"), path
 
 
+@pytest.mark.furnished
 @LIMITED
 async def test_boundary_is_set_replaced_and_lifted(registry: Registry, owner: str) -> None:
-    await furnish(registry)
     await done(registry, "PUT", "/policies/other", {"document": DENY})
     path = f"/{owner}/permissions-boundary"
 
@@ -176,8 +176,8 @@ async def test_boundary_is_set_replaced_and_lifted(registry: Registry, owner: st
     assert (await done(registry, "GET", f"/{owner}"))["permissions_boundary"] is None
 
 
+@pytest.mark.furnished
 async def test_group_has_no_boundary(registry: Registry) -> None:
-    await furnish(registry)
 
     answer = await call(registry, "PUT", "/groups/crew/permissions-boundary", {"policy": "readers"})
 
@@ -229,6 +229,7 @@ async def test_registry_has_one_policy(registry: Registry) -> None:
     assert code(await call(registry, "GET", "/registry-policy")) == (404, "NotThere")
 
 
+@pytest.mark.furnished
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [
@@ -242,7 +243,6 @@ async def test_registry_has_one_policy(registry: Registry) -> None:
 async def test_policy_of_another_kind_is_refused(
     registry: Registry, method: str, path: str, body: dict[str, object]
 ) -> None:
-    await furnish(registry)
 
     answer = await call(registry, method, path, body)
 
@@ -263,8 +263,8 @@ async def test_validation_says_what_is_wrong_and_stores_nothing(registry: Regist
     assert (await done(registry, "GET", "/policies"))["items"] == []
 
 
+@pytest.mark.furnished
 async def test_role_shows_its_trust_policy(registry: Registry) -> None:
-    await furnish(registry)
     async with administered(registry.root) as people:
         arn = f"arn:aws:iam::{people.account_id}:role/builder"
 

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tests.http.admin import ANYBODY, READERS, call, code, done, furnish, problem
+from tests.http.admin import ANYBODY, READERS, call, code, done, problem
 from tests.http.client import Registry
 
 NOBODY = {
@@ -80,12 +80,12 @@ async def tag_of(registry: Registry, path: str) -> str:
     return (await call(registry, "GET", path)).headers["ETag"]
 
 
+@pytest.mark.furnished
 @pytest.mark.parametrize(("path", "first", "second"), CHANGES, ids=lambda value: value[1] if len(value) == 3 else None)
 async def test_second_writer_is_told_and_loses_nothing(
     registry: Registry, path: str, first: tuple[str, str, object], second: tuple[str, str, object]
 ) -> None:
     """Two read the same; the one who writes later has to read again, and then may."""
-    await furnish(registry)
     seen = [("If-Match", await tag_of(registry, path))]
 
     assert (await call(registry, *first, headers=seen)).status < 300
@@ -98,8 +98,8 @@ async def test_second_writer_is_told_and_loses_nothing(
     assert (await call(registry, *second, headers=seen)).status < 300
 
 
+@pytest.mark.furnished
 async def test_role_is_not_removed_by_who_saw_other_policies_of_it(registry: Registry) -> None:
-    await furnish(registry)
     seen = [("If-Match", await tag_of(registry, "/roles/builder"))]
     await done(registry, "DELETE", "/roles/builder/attached-policies/readers")
 

@@ -4,7 +4,7 @@ from typing import Final
 
 import pytest
 
-from tests.http.admin import ANYBODY, READERS, call, code, done, furnish, problem
+from tests.http.admin import ANYBODY, READERS, call, code, done, problem
 from tests.http.client import ADMIN_PASSWORD, Registry
 from tests.http.documents import CONFIG_BYTES, sha256
 from tests.http.people import administered, allow
@@ -143,8 +143,8 @@ async def test_settings_show_no_password(registry: Registry) -> None:
     assert ADMIN_PASSWORD not in str(items)
 
 
+@pytest.mark.furnished
 async def test_statistics_count_what_there_is(registry: Registry) -> None:
-    await furnish(registry)
     await registry.push_image("team/app", "latest", b"one")
     await registry.start_upload("team/app")
 
@@ -179,8 +179,8 @@ async def test_simulation_says_what_would_be_decided_and_why(registry: Registry)
         assert not answer["disabled"]
 
 
+@pytest.mark.furnished
 async def test_simulation_knows_roles_context_and_disabled_users(registry: Registry) -> None:
-    await furnish(registry)
     await done(registry, "PATCH", "/users/alice", {"disabled": True})
 
     role = await ask(registry, role="builder", action="ecr:BatchGetImage", resource="team/app")

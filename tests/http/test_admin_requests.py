@@ -6,7 +6,7 @@ from typing import Final
 import pytest
 
 from registry.admin.operations import OPERATIONS
-from tests.http.admin import BODIES, NAMES, call, code, done, furnish, problem
+from tests.http.admin import BODIES, NAMES, call, code, done, names_of, problem
 from tests.http.client import Registry
 
 JSON: Final = [("Content-Type", "application/json")]
@@ -64,8 +64,8 @@ async def test_answers_are_for_no_cache(registry: Registry) -> None:
         assert answer.headers["Cache-Control"] == "no-store"
 
 
+@pytest.mark.furnished
 async def test_what_was_made_is_found_where_the_answer_says(registry: Registry) -> None:
-    await furnish(registry)
     for path, document in (
         ("/users", BODIES["CreateUser"]),
         ("/groups", {"name": "a+b=c,d.e@f"}),
@@ -81,10 +81,11 @@ async def test_what_was_made_is_found_where_the_answer_says(registry: Registry) 
         assert found.document == answer.document
 
 
+@pytest.mark.furnished
 @pytest.mark.parametrize("name", sorted(BODIES))
 async def test_unknown_member_is_refused(registry: Registry, name: str) -> None:
     """What is not heard must not be thought to be set; nothing of the rest is done."""
-    names = await furnish(registry)
+    names = names_of(registry)
     (operation,) = (each for each in OPERATIONS if each.name == name)
     path = operation.path.format(**{kind: named.replace("/", "%2F") for kind, named in names.items()})
     before = await everything(registry)
@@ -128,9 +129,9 @@ async def test_user_is_not_made_with_what_only_the_registry_sets(registry: Regis
     assert code(await call(registry, "GET", "/users/eve")) == (404, "NotThere")
 
 
+@pytest.mark.furnished
 async def test_operation_without_a_document_takes_no_members(registry: Registry) -> None:
     """An empty one may come, as some clients send it with every POST."""
-    await furnish(registry)
 
     refused = await call(registry, "POST", "/users/alice/access-keys", {"active": False})
 
@@ -304,9 +305,9 @@ async def test_control_character_in_a_name_is_refused_before_it_is_looked_up(reg
         assert code(await call(registry, method, path, document)) == (400, "RequestInvalid"), document
 
 
+@pytest.mark.furnished
 async def test_repeated_post_is_harmless(registry: Registry) -> None:
     """A client that lost the answer learns that it is there already; what is there stays as it is."""
-    await furnish(registry)
     before = await everything(registry)
 
     for path, document in (

@@ -3,7 +3,7 @@
 import pytest
 
 from registry.admin.operations import OPERATIONS
-from tests.http.admin import call, code, done, furnish, perform
+from tests.http.admin import call, code, done, names_of, perform
 from tests.http.client import Registry, basic
 
 
@@ -28,8 +28,9 @@ async def test_access_key_logs_in_until_it_is_disabled(registry: Registry) -> No
     assert code(await call(registry, "DELETE", path)) == (404, "NotThere")
 
 
+@pytest.mark.furnished
 async def test_access_key_shows_whose_it_is(registry: Registry) -> None:
-    names = await furnish(registry)
+    names = names_of(registry)
     key_id = names["access_key"]
 
     found = await done(registry, "GET", f"/access-keys/{key_id}")
@@ -47,9 +48,10 @@ async def test_user_has_two_access_keys_at_most(registry: Registry) -> None:
     assert len((await done(registry, "GET", "/users/bob/access-keys"))["items"]) == 2
 
 
+@pytest.mark.furnished
 async def test_access_key_is_reached_through_its_owner_only(registry: Registry) -> None:
     """Else whoever may look after one user's keys could look after everybody's."""
-    names = await furnish(registry)
+    names = names_of(registry)
     key_id = names["access_key"]
 
     for method, document in (("PATCH", {"active": False}), ("DELETE", None)):
@@ -65,20 +67,22 @@ async def test_access_keys_want_a_user(registry: Registry) -> None:
         assert code(await call(registry, method, "/users/eve/access-keys")) == (404, "NotThere")
 
 
+@pytest.mark.furnished
 async def test_change_of_an_access_key_says_which(registry: Registry) -> None:
-    names = await furnish(registry)
+    names = names_of(registry)
 
     answer = await call(registry, "PATCH", f"/users/alice/access-keys/{names['access_key']}", {})
 
     assert code(answer) == (400, "RequestInvalid")
 
 
+@pytest.mark.furnished
 @pytest.mark.settings(log={"access": True, "level": "debug"})
 async def test_secret_is_in_no_later_answer_and_in_no_log(
     registry: Registry, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Neither passwords, nor keys, nor what they are kept as; a refused document is not told back either."""
-    names = await furnish(registry)
+    names = names_of(registry)
     key = await done(registry, "POST", "/users/alice/access-keys")
     await done(registry, "POST", "/users", {"name": "carol", "password": "PASSWORD-one"})
     await done(registry, "PUT", "/users/alice/password", {"password": "PASSWORD-two"})

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.http.admin import READERS, call, code, done, furnish
+from tests.http.admin import READERS, call, code, done, names_of
 from tests.http.client import ADMIN, ADMIN_PASSWORD, Registry, basic
 from tests.http.people import PULL, administered, allow
 
@@ -51,8 +51,9 @@ async def test_list_of_users_has_the_root_user(registry: Registry) -> None:
     assert listed[0]["arn"].endswith(":root")
 
 
+@pytest.mark.furnished
 async def test_user_shows_all_that_hangs_on_it(registry: Registry) -> None:
-    names = await furnish(registry)
+    names = names_of(registry)
     await done(registry, "PUT", "/users/alice/permissions-boundary", {"policy": "readers"})
 
     found = await done(registry, "GET", "/users/alice")
@@ -91,9 +92,10 @@ async def test_change_of_nothing_changes_nothing(registry: Registry) -> None:
         assert await done(registry, "PATCH", "/users/bob", nothing) == before
 
 
+@pytest.mark.furnished
 async def test_deleted_user_takes_everything_with_it(registry: Registry) -> None:
     """One of the same name begins with nothing."""
-    names = await furnish(registry)
+    names = names_of(registry)
 
     await done(registry, "DELETE", "/users/alice")
 
@@ -176,8 +178,8 @@ async def test_tags_may_be_in_any_script(registry: Registry) -> None:
     assert (await done(registry, "GET", "/users/bob"))["tags"] == tags
 
 
+@pytest.mark.furnished
 async def test_group_shows_its_members_and_policies(registry: Registry) -> None:
-    await furnish(registry)
 
     assert await done(registry, "GET", "/groups/crew") == {
         "name": "crew",
@@ -204,8 +206,8 @@ async def test_member_and_group_must_be_there(registry: Registry, path: str) -> 
         assert code(await call(registry, method, path)) == (404, "NotThere")
 
 
+@pytest.mark.furnished
 async def test_deleted_group_leaves_its_members(registry: Registry) -> None:
-    await furnish(registry)
 
     await done(registry, "DELETE", "/groups/crew")
 
