@@ -15,13 +15,14 @@ import pytest
 import uvloop
 
 from auth.accounts import Accounts
-from auth.bootstrap import Prepared, open_registry
-from auth.passwords import Passwords
+from auth.bootstrap import ROOT_USER, Prepared, open_registry
 from registry.bootstrap import prepare
 from registry.config import Settings
 from registry.databases import open_databases
 from registry.run import Run
+from storage.metadata.principals import change_principal
 from tests.http.admin import FURNISHED, furnish
+from tests.http.cheap_passwords import CheapPasswords
 from tests.http.client import ADMIN_PASSWORD, USER_PASSWORD, Registry, Start, serving
 
 EPOCH = bytes(range(32))
@@ -46,9 +47,12 @@ def _settings(root: Path, sections: Mapping[str, Any]) -> Settings:
 async def _prepare(root: Path) -> None:
     settings = _settings(root, {"auth": {"admin_password": ADMIN_PASSWORD}})
     await prepare(settings)
-    passwords, databases = Passwords(), open_databases(settings)
+    passwords, databases = CheapPasswords(), open_databases(settings)
     opened = await open_registry(databases.registry, settings.key_file)
-    await Accounts(databases.registry, opened.account_id, passwords, time.time).create_user("bob", USER_PASSWORD)
+    accounts = Accounts(databases.registry, opened.account_id, passwords, time.time)
+    await accounts.create_user("bob", USER_PASSWORD)
+    admin = await passwords.hash(ADMIN_PASSWORD)
+    await databases.registry.write(lambda c: change_principal(c, ROOT_USER, "root", password_hash=admin))
     await databases.close()
     passwords.close()
 

@@ -11,7 +11,6 @@ from typing import Any, Final
 from auth.access_keys import AccessKeys
 from auth.accounts import Accounts
 from auth.bootstrap import open_registry
-from auth.passwords import Passwords
 from auth.policy_documents import Owner, OwnerKind, PolicyDocuments
 from auth.revocations import Revocations
 from auth.signing_keys import SigningKeys
@@ -19,6 +18,7 @@ from auth.stored_tokens import StoredTokens
 from registry.config import Settings, StorageSettings
 from registry.databases import open_databases
 from storage.metadata.database import Database
+from tests.http.cheap_passwords import CheapPasswords
 from tests.http.client import basic
 
 PULL: Final = ("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:BatchCheckLayerAvailability")
@@ -88,7 +88,7 @@ def of_resource(effect: str, principal: Any, *actions: str, **members: Any) -> d
 async def administered(root: Path) -> AsyncIterator[People]:
     """Open the database of a registry a second time, as a command does."""
     settings = Settings(storage=StorageSettings(root=root))
-    databases, passwords = open_databases(settings), Passwords()
+    databases, passwords = open_databases(settings), CheapPasswords()
     prepared = await open_registry(databases.registry, settings.key_file)
     database = databases.registry
     try:
