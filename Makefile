@@ -10,7 +10,7 @@ serve: $(READY)
 	@exec $(BIN)/lading serve
 
 test: $(READY) lint
-	$(BIN)/python -m pytest -n 2 -q
+	$(BIN)/python -m pytest -n 3 -q
 
 lint: $(READY)
 	$(BIN)/ruff check .
