@@ -30,22 +30,18 @@ SetSourceIdentity TagGetWebIdentityToken TagSession
 """
 
 _LADING: Final = """
-CreateUser GetUser ListUsers UpdateUser DeleteUser SetPassword EnableUser DisableUser
-CreateGroup GetGroup ListGroups UpdateGroup DeleteGroup AddUserToGroup RemoveUserFromGroup
-CreateRole GetRole ListRoles UpdateRole DeleteRole PutTrustPolicy
+CreateUser GetUser ListUsers UpdateUser DeleteUser SetPassword
+CreateGroup GetGroup ListGroups DeleteGroup AddUserToGroup RemoveUserFromGroup
+CreateRole GetRole ListRoles UpdateRole DeleteRole PutTrustPolicy RevokeSession
 CreateAccessKey GetAccessKey ListAccessKeys UpdateAccessKey DeleteAccessKey
 CreateServiceToken ListServiceTokens DeleteServiceToken RevokeToken
 CreateIdentityProvider GetIdentityProvider ListIdentityProviders UpdateIdentityProvider DeleteIdentityProvider
 CreatePolicy GetPolicy ListPolicies PutPolicy DeletePolicy AttachPolicy DetachPolicy ListAttachedPolicies
-CreatePolicyVersion GetPolicyVersion ListPolicyVersions DeletePolicyVersion SetDefaultPolicyVersion
+GetPolicyVersion DeletePolicyVersion SetDefaultPolicyVersion
 PutPermissionsBoundary DeletePermissionsBoundary SimulatePolicy ValidatePolicy
-CreateRepository GetRepository ListRepositories UpdateRepository DeleteRepository
+CreateRepository GetRepository ListRepositories UpdateRepository DeleteRepository ListTags
 GetRepositoryPolicy PutRepositoryPolicy DeleteRepositoryPolicy GetRegistryPolicy PutRegistryPolicy DeleteRegistryPolicy
-TagResource UntagResource ListTags GetSettings PutSettings GetHealth GetStatistics GetMetrics
-ListAuditEvents VerifyAuditTrail ListSessions RevokeSession
-ListJobs GetJob StartJob CancelJob CollectGarbage VerifyContent RunLifecycle
-ListSigningKeys RotateSigningKey RetireSigningKey ListEncryptionKeys RotateEncryptionKey
-CreateWebhook GetWebhook ListWebhooks UpdateWebhook DeleteWebhook Backup Restore Export Import
+ListSigningKeys RotateSigningKey RetireSigningKey ListAuditEvents VerifyAuditTrail GetSettings GetStatistics
 """
 
 CHECKED_PREFIXES: Final = frozenset({"ecr", "sts", "lading"})

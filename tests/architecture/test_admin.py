@@ -146,3 +146,10 @@ def _references(node: Any) -> Iterator[str]:
     elif isinstance(node, list):
         for value in node:
             yield from _references(value)
+
+
+def test_policies_can_name_the_actions_that_there_are_and_no_others() -> None:
+    """An action that nothing asks for would be a policy that nobody keeps."""
+    asked = {operation.action for operation in OPERATIONS if operation.action.startswith("lading:")}
+
+    assert {action for action in ACTIONS if action.startswith("lading:")} == asked
