@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"[\w+=,.@-]{1,64}", re.ASCII)
 _MOST_PASSWORD_CHARACTERS: Final = 1024
-_PAGE: Final = 500
 
 
 def is_name(name: str) -> bool:
@@ -81,27 +80,18 @@ class Accounts:
         parse_policy(trust_policy, PolicyKind.TRUST)
         await self._create(self._new(check_name(name), PrincipalKind.ROLE, trust_policy=trust_policy))
 
-    async def users(self) -> list[StoredPrincipal]:
-        """Every user, the root user included, by name."""
-        found = await self._all(PrincipalKind.ROOT) + await self._all(PrincipalKind.USER)
-        return sorted(found, key=lambda user: user.name)
-
-    async def roles(self) -> list[StoredPrincipal]:
-        """Every role, by name."""
-        return await self._all(PrincipalKind.ROLE)
-
     async def user(self, name: str) -> StoredPrincipal:
         """A user, or the root user; raises NotThere."""
         return await self._database.read(partial(require_user, name=name))
 
-    async def groups_of(self, user: StoredPrincipal) -> list[str]:
-        """The groups that a user is in, by name."""
-        return await self._database.read(lambda c: groups.groups_of(c, user.id))
-
     async def update_user(
         self, name: str, *, disabled: bool | None = None, tags: Mapping[str, str] | None = None
     ) -> None:
-        """Change what is given, in one transaction; raises NotThere, RootProtected or TagsInvalid."""
+        """Change what is given, in one transaction; raises NotThere, RootProtected or TagsInvalid.
+
+        A disabled user is refused whatever it sends, its tokens and access keys included; one that is enabled again is
+        let in, though not with tokens from before.
+        """
         fields: dict[str, str | float] = {} if tags is None else {"tags": write_tags(tags)}
 
         def change(connection: "Connection") -> None:
@@ -127,14 +117,6 @@ class Accounts:
             )
 
         await self._database.write(change)
-
-    async def disable_user(self, name: str) -> None:
-        """Refuse whatever a user sends, its tokens and access keys included; raises NotThere or RootProtected."""
-        await self.update_user(name, disabled=True)
-
-    async def enable_user(self, name: str) -> None:
-        """Let a user in again, though not with tokens from before; raises NotThere or RootProtected."""
-        await self.update_user(name, disabled=False)
 
     async def delete_user(self, name: str) -> None:
         """Remove a user with its keys, memberships and policies; raises NotThere or RootProtected."""
@@ -162,14 +144,6 @@ class Accounts:
         """Remove a group with its policies; its members stay. Raises NotThere."""
         if not await self._database.write(lambda c: groups.delete_group(c, name)):
             raise NotThere("group", name)
-
-    async def groups(self) -> list[str]:
-        """Every group, by name."""
-        return await self._database.scan(groups.list_groups)
-
-    async def members(self, group: str) -> list[str]:
-        """The users in a group, by name; raises NotThere."""
-        return await self._database.read(lambda c: groups.list_members(c, require_group(c, group)))
 
     async def add_member(self, group: str, user: str) -> None:
         """Put a user into a group, where it may be already; raises NotThere or RootProtected."""
@@ -214,17 +188,6 @@ class Accounts:
             valid_after=after_all_tokens(self._now()),  # those of somebody who had the name before open nothing
             tags=tags,
         )
-
-    async def _all(self, kind: PrincipalKind) -> list[StoredPrincipal]:
-        found: list[StoredPrincipal] = []
-        while True:
-            after = found[-1].name if found else ""
-            page = await self._database.scan(
-                partial(principals.list_principals, kind=kind.value, after=after, limit=_PAGE)
-            )
-            found += page
-            if len(page) < _PAGE:
-                return found
 
 
 def require_user(connection: "Connection", name: str) -> StoredPrincipal:

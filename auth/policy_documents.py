@@ -8,7 +8,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import partial
 from typing import TYPE_CHECKING
 
 from auth.accounts import check_name
@@ -147,14 +146,6 @@ class PolicyDocuments:
 
         await self._database.write(change)
 
-    async def managed(self) -> list[str]:
-        """The names of all managed policies, in order."""
-        return await self._database.scan(policies.list_policies)
-
-    async def find_managed(self, name: str) -> str:
-        """The document of a managed policy that counts; raises NotThere."""
-        return await self._database.read(partial(require_managed, name=name))
-
     async def find_version(self, name: str, version: int) -> str:
         """The document of one version of a managed policy; raises NotThere."""
         found = await self._database.read(lambda c: policies.find_policy(c, name, version))
@@ -179,30 +170,12 @@ class PolicyDocuments:
 
         await self._database.write(change)
 
-    async def owned(self, owner: Owner) -> OwnedPolicies:
-        """What belongs to an owner itself, its groups' policies aside; raises NotThere."""
-        return await self._database.scan(partial(owned_by, owner=owner))
-
-    async def find_inline(self, owner: Owner, name: str) -> str:
-        """The document of an inline policy; raises NotThere."""
-        for policy in (await self.owned(owner)).inline:
-            if policy.name == name:
-                return policy.document
-        raise NotThere("policy", name)
-
     async def put_of_repository(self, repository: str, document: str) -> None:
         """Write the policy of a repository; raises PolicyInvalid, or NotThere."""
         parse_policy(document, PolicyKind.RESOURCE)
         now = self._now()
         if not await self._database.write(lambda c: policies.put_repository_policy(c, repository, document, now)):
             raise NotThere("repository", repository)
-
-    async def find_of_repository(self, repository: str) -> str:
-        """The policy of a repository; raises NotThere."""
-        found = await self._database.read(lambda c: policies.find_repository_policy(c, repository))
-        if found is None:
-            raise NotThere("repository policy of", repository)
-        return found
 
     async def delete_of_repository(self, repository: str) -> None:
         """Remove the policy of a repository; raises NotThere."""
@@ -214,13 +187,6 @@ class PolicyDocuments:
         parse_policy(document, PolicyKind.REGISTRY)
         now = self._now()
         await self._database.write(lambda c: policies.put_registry_policy(c, document, now))
-
-    async def find_of_registry(self) -> str:
-        """The policy of the registry; raises NotThere."""
-        found = await self._database.read(policies.find_registry_policy)
-        if found is None:
-            raise NotThere("policy of", "the registry")
-        return found
 
     async def delete_of_registry(self) -> None:
         """Remove the policy of the registry; raises NotThere."""

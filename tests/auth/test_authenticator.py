@@ -191,7 +191,7 @@ async def test_disabled_user_is_refused_like_a_wrong_password(authenticator: Aut
     """Whoever has the password learns nothing from it any more."""
     await authenticator.authenticate(basic("bob", "secret"))
 
-    await accounts.disable_user("bob")
+    await accounts.update_user("bob", disabled=True)
 
     assert await refused(authenticator, basic("bob", "secret")) == "the user name or the password is wrong"
 
@@ -204,9 +204,9 @@ async def test_token_of_a_disabled_user_is_refused(
     await authenticator.authenticate(token)
     clock.time += 1
 
-    await accounts.disable_user("bob")
+    await accounts.update_user("bob", disabled=True)
     disabled = await refused(authenticator, token)
-    await accounts.enable_user("bob")
+    await accounts.update_user("bob", disabled=False)
 
     assert disabled == "invalid token: its user is disabled"
     assert (await authenticator.authenticate(basic("bob", "secret"))).principal == BOB
@@ -251,9 +251,9 @@ async def test_access_key_is_refused_when_anything_about_it_is_wrong(
     messages.append(await refused(authenticator, basic(key.id, key.secret)))
     await access_keys.enable(key.id)
     assert (await authenticator.authenticate(basic(key.id, key.secret))).principal == BOB
-    await accounts.disable_user("bob")
+    await accounts.update_user("bob", disabled=True)
     messages.append(await refused(authenticator, basic(key.id, key.secret)))
-    await accounts.enable_user("bob")
+    await accounts.update_user("bob", disabled=False)
     await access_keys.delete(key.id)
     messages.append(await refused(authenticator, basic(key.id, key.secret)))
 

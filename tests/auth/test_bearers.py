@@ -156,9 +156,9 @@ async def test_signed_token_ends_with_its_user(world: World, password: bool) -> 
 
     token = header()
     world.clock.time += 1
-    await world.accounts.disable_user("bob")
+    await world.accounts.update_user("bob", disabled=True)
     assert "disabled" in await world.refused(token)
-    await world.accounts.enable_user("bob")
+    await world.accounts.update_user("bob", disabled=False)
     assert "revoked" in await world.refused(token)
 
     world.clock.time += 2
@@ -270,10 +270,10 @@ async def test_deleted_service_token_ends_what_was_fetched_with_it(world: World)
 async def test_service_token_of_a_disabled_user_waits(world: World) -> None:
     """As an access key does; another password does not end it."""
     token = basic("bob", str(await world.stored.create_service("bob", "ci")))
-    await world.accounts.disable_user("bob")
+    await world.accounts.update_user("bob", disabled=True)
     assert await world.refused(token) == "the user name or the password is wrong"
 
-    await world.accounts.enable_user("bob")
+    await world.accounts.update_user("bob", disabled=False)
     await world.accounts.set_password("bob", "another")
 
     assert (await world.caller(token)).principal == BOB
@@ -322,9 +322,9 @@ async def test_service_token_stands_in_place_of_a_refresh_token(world: World) ->
 async def test_refresh_token_ends_with_the_password(world: World) -> None:
     """And with its user, its time, and what is no refresh token at all."""
     token = await world.refresh(await world.caller(basic("bob", "s:ec:ret")))
-    await world.accounts.disable_user("bob")
+    await world.accounts.update_user("bob", disabled=True)
     assert "ended" in await refresh_refused(world, token)
-    await world.accounts.enable_user("bob")
+    await world.accounts.update_user("bob", disabled=False)
     assert "revoked" in await refresh_refused(world, token)
 
     token = await world.refresh(await world.caller(basic("bob", "s:ec:ret")))

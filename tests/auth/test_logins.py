@@ -85,7 +85,7 @@ async def world(database: SqliteDatabase, throttle: Throttle, passwords: Passwor
     world = World(database, throttle, passwords)
     for name, password in (("bob", "right"), ("robot", None), ("carol", "right")):
         await world.accounts.create_user(name, password)
-    await world.accounts.disable_user("carol")
+    await world.accounts.update_user("carol", disabled=True)
     return world
 
 
@@ -147,7 +147,7 @@ async def test_nothing_is_looked_up_for_who_has_to_wait(world: World, name: str)
 async def test_user_disabled_after_a_login_is_refused_at_once(world: World) -> None:
     """What is remembered of a login never lets anybody in who may not log in any more."""
     assert await world.login("bob", "right") is CredentialKind.PASSWORD
-    await world.accounts.disable_user("bob")
+    await world.accounts.update_user("bob", disabled=True)
 
     await world.refused("bob", "right")
 

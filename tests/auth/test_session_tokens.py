@@ -164,8 +164,8 @@ async def test_a_session_ends_with_the_login_of_the_user_who_opened_it(world: Wo
     if change == "set_password":
         await world.accounts.set_password("bob", "another")
     elif change == "disable_user":
-        await world.accounts.disable_user("bob")
-        await world.accounts.enable_user("bob")
+        await world.accounts.update_user("bob", disabled=True)
+        await world.accounts.update_user("bob", disabled=False)
     else:
         await world.accounts.delete_user("bob")
         await world.accounts.create_user("bob")

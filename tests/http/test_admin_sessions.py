@@ -54,7 +54,7 @@ async def test_password_of_half_a_day_stands_for_its_user(registry: Registry, pe
     token = await registry.token("repository:app:pull", authorization=login)
     assert (await registry.get("/v2/app/manifests/latest", authorization=token)).status == 200
     assert (await registry.post("/v2/app/blobs/uploads/", authorization=login)).status == 403
-    await people.accounts.disable_user("alice")
+    await people.accounts.update_user("alice", disabled=True)
     assert (await registry.get("/v2/app/manifests/latest", authorization=login)).status == 401
 
 

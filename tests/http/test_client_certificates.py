@@ -178,7 +178,7 @@ async def test_a_certificate_that_does_not_name_one_user_is_refused(
 
 async def test_a_certificate_of_a_disabled_user_is_refused(connect: Connect, authority: Authority) -> None:
     async with connect(authority.issue("bob")) as registry, administered(registry.root) as people:
-        await people.accounts.disable_user("bob")
+        await people.accounts.update_user("bob", disabled=True)
         answers = [await registry.get(path, authorization=None) for path in ("/v2/", "/auth/token")]
 
     assert [answer.refusal for answer in answers] == [(401, "UNAUTHORIZED")] * 2

@@ -52,11 +52,11 @@ async def test_disabled_user_is_out_at_the_next_request(registry: Registry, peop
     for credentials in (alice, with_key, token):
         assert await get(registry, "app/manifests/latest", credentials) == 200
 
-    await people.accounts.disable_user("alice")
+    await people.accounts.update_user("alice", disabled=True)
 
     for credentials in (alice, with_key, token):
         assert await get(registry, "app/manifests/latest", credentials) == 401
-    await people.accounts.enable_user("alice")
+    await people.accounts.update_user("alice", disabled=False)
     assert await get(registry, "app/manifests/latest", token) == 401
     again = await registry.token("repository:app:pull", authorization=alice)
     for credentials in (alice, with_key, again):
