@@ -71,6 +71,10 @@ class _Subject:
     boundary: NamedPolicy | None = None
     sessions: tuple[NamedPolicy, ...] = ()
 
+    def under(self, resource: NamedPolicy | None, registry: NamedPolicy | None) -> Policies:
+        """Every policy that applies to what it asks for, of a resource with this policy."""
+        return Policies(self.policies, resource, registry, self.boundary, self.sessions)
+
 
 _ROOT: Final = Decision(Outcome.ALLOWED, "the root user may do everything in its account")
 _STRANGER: Final = Decision(Outcome.IMPLICIT_DENY, "it belongs to another account")
@@ -112,11 +116,8 @@ class Authorizer:
         `unknown` are condition keys, in lower case, that nobody can tell yet: where a value might allow, it is allowed,
         and to be asked again.
         """
-        subject = await self._subject(principal)
-        policies, facts = await self._applying(subject, resource, facts)
-        if unknown:
-            policies = without_conditions_on(unknown, policies)
-        return self._decide(subject, action, resource, facts, policies)
+        decision, _ = await self._weigh(principal, action, resource, facts, unknown)
+        return decision
 
     async def permit(
         self,
@@ -139,7 +140,7 @@ class Authorizer:
         known = None if unknown else self._permitted.find(edition, caller, action, resource.arn, facts)
         if known is not None:
             return known
-        decision = await self.authorize(caller.principal, action, resource, facts, unknown=unknown)
+        decision, policies = await self._weigh(caller.principal, action, resource, facts, unknown)
         if not decision.allowed:
             # Before the token is looked at: where no other would help, none is asked for, and the client says why.
             raise self._refusal(caller, action, resource, decision)
@@ -149,7 +150,6 @@ class Authorizer:
         if needed is not None and not caller.ceiling.covers(needed):
             raise ScopeInsufficient(action, resource)
         if not unknown:
-            policies, _ = await self._applying(await self._subject(caller.principal), resource, facts)
             relevant = dict(facts) if look_at_facts(policies) else None
             self._permitted.keep(edition, caller, action, resource.arn, relevant, decision)
         return decision
@@ -159,8 +159,7 @@ class Authorizer:
     ) -> Decision:
         """Whether the policies of a principal, and the trust policy of a role, let it assume the role."""
         subject = await self._subject(principal)
-        policies = Policies(subject.policies, trust, None, subject.boundary, subject.sessions)
-        return self._decide(subject, ASSUME_ROLE, Resource(role_arn, None), facts, policies)
+        return self._decide(subject, ASSUME_ROLE, Resource(role_arn, None), facts, subject.under(trust, None))
 
     async def visible(self, principal: Principal, names: Sequence[str], facts: Facts = NO_FACTS) -> list[str]:
         """Those of the repositories that the principal may know of, in the same order."""
@@ -169,10 +168,8 @@ class Authorizer:
         rules = await self._directory.repositories(names)
 
         def is_visible(name: str) -> bool:
-            applying = Policies(subject.policies, rules[name].policy, registry, subject.boundary, subject.sessions)
-            return self._decide(
-                subject, action, self.repository(name), {**facts, **rules[name].facts}, applying
-            ).allowed
+            applying, own_facts = subject.under(rules[name].policy, registry), {**facts, **rules[name].facts}
+            return self._decide(subject, action, self.repository(name), own_facts, applying).allowed
 
         return [name for name in names if is_visible(name)]
 
@@ -211,6 +208,16 @@ class Authorizer:
         elif not granted and self._is_turned_away(caller.principal):
             raise CredentialsMissing
 
+    async def _weigh(
+        self, principal: Principal, action: str, resource: Resource, facts: Facts, unknown: Collection[str]
+    ) -> tuple[Decision, Policies]:
+        """A decision, and the policies that it rests on."""
+        subject = await self._subject(principal)
+        policies, facts = await self._applying(subject, resource, facts)
+        if unknown:
+            policies = without_conditions_on(unknown, policies)
+        return self._decide(subject, action, resource, facts, policies), policies
+
     async def _subject(self, principal: Principal) -> _Subject:
         if principal.kind is PrincipalKind.ANONYMOUS:
             return _ANYBODY
@@ -232,10 +239,9 @@ class Authorizer:
         """The policies that apply to a request, and its facts with those of the resource."""
         registry = await self._directory.registry_policy()
         if resource.repository is None:
-            return Policies(subject.policies, None, registry, subject.boundary, subject.sessions), facts
+            return subject.under(None, registry), facts
         rules = await self._directory.repository(resource.repository)
-        policies = Policies(subject.policies, rules.policy, registry, subject.boundary, subject.sessions)
-        return policies, {**facts, **rules.facts} if rules.facts else facts
+        return subject.under(rules.policy, registry), {**facts, **rules.facts} if rules.facts else facts
 
     def _decide(self, subject: _Subject, action: str, resource: Resource, facts: Facts, policies: Policies) -> Decision:
         requester, lack = subject.requester, None

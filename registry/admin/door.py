@@ -1,7 +1,7 @@
 """The admin API over HTTP: from a request to a call of an operation, and from its answer to a response."""
 
 from collections.abc import Iterable
-from typing import Any, Final, cast
+from typing import Any, Final
 from urllib.parse import quote
 
 from aiohttp import web
@@ -117,7 +117,7 @@ def _conditional(request: web.Request, operation: AnyOperation, call: Call[Any, 
         header = "If-Match" if wanted else "If-None-Match"
         raise RequestInvalid([{"field": header, "message": "what this changes has no entity tag"}])
     precondition = Precondition(lambda connection: load(connection, call.names), wanted, unwanted)
-    return services.on(cast("Any", ConditionalDatabase(services.database, precondition)))
+    return services.on(ConditionalDatabase(services.database, precondition))
 
 
 def _response(request: web.Request, operation: AnyOperation, answer: BaseModel | None) -> web.Response:

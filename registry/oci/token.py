@@ -77,10 +77,6 @@ class TokenService:
         self._others = others
         self._last_use = last_use
 
-    async def for_caller(self, caller: Caller, asked: Asked) -> Issued:
-        """A token for a caller who has proved who it is, or for an anonymous one."""
-        return await self._grant(caller, asked)
-
     async def for_form(self, form: "Form", client: str, asked: Asked) -> Issued:
         """A token for the grant in a form; raises GrantUnsupported for one that is not offered here."""
         authenticator = self._authenticator
@@ -95,7 +91,7 @@ class TokenService:
             case grant_type:
                 raise GrantUnsupported(grant_type)
         self._last_use.note(caller, client)
-        return await self._grant(caller, asked)
+        return await self.for_caller(caller, asked)
 
     async def _exchange(self, form: "Form", asked: Asked) -> Issued:
         """RFC 8693 section 2.1, with `role` and `role_session_name` of our own."""
@@ -106,10 +102,11 @@ class TokenService:
         caller = await self._authenticator.exchange(
             form.first("role"), form.first("subject_token"), session_name, asked.facts
         )
-        issued = await self._grant(caller, asked)
+        issued = await self.for_caller(caller, asked)
         return replace(issued, document={**issued.document, "issued_token_type": _ACCESS_TOKEN_TYPE})
 
-    async def _grant(self, caller: Caller, asked: Asked) -> Issued:
+    async def for_caller(self, caller: Caller, asked: Asked) -> Issued:
+        """A token for a caller who has proved who it is, or for an anonymous one."""
         # A token for one registry must not open another: an unknown service gets one that only we accept.
         audience = asked.service if asked.service in self._others else None
         grant = self._authorizer.grant if audience is None else self._authorizer.grant_elsewhere
