@@ -6,8 +6,9 @@
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from auth.errors import NoSigningKey
 from auth.keys import Algorithm, PublicKey, SigningKey, open_private_key
@@ -15,9 +16,34 @@ from storage.metadata.database import Database
 from storage.metadata.signing_keys import StoredSigningKey, list_signing_keys
 
 
+class Timed(Protocol):
+    """Whatever tells a key's times, in seconds since the epoch; `retires_at` is None for a key that none follows."""
+
+    @property
+    def signs_from(self) -> float:
+        """When it begins to sign, until a key made later does."""
+
+    @property
+    def retires_at(self) -> float | None:
+        """When what it signed begins to be refused."""
+
+
+Key = TypeVar("Key", bound=Timed)
+
+
+def is_retired(key: Timed, now: float) -> bool:
+    """Whether what the key signed is refused."""
+    return key.retires_at is not None and now >= key.retires_at
+
+
+def find_signing(keys: Sequence[Key], now: float) -> Key | None:
+    """The one of these keys, oldest first, that signs; None when there is none."""
+    return next((key for key in reversed(keys) if key.signs_from <= now and not is_retired(key, now)), None)
+
+
 @dataclass(frozen=True, slots=True)
 class RingKey:
-    """A key and its time, in seconds since the epoch; `retires_at` is None for a key that none follows."""
+    """A key, opened, and its times."""
 
     key: SigningKey
     public_key: PublicKey
@@ -33,10 +59,6 @@ class RingKey:
     def algorithm(self) -> Algorithm:
         """The one algorithm that it signs with."""
         return self.key.algorithm
-
-    def is_retired(self, now: float) -> bool:
-        """Whether what it signed is refused."""
-        return self.retires_at is not None and now >= self.retires_at
 
 
 class KeyRing:
@@ -54,21 +76,20 @@ class KeyRing:
 
     def signing_key(self) -> SigningKey:
         """The key to sign with at this moment; raises NoSigningKey."""
-        now = self._now()
-        for ring_key in reversed(self._keys):
-            if ring_key.signs_from <= now and not ring_key.is_retired(now):
-                return ring_key.key
-        raise NoSigningKey
+        found = find_signing(self._keys, self._now())
+        if found is None:
+            raise NoSigningKey
+        return found.key
 
     def find(self, kid: str) -> RingKey | None:
         """The key of this id that verifies at this moment; None for one that is unknown or retired."""
         found = self._by_id.get(kid)
-        return None if found is None or found.is_retired(self._now()) else found
+        return None if found is None or is_retired(found, self._now()) else found
 
     def published(self) -> list[dict[str, str]]:
         """The public halves of all keys that have not retired, those that do not sign yet included."""
         now = self._now()
-        return [jwk for ring_key, jwk in zip(self._keys, self._jwks, strict=True) if not ring_key.is_retired(now)]
+        return [jwk for ring_key, jwk in zip(self._keys, self._jwks, strict=True) if not is_retired(ring_key, now)]
 
     async def reload(self, database: Database, root_key: bytes) -> None:
         """Take over the keys that the database holds."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from auth.claims import LEEWAY_SECONDS
 from auth.errors import NotThere, RotationRefused
+from auth.key_ring import find_signing, is_retired
 from auth.keys import Algorithm, generate_signing_key, seal_private_key
 from auth.tokens import LONGEST_LIFE_SECONDS
 from storage.metadata import signing_keys
@@ -74,7 +75,7 @@ class SigningKeys:
 
         def change(connection: "Connection") -> None:
             keys = signing_keys.list_signing_keys(connection)
-            if sum(1 for each in keys if not _is_retired(each, now)) >= MOST_KEYS:
+            if sum(1 for each in keys if not is_retired(each, now)) >= MOST_KEYS:
                 raise RotationRefused(f"there are {MOST_KEYS} keys already: retire those that are not needed")
             # The last in order is the one that signs, though this clock be behind the one of the key before.
             created_at = max(now, *(each.created_at + _CLOCK_TICK for each in keys)) if keys else now
@@ -89,7 +90,7 @@ class SigningKeys:
     async def list(self) -> "list[ListedKey]":
         """Every key, oldest first."""
         keys, now = await self._database.read(signing_keys.list_signing_keys), self._now()
-        signing = _signing_kid(keys, now)
+        signing = find_signing(keys, now)
         return [
             ListedKey(
                 kid=each.kid,
@@ -108,7 +109,8 @@ class SigningKeys:
 
         def change(connection: "Connection") -> None:
             keys = signing_keys.list_signing_keys(connection)
-            if keys and kid in {keys[-1].kid, _signing_kid(keys, now)}:
+            needed = (*keys[-1:], find_signing(keys, now))
+            if kid in {key.kid for key in needed if key is not None}:
                 raise RotationRefused(
                     f"signing key {kid} signs, or is the next to: run `lading signing rotate` first, and retire it then"
                 )
@@ -123,18 +125,9 @@ class SigningKeys:
         await self._database.write(lambda connection: signing_keys.delete_retired_keys(connection, before))
 
 
-def _is_retired(key: StoredSigningKey, now: float) -> bool:
-    return key.retires_at is not None and now >= key.retires_at
-
-
-def _signing_kid(keys: list[StoredSigningKey], now: float) -> str | None:
-    able = (key.kid for key in reversed(keys) if key.signs_from <= now and not _is_retired(key, now))
-    return next(able, None)
-
-
-def _state(key: StoredSigningKey, signing: str | None, now: float) -> KeyState:
-    if _is_retired(key, now):
+def _state(key: StoredSigningKey, signing: StoredSigningKey | None, now: float) -> KeyState:
+    if is_retired(key, now):
         return KeyState.RETIRED
-    if key.kid == signing:
+    if key is signing:
         return KeyState.SIGNING
     return KeyState.NEXT if key.signs_from > now else KeyState.VERIFYING
