@@ -11,6 +11,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from auth.sealing import keyed_digest
+
 _REMEMBERED_SECONDS = 60.0
 _REMEMBERED_LOGINS = 1024
 
@@ -43,7 +45,8 @@ class RecentLogins:
         proved = self._proved.get(who)
         if proved is None:
             return False
-        if self._monotonic() >= proved.forget_at or not hmac.compare_digest(proved.proof, self._digest(proof)):
+        is_same = hmac.compare_digest(proved.proof, keyed_digest(self._key, *proof))
+        if self._monotonic() >= proved.forget_at or not is_same:
             del self._proved[who]
             return False
         self._proved.move_to_end(who)
@@ -51,12 +54,7 @@ class RecentLogins:
 
     def remember(self, who: str, proof: tuple[str, ...]) -> None:
         """Keep what was right, for a minute."""
-        self._proved[who] = _Proved(self._digest(proof), self._monotonic() + _REMEMBERED_SECONDS)
+        self._proved[who] = _Proved(keyed_digest(self._key, *proof), self._monotonic() + _REMEMBERED_SECONDS)
         self._proved.move_to_end(who)
         if len(self._proved) > _REMEMBERED_LOGINS:
             self._proved.popitem(last=False)
-
-    def _digest(self, parts: tuple[str, ...]) -> bytes:
-        encoded = [part.encode() for part in parts]
-        message = b"".join(len(part).to_bytes(8, "big") + part for part in encoded)
-        return hmac.digest(self._key, message, "sha256")

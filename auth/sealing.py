@@ -4,6 +4,7 @@ What is sealed is written `0x01 · nonce 12 · AES-256-GCM(secret) · tag 16` wi
 the sealing key is HKDF-SHA256 of the root key with info `lading PURPOSE v1`, so that the root key itself seals nothing.
 """
 
+import hmac
 import secrets
 from collections.abc import Callable
 
@@ -22,6 +23,13 @@ def subkey(root_key: bytes, purpose: str) -> bytes:
     """The 32-byte key of one purpose, from which neither the root key nor any other subkey can be told."""
     info = f"lading {purpose} v1".encode()
     return HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=info).derive(root_key)
+
+
+def keyed_digest(key: bytes, *parts: str) -> bytes:
+    """32 bytes that only the same parts under the same key have (HMAC-SHA256); how they are cut into parts counts."""
+    # What a client or a proxy sent may hold anything.
+    encoded = [part.encode(errors="surrogateescape") for part in parts]
+    return hmac.digest(key, b"".join(len(part).to_bytes(8, "big") + part for part in encoded), "sha256")
 
 
 class Seal:

@@ -9,7 +9,6 @@
 """
 
 import asyncio
-import hmac
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ from weakref import WeakValueDictionary
 
 from auth.login_counts import Bound, Check, LoginCounts, OwnCounts
 from auth.recent_logins import RecentLogins
-from auth.sealing import subkey
+from auth.sealing import keyed_digest, subkey
 from storage.errors import StorageError
 
 ALL_NAMES_FACTOR: Final = 30
@@ -121,10 +120,7 @@ class Throttle:
             yield
 
     def _digest(self, *parts: str) -> str:
-        # An address that a proxy forwards may hold anything.
-        encoded = [part.encode(errors="surrogateescape") for part in parts]
-        message = b"".join(len(part).to_bytes(8, "big") + part for part in encoded)
-        return hmac.digest(self._key, message, "sha256").hex()
+        return keyed_digest(self._key, *parts).hex()
 
 
 def network_of(client: str) -> str:
