@@ -156,7 +156,7 @@ def _tag_parameter(name: str, description: str) -> dict[str, Any]:
 def _responses(row: AnyOperation, rows: Sequence[AnyOperation]) -> dict[str, Any]:
     done: dict[str, Any] = {"description": row.summary}
     if row.answer is not None:
-        done["content"] = {row.content_type: {"schema": _refer(row.answer)}}
+        done["content"] = {"application/json": {"schema": _refer(row.answer)}}
     if row.answer is not None and row.load is not None:
         done["headers"] = _TAG_HEADER
     if row.named_by is not None:

@@ -57,7 +57,6 @@ class Operation(Generic[Body, Query]):
     named_by: tuple[str, str] | None = None
     load: Load | None = None
     action_name: str | None = None
-    content_type: str = "application/json"
     placeholders: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
