@@ -125,8 +125,8 @@ class StoredTokens:
 
     async def create_service(
         self, user: str, name: str, *, expires_at: float | None = None, policy: str | None = None
-    ) -> TokenText:
-        """Make a service token of a user, limited by a policy if one is given.
+    ) -> tuple[TokenText, StoredToken]:
+        """Make a service token of a user, limited by a policy if one is given: for its owner, and as it is kept.
 
         Raises NotThere, AlreadyThere, TooMany, AccountNameInvalid, PolicyInvalid, or SessionInvalid for a time that has
         passed or that nobody could be shown, and for a policy of more than 4096 characters.
@@ -153,7 +153,7 @@ class StoredTokens:
                 raise AlreadyThere("service token", name)
 
         await self._database.write(change)
-        return token
+        return token, new
 
     async def list_service(self, user: str) -> list[StoredToken]:
         """A user's service tokens, oldest first; raises NotThere."""

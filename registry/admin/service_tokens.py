@@ -53,9 +53,8 @@ async def _create(services: Services, call: Call[NewServiceToken, None]) -> Made
     user, body = call.names["user"], call.body
     policy = None if body.policy is None else policy_text(body.policy)
     ends = None if body.expires_at is None else body.expires_at.timestamp()
-    token = await services.stored_tokens.create_service(user, body.name, expires_at=ends, policy=policy)
-    made = next(each for each in await services.stored_tokens.list_service(user) if each.id == token.id)
-    return MadeServiceToken(**_document(made).model_dump(), token=str(token))
+    token, stored = await services.stored_tokens.create_service(user, body.name, expires_at=ends, policy=policy)
+    return MadeServiceToken(**_document(stored).model_dump(), token=str(token))
 
 
 async def _list(services: Services, call: Call[None, None]) -> ServiceTokens:

@@ -241,7 +241,7 @@ async def test_token_of_a_user_is_none_of_a_role(world: World) -> None:
 
 async def test_service_token_is_a_password_and_a_bearer_token(world: World) -> None:
     """With its owner's name or `token`, and no other."""
-    token = str(await world.stored.create_service("bob", "ci", policy=POLICY, expires_at=world.clock.time + 100))
+    token = str((await world.stored.create_service("bob", "ci", policy=POLICY, expires_at=world.clock.time + 100))[0])
 
     callers = [await world.caller(header) for header in (basic("bob", token), basic("token", token), f"Bearer {token}")]
 
@@ -257,7 +257,7 @@ async def test_service_token_is_a_password_and_a_bearer_token(world: World) -> N
 
 async def test_deleted_service_token_ends_what_was_fetched_with_it(world: World) -> None:
     """At the next request."""
-    token = str(await world.stored.create_service("bob", "ci"))
+    token = str((await world.stored.create_service("bob", "ci"))[0])
     fetched = world.bearer(await world.caller(basic("bob", token)))
     assert (await world.caller(fetched)).principal == BOB
 
@@ -269,7 +269,7 @@ async def test_deleted_service_token_ends_what_was_fetched_with_it(world: World)
 
 async def test_service_token_of_a_disabled_user_waits(world: World) -> None:
     """As an access key does; another password does not end it."""
-    token = basic("bob", str(await world.stored.create_service("bob", "ci")))
+    token = basic("bob", str((await world.stored.create_service("bob", "ci"))[0]))
     await world.accounts.update_user("bob", disabled=True)
     assert await world.refused(token) == "the user name or the password is wrong"
 
@@ -281,7 +281,7 @@ async def test_service_token_of_a_disabled_user_waits(world: World) -> None:
 
 async def test_secret_of_a_stored_token_must_be_right(world: World) -> None:
     """The id alone opens nothing."""
-    token = await world.stored.create_service("bob", "ci")
+    token, _ = await world.stored.create_service("bob", "ci")
     forged = f"ldt_{token.id}_{'A' * 43}"
 
     assert await world.refused(basic("bob", forged)) == "the user name or the password is wrong"
@@ -309,7 +309,7 @@ async def test_refresh_token_is_exchanged_any_number_of_times(world: World) -> N
 
 async def test_service_token_stands_in_place_of_a_refresh_token(world: World) -> None:
     """For clients that keep nothing else; its policy goes on limiting it."""
-    token = str(await world.stored.create_service("bob", "ci", policy=POLICY))
+    token = str((await world.stored.create_service("bob", "ci", policy=POLICY))[0])
 
     caller = await world.authenticator.check_refresh(token)
 

@@ -100,7 +100,7 @@ async def test_a_session_ends_with_the_access_key_that_opened_it(world: World) -
 
 
 async def test_a_session_ends_with_the_service_token_that_opened_it(world: World) -> None:
-    text = str(await world.stored.create_service("bob", "laptop"))
+    text = str((await world.stored.create_service("bob", "laptop"))[0])
     await world.directory.refresh()
     opener = await world.bearers.check_bearer(text)
     token = world.issuer.mint(await world.sessions.assume(opener, "ci", "work")).text
@@ -114,7 +114,7 @@ async def test_a_session_ends_with_the_service_token_that_opened_it(world: World
 
 async def test_passwords_fetched_one_with_another_end_with_the_service_token_before_them(world: World) -> None:
     """However many of half a day lie between."""
-    text = str(await world.stored.create_service("bob", "laptop"))
+    text = str((await world.stored.create_service("bob", "laptop"))[0])
     await world.directory.refresh()
     caller = await world.bearers.check_bearer(text)
     for _ in range(2):

@@ -127,7 +127,7 @@ async def test_service_token_pulls(registry: Registry, people: People) -> None:
     """As a password, as a bearer token, and exchanged; never more than its policy says."""
     await registry.push_image("app", "latest")
     await people.give("bob", allow("ecr:*"))
-    token = str(await people.stored.create_service("bob", "ci", policy=document(allow(*PULL))))
+    token = str((await people.stored.create_service("bob", "ci", policy=document(allow(*PULL))))[0])
     fetched = await registry.token("repository:app:pull,push", authorization=basic("token", token))
     answer = await registry.get("/auth/token?offline_token=true", authorization=basic("bob", token))
 
@@ -142,7 +142,7 @@ async def test_service_token_pulls(registry: Registry, people: People) -> None:
 async def test_deleted_service_token_is_out_on_every_worker(start: Start) -> None:
     """With what was fetched with it."""
     async with start() as one, start() as other, administered(one.root) as people:
-        token = str(await people.stored.create_service("bob", "ci"))
+        token = str((await people.stored.create_service("bob", "ci"))[0])
         fetched = await one.token(authorization=basic("bob", token))
         for worker in (one, other):
             for authorization in (f"Bearer {token}", fetched):
@@ -216,8 +216,8 @@ async def test_password_may_hold_colons(registry: Registry, people: People) -> N
 async def test_life_of_a_token_is_cut_by_what_it_was_fetched_with(registry: Registry, people: People) -> None:
     """Never to less than a minute, which clients take for a token without end."""
     now = time.time()
-    short = str(await people.stored.create_service("bob", "short", expires_at=now + 90))
-    ending = str(await people.stored.create_service("bob", "ending", expires_at=now + 50))
+    short = str((await people.stored.create_service("bob", "short", expires_at=now + 90))[0])
+    ending = str((await people.stored.create_service("bob", "ending", expires_at=now + 50))[0])
 
     answer = await registry.get("/auth/token", authorization=basic("bob", short))
     refused = await registry.get("/auth/token", authorization=basic("bob", ending))
