@@ -3,18 +3,17 @@
 Everything is opened in the process that uses it: no connection, thread or event loop crosses a fork.
 """
 
-import os
 import secrets
 import time
 import uuid
-from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 
 from aiohttp import web
 
 from auth.bootstrap import Prepared, open_registry
+from auth.sealing import subkey
 from registry.access_parts import Defence, credential_jobs, open_access, open_defence
 from registry.admin import door as admin_door
 from registry.admin import errors as admin_errors
@@ -32,7 +31,6 @@ from registry.core.uploads import UploadLimits, Uploads
 from registry.databases import Databases, open_databases
 from registry.http.access import ACCESS
 from registry.http.auditing import Auditing
-from registry.http.budget import BufferBudget
 from registry.http.metrics import HTTP_METRICS, RequestMetrics
 from registry.http.middleware import Observers, answering, sign
 from registry.http.routes import add_routes
@@ -45,33 +43,11 @@ from registry.oci import routes as oci_routes
 from registry.oci.services import SERVICES, Bounds, Services
 from registry.oci.token import JWKS, TOKENS
 from registry.run import Run
-from storage.blobs.filesystem import FilesystemStore
+from registry.stores import BUFFER_BYTES, ContentStore, open_store
+from storage.budget import BufferBudget
 from storage.metadata.migration import touch
 
-if TYPE_CHECKING:
-    from storage.blobs.interface import BlobStore
-
-
-# Measured with 64 pushes at once: more threads only fight for the interpreter.
-_STORE_THREADS = 16
 _SENDER_THREADS = 16
-_BUFFER_BYTES = 64 * 1024 * 1024
-
-
-@asynccontextmanager
-async def open_store(settings: Settings, registry_id: str | None = None) -> AsyncIterator[FilesystemStore]:
-    """The content store that the settings name; with an id, it must be the one of this registry."""
-    root = settings.storage.root
-    disk = os.statvfs(root)
-    with ThreadPoolExecutor(_STORE_THREADS, thread_name_prefix="store") as threads:
-        yield FilesystemStore(
-            root,
-            durability=settings.storage.durability,
-            reserve_bytes=settings.storage.reserve_bytes(disk.f_blocks * disk.f_frsize),
-            new_suffix=lambda: secrets.token_hex(8),
-            executor=threads,
-            registry_id=registry_id,
-        )
 
 
 async def create_app(settings: Settings, run: Run) -> web.Application:
@@ -80,15 +56,15 @@ async def create_app(settings: Settings, run: Run) -> web.Application:
     databases = open_databases(settings)
     stack.push_async_callback(databases.close)
     prepared = await open_registry(databases.registry, settings.key_file)
-    store = await stack.enter_async_context(open_store(settings, prepared.registry_id))
+    content = await _open_content(settings, run, databases, prepared, stack)
     defence = await open_defence(settings, prepared, databases.activity, stack)
     deciders = deciders_of(settings, prepared, databases.registry)
     access, tokens, published = open_access(settings, prepared, deciders, defence, stack)
-    services = _services(settings, run, databases, store, stack)
+    services = _services(settings, databases, content, stack)
     observers = await _observers(settings, run, databases, prepared, stack)
     app = web.Application(middlewares=[answering(_render, observers, _new_id)])
     app[ACCESS], app[TOKENS], app[JWKS], app[SERVICES] = access, tokens, published, services
-    app[health.READINESS] = _readiness(databases, store)
+    app[health.READINESS] = _readiness(databases, content.store)
     app[metrics.EXPOSITION] = metrics.Exposition(run.counts, (*HTTP_METRICS, *AUDIT_METRICS))
     app[admin_door.SERVICES] = administration(settings, databases, prepared, defence.passwords, deciders)
     add_routes(app, oci_routes.ROUTES)
@@ -106,7 +82,7 @@ async def create_app(settings: Settings, run: Run) -> web.Application:
     return app
 
 
-def _readiness(databases: Databases, store: FilesystemStore) -> health.Readiness:
+def _readiness(databases: Databases, store: ContentStore) -> health.Readiness:
     probes = {
         "database": lambda: databases.registry.write(touch),
         "activity": lambda: databases.activity.write(touch),
@@ -121,12 +97,31 @@ def _render(request: web.Request, error: Exception) -> web.StreamResponse:
     return admin_errors.render(request, error) if is_admin else oci_errors.render(request, error)
 
 
-def _services(
-    settings: Settings, run: Run, databases: Databases, store: "BlobStore", stack: AsyncExitStack
-) -> Services:
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """Where content is kept, the memory for it on its way, and who signs hints of what is staged."""
+
+    store: ContentStore
+    budget: BufferBudget
+    hints: HintSigner
+
+
+async def _open_content(
+    settings: Settings, run: Run, databases: Databases, prepared: Prepared, stack: AsyncExitStack
+) -> _Content:
+    budget = BufferBudget(BUFFER_BYTES)
+    opened = open_store(settings.storage, databases, registry_id=prepared.registry_id, budget=budget)
+    store = await stack.enter_async_context(opened)
+    # Staged files may be lost with the machine: hints end with the server. What is in a bucket is marked and stays, and
+    # any node may be asked to go on with it.
+    is_lasting = settings.storage.backend != "filesystem"
+    return _Content(store, budget, HintSigner(subkey(prepared.root_key, "upload-hint") if is_lasting else run.epoch))
+
+
+def _services(settings: Settings, databases: Databases, content: _Content, stack: AsyncExitStack) -> Services:
     limits = settings.limits
     repositories = Repositories(databases.registry, most=limits.page)
-    blobs = Blobs(databases.registry, store, time.time)
+    blobs = Blobs(databases.registry, content.store, time.time, redirects=settings.storage.redirect)
     senders = stack.enter_context(ThreadPoolExecutor(_SENDER_THREADS, thread_name_prefix="sender"))
     parsers = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="parser"))
     return Services(
@@ -134,7 +129,7 @@ def _services(
         blobs=blobs,
         uploads=Uploads(
             databases.activity,
-            store,
+            content.store,
             blobs,
             repositories,
             limits=UploadLimits(limits.blob_bytes, limits.uploads),
@@ -144,9 +139,9 @@ def _services(
         images=Images(
             databases.registry, sparse=Sparse(settings.manifests.allow_sparse), most=limits.page, now=time.time
         ),
-        hints=HintSigner(run.epoch),
-        budget=BufferBudget(_BUFFER_BYTES),
-        documents=BufferBudget(_BUFFER_BYTES),
+        hints=content.hints,
+        budget=content.budget,
+        documents=BufferBudget(BUFFER_BYTES),
         sender=Sender(senders, idle_seconds=limits.body_idle),
         bounds=Bounds(limits.manifest_bytes, limits.json_depth, limits.tags_per_push, limits.body_idle),
         create_on_push=settings.repositories.create_on_push,

@@ -12,9 +12,9 @@ import aiofiles
 from auth.bootstrap import ROOT_USER, registry_id_of
 from auth.bootstrap import prepare as prepare_registry
 from auth.passwords import Passwords
-from registry.app import open_store
 from registry.config import Settings
 from registry.databases import ACTIVITY_SCHEMA_NAME, Databases, open_databases, require_registry
+from registry.stores import open_store
 from storage.blobs.interface import BlobStore, Owned
 from storage.errors import SchemaOutdated, StoredBytesMissing, StoreUnavailable
 from storage.metadata import verification
@@ -53,7 +53,7 @@ async def prepare(settings: Settings) -> Preparation:
     secret = settings.auth.admin_password
     try:
         await _fill_empty(databases)
-        async with open_store(settings) as store:
+        async with open_store(settings.storage, databases) as store:
             await adopt(databases.registry, store)  # what belongs to another registry is refused before one is founded
             prepared = await prepare_registry(
                 databases.registry,

@@ -10,67 +10,23 @@ Where the values come from is `registry.config_sources`; how they are printed is
 import os
 import re
 from contextlib import suppress
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-_KIB = 1024
-_MIB = 1024 * _KIB
-_UNITS = {"": 1, "B": 1, "KiB": _KIB, "MiB": _MIB, "GiB": 1024 * _MIB, "TiB": 1024 * 1024 * _MIB}
-_SIZE = re.compile(r"([0-9]{1,15}) ?(|B|[KMGT]iB)")
+from registry.config_storage import StorageSettings
+from registry.config_values import KIB, MIB, Bytes, Names, Networks, Seconds, Section, WholeSeconds
+
 _LISTEN = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9.-]+)):(?P<port>[0-9]{1,5})")
 _MAX_PORT = 65535
-_RESERVE_BYTES = 64 * _MIB
-_RESERVE_SHARE = 50  # 2 % of the disk
 
 
 class SettingsInvalid(Exception):
     """The settings cannot be used; the text says which and why, one problem a line."""
-
-
-def _bytes(value: object) -> object:
-    """Read a size: a number, or a number with a binary unit."""
-    if not isinstance(value, str):
-        return value
-    match = _SIZE.fullmatch(value.strip())
-    if match is None:
-        msg = "a size is a number of bytes, or a number with KiB, MiB, GiB or TiB, as in 64MiB"
-        raise ValueError(msg)
-    return int(match[1]) * _UNITS[match[2]]
-
-
-def _seconds(value: object) -> object:
-    """Read a duration: a bare number of seconds."""
-    if isinstance(value, str) and not re.fullmatch(r"[0-9]+(\.[0-9]+)?", value.strip()):
-        msg = "a duration is a bare number of seconds, as in 90"
-        raise ValueError(msg)
-    return value
-
-
-def _networks(value: object) -> object:
-    """Read networks: a list, or one text with commas."""
-    parts = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
-    if not isinstance(parts, list | tuple):
-        return parts
-    return tuple(ip_network(part) if isinstance(part, str) else part for part in parts if part)
-
-
-def _names(value: object) -> object:
-    """Read names: a list, or one text with commas."""
-    if not isinstance(value, str):
-        return value
-    return tuple(part.strip() for part in value.split(",") if part.strip())
-
-
-Bytes = Annotated[int, BeforeValidator(_bytes), Field(ge=0)]
-Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0, allow_inf_nan=False)]
-WholeSeconds = Annotated[int, BeforeValidator(_seconds), Field(ge=0)]
-Names = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=256)], ...], BeforeValidator(_names)]
-Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_networks)]
 
 
 def cores() -> int:
@@ -80,18 +36,6 @@ def cores() -> int:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
         allowed = min(allowed, -(-int(quota) // int(period)))
     return max(1, allowed)
-
-
-def default_root() -> Path:
-    """`$XDG_DATA_HOME/lading`, or `~/.local/share/lading`."""
-    home = os.environ.get("XDG_DATA_HOME", "")
-    return (Path(home) if home.startswith("/") else Path("~/.local/share").expanduser()) / "lading"
-
-
-class Section(BaseModel):
-    """A table of the configuration file; it refuses keys that it does not know and never changes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, hide_input_in_errors=True)
 
 
 class ServerSettings(Section):
@@ -200,34 +144,6 @@ class MetadataSettings(Section):
         return value
 
 
-class StorageSettings(Section):
-    """Where content is kept."""
-
-    backend: Literal["filesystem"] = Field(default="filesystem", description="The kind of content store.")
-    root: Path = Field(
-        default_factory=default_root,
-        description="The data directory: databases, keys and, on the filesystem backend, content.",
-    )
-    durability: Literal["full", "relaxed"] = Field(
-        default="full",
-        description="full: what was acknowledged survives a power cut; relaxed: it may not, for throw-away registries.",
-    )
-    reserve: Bytes | None = Field(
-        default=None,
-        description="Bytes kept free on the disk, below which pushes are refused; "
-        "default: the smaller of 64 MiB and 2 % of the disk.",
-    )
-
-    @field_validator("root")
-    @classmethod
-    def _make_absolute(cls, value: Path) -> Path:
-        return Path(os.path.abspath(value.expanduser()))  # noqa: PTH100 (resolve() would follow a link that may move)
-
-    def reserve_bytes(self, disk_bytes: int) -> int:
-        """How many bytes to keep free on a disk of this size."""
-        return min(_RESERVE_BYTES, disk_bytes // _RESERVE_SHARE) if self.reserve is None else self.reserve
-
-
 class EncryptionSettings(Section):
     """Encryption at rest."""
 
@@ -275,7 +191,7 @@ class RepositoriesSettings(Section):
 class LimitsSettings(Section):
     """Bounds for everything that comes from outside."""
 
-    manifest_bytes: Bytes = Field(default=4 * _MIB, ge=1, description="Largest manifest accepted, inclusive.")
+    manifest_bytes: Bytes = Field(default=4 * MIB, ge=1, description="Largest manifest accepted, inclusive.")
     json_depth: int = Field(default=64, ge=4, le=500, description="Deepest nesting accepted in a JSON document.")
     tags_per_push: int = Field(default=100, ge=1, description="Most tags that one manifest push may set.")
     page: int = Field(default=1000, ge=1, le=100_000, description="Longest page of a list.")
@@ -290,7 +206,7 @@ class LimitsSettings(Section):
         description="Most wrong passwords a minute for one user from one address, and 30 times as many for all users.",
     )
     header_bytes: Bytes = Field(
-        default=32 * _KIB, ge=4 * _KIB, le=_MIB, description="Longest request line, and longest header, accepted."
+        default=32 * KIB, ge=4 * KIB, le=MIB, description="Longest request line, and longest header, accepted."
     )
     header_seconds: Seconds = Field(default=15, gt=0, description="How long the head of a request may take to arrive.")
     body_idle: Seconds = Field(default=60, gt=0, description="How long the body of a request may stand still.")

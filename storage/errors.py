@@ -56,11 +56,13 @@ class NoSpace(StorageError):
 class StoreUnavailable(StorageError):
     """The content store did not take or give the bytes; the same request may succeed later.
 
-    `is_away` tells that this is no matter of one object: the whole store is not there.
+    `is_away` tells that this is no matter of one object: the whole store is not there. `words` say more to who runs the
+    registry, and are for no client.
     """
 
-    def __init__(self, message: str, *, is_away: bool = False) -> None:
+    def __init__(self, message: str, words: str = "", *, is_away: bool = False) -> None:
         super().__init__(message)
+        self.words = words
         self.is_away = is_away
 
 

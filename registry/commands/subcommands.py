@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from registry.commands.settings import add_settings
-from storage.errors import DatabaseUnavailable
+from storage.errors import DatabaseUnavailable, StoreUnavailable
 
 if TYPE_CHECKING:
     from registry.commands.api import Api
@@ -97,7 +97,7 @@ def tell(report: Report, *, as_json: bool) -> None:
 
 def complain(error: object) -> int:
     """Say on standard error why nothing came of it; returns the exit code of a failure."""
-    words = error.words if isinstance(error, DatabaseUnavailable) else ""
+    words = error.words if isinstance(error, DatabaseUnavailable | StoreUnavailable) else ""
     print(f"lading: {error}" + (f": {words}" if words else ""), file=sys.stderr)  # noqa: T201 (a command speaks)
     return 1
 

@@ -11,13 +11,13 @@ from dataclasses import asdict, dataclass, field
 import orjson
 
 from auth.bootstrap import registry_id_of
-from registry.app import open_store
 from registry.bootstrap import adopt
 from registry.commands.settings import add_settings, settings_of
 from registry.commands.subcommands import complain
 from registry.config import Settings, SettingsInvalid
 from registry.core.verification import Checked, Verification
 from registry.databases import open_databases, require_registry
+from registry.stores import open_store
 from storage.errors import SchemaOutdated, StorageError
 from storage.metadata.database import Database
 from storage.metadata.migration import REGISTRY_SCHEMA, check_revision
@@ -65,9 +65,9 @@ async def _verify(settings: Settings, share: float) -> Report:
     report = Report()
     try:
         registry_id = await _registry_id(databases.registry)
-        async with open_store(settings) as unmarked:
+        async with open_store(settings.storage, databases) as unmarked:
             await adopt(databases.registry, unmarked)
-        async with open_store(settings, registry_id) as store:
+        async with open_store(settings.storage, databases, registry_id=registry_id) as store:
             verification = Verification(databases.registry, store)
             show = _progress(await verification.count())
             async for checked in verification.run(chosen=_chooser(share)):

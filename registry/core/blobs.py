@@ -5,16 +5,17 @@
 """
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from sqlalchemy import Connection
 
 from registry.core.errors import BlobUnknown, RepositoryUnknown
 from registry.core.names import RepositoryName
 from registry.core.repositories import locked_repository
-from storage.blobs.interface import BlobStore, LocalFiles, Span, StoredCopy
+from storage.blobs.interface import BlobStore, LocalFiles, SignedUrls, Span, StoredCopy
 from storage.digest import Digest
 from storage.errors import StoredBytesMissing, StoreUnavailable
 from storage.metadata import blobs, repositories
@@ -22,25 +23,34 @@ from storage.metadata.database import Database
 
 # A mount that names no source looks at this many repositories before it gives up and asks for an upload.
 _SOURCES_TRIED = 100
+# Long enough to begin: an answer that has begun is not cut off.
+_URL_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
 class OpenBlob:
-    """A blob ready to be sent: `file` is its open file where the kernel can send it; `read` gives any span."""
+    """A blob ready to be sent.
+
+    `file` is its open file where the kernel can send it; `read` gives any span; `signed_url`, where clients are sent to
+    the store, gives a URL of it that answers with a media type.
+    """
 
     size: int
     file: int | None
-    candidate: bool
-    read: Callable[[Span], AsyncIterator[bytes]]
+    read: Callable[[Span], AsyncGenerator[bytes, None]]
+    signed_url: Callable[[str], Awaitable[str]] | None = None
 
 
 class Blobs:
-    """Blobs as the repositories see them."""
+    """Blobs as the repositories see them; with `redirects`, clients fetch them from the store if it can be asked."""
 
-    def __init__(self, database: Database, store: BlobStore, now: Callable[[], float]) -> None:
+    def __init__(
+        self, database: Database, store: BlobStore, now: Callable[[], float], *, redirects: bool = False
+    ) -> None:
         self._database = database
         self._store = store
         self._now = now
+        self._redirects = redirects
 
     async def find(self, repository: RepositoryName, digest: Digest) -> blobs.StoredBlob:
         """The blob of a repository; raises BlobUnknown or RepositoryUnknown."""
@@ -51,15 +61,16 @@ class Blobs:
 
     async def vouch(self, repository: RepositoryName, digest: Digest) -> int:
         """Size of a blob that the caller may rely on from here on; raises BlobUnknown or RepositoryUnknown."""
-        async with self.open(repository, digest) as opened:
-            if opened.candidate:
-                now = self._now()
-                kept = await self._database.write(
-                    lambda c: blobs.renew_candidate(c, repository_name=repository.text, digest=str(digest), now=now)
-                )
-                if not kept:
-                    raise BlobUnknown(str(digest))
-            return opened.size
+        found = await self.find(repository, digest)
+        await self._look_at(found)
+        if found.candidate:
+            now = self._now()
+            kept = await self._database.write(
+                lambda c: blobs.renew_candidate(c, repository_name=repository.text, digest=str(digest), now=now)
+            )
+            if not kept:
+                raise BlobUnknown(str(digest))
+        return found.size
 
     @asynccontextmanager
     async def open(self, repository: RepositoryName, digest: Digest) -> AsyncIterator[OpenBlob]:
@@ -70,25 +81,51 @@ class Blobs:
         found = await self.find(repository, digest)
         file = await self._open_file(found)
         try:
-            yield OpenBlob(found.size, file, found.candidate, lambda span: self._store.read(found.storage_key, span))
+            yield OpenBlob(found.size, file, lambda span: self._read(found, span), self._signing(found))
         finally:
             if file is not None:
                 os.close(file)
+
+    def _signing(self, found: blobs.StoredBlob) -> Callable[[str], Awaitable[str]] | None:
+        store = self._store
+        if not self._redirects or not isinstance(store, SignedUrls):
+            return None
+        return partial(_signed_url, store, found.storage_key)
 
     async def _open_file(self, found: blobs.StoredBlob) -> int | None:
         """Open the copy where the store has plain files, checking its length, which costs two system calls."""
         if not isinstance(self._store, LocalFiles):
             return None
-        try:
+        async with self._missed(found):
             file = self._store.open(found.storage_key)
-        except StoredBytesMissing as error:
-            await self._quarantine(found)
-            raise BlobUnknown(found.digest) from error
-        if os.fstat(file).st_size != found.size:
-            os.close(file)
-            await self._quarantine(found)
-            raise BlobUnknown(found.digest)
+            if os.fstat(file).st_size != found.size:
+                os.close(file)
+                raise StoredBytesMissing(found.storage_key)
         return file
+
+    async def _look_at(self, found: blobs.StoredBlob) -> None:
+        """See that the copy is there, and as long as it was."""
+        file = await self._open_file(found)
+        if file is not None:
+            os.close(file)
+            return
+        async with self._missed(found):
+            if await self._store.size(found.storage_key) != found.size:
+                raise StoredBytesMissing(found.storage_key)
+
+    async def _read(self, found: blobs.StoredBlob, span: Span) -> AsyncGenerator[bytes, None]:
+        async with self._missed(found), aclosing(self._store.read(found.storage_key, span, size=found.size)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    @asynccontextmanager
+    async def _missed(self, found: blobs.StoredBlob) -> AsyncIterator[None]:
+        """Quarantine a copy that turns out to be missing: it is unknown from then on, and a push repairs it."""
+        try:
+            yield
+        except StoredBytesMissing as error:
+            await self._database.write(lambda c: blobs.quarantine(c, found.id))
+            raise BlobUnknown(found.digest) from error
 
     async def delete(self, repository: RepositoryName, digest: Digest) -> None:
         """Take a blob out of a repository at once; raises BlobUnknown or RepositoryUnknown."""
@@ -165,12 +202,13 @@ class Blobs:
         names = await self._database.scan(lambda c: blobs.list_readers(c, str(digest), limit=_SOURCES_TRIED))
         return [RepositoryName(name) for name in names]
 
-    async def _quarantine(self, bad: blobs.StoredBlob) -> None:
-        await self._database.write(lambda c: blobs.quarantine(c, bad.id))
-
     async def _unknown(self, repository: RepositoryName, digest: Digest) -> BlobUnknown | RepositoryUnknown:
         known = await self._database.read(lambda c: repositories.find_repository(c, repository.text))
         return RepositoryUnknown(repository.text) if known is None else BlobUnknown(str(digest))
+
+
+def _signed_url(store: SignedUrls, key: str, media_type: str) -> Awaitable[str]:
+    return store.signed_url(key, lifetime_seconds=_URL_SECONDS, media_type=media_type)
 
 
 def _serving_copy(

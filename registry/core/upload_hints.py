@@ -1,7 +1,8 @@
 """A signed hint that travels in an upload's Location: how many bytes are staged, and their digest.
 
-- It only saves reading staged bytes again, and counts only while the upload still stands at its offset.
-- The key is drawn when the server starts: after a restart no hint counts, for the bytes may not have reached the disk.
+- It only saves reading staged bytes again, and counts only while the upload stands at its offset, with its mark.
+- Where the store gives no marks, the key is drawn when the server starts: after a restart no hint counts, for the bytes
+  may not have reached the disk.
 - Clients that drop the query are served all the same.
 """
 
@@ -19,10 +20,11 @@ _MAX_TEXT = 512
 
 @dataclass(frozen=True, slots=True)
 class UploadHint:
-    """Proof that the first `offset` staged bytes have a digest."""
+    """Proof that the first `offset` staged bytes have a digest; `mark` is the store's, and has no dot."""
 
     offset: int
     digest: Digest
+    mark: str = ""
 
 
 class HintSigner:
@@ -33,7 +35,7 @@ class HintSigner:
 
     def sign(self, upload_id: str, hint: UploadHint) -> str:
         """The hint as URL-safe text."""
-        statement = f"{hint.offset}.{hint.digest}"
+        statement = f"{hint.offset}.{hint.mark}.{hint.digest}"
         seal = base64.urlsafe_b64encode(self._mac(upload_id, statement)).decode().rstrip("=")
         return f"{statement}.{seal}"
 
@@ -42,12 +44,12 @@ class HintSigner:
         if not text or len(text) > _MAX_TEXT:
             return None
         statement, _, seal = text.rpartition(".")
-        offset, _, digest = statement.partition(".")
         try:
+            offset, mark, digest = statement.split(".")
             mac = base64.urlsafe_b64decode(seal + "==")
             if not hmac.compare_digest(mac, self._mac(upload_id, statement)):
                 return None
-            return UploadHint(int(offset), Digest.parse(digest))
+            return UploadHint(int(offset), Digest.parse(digest), mark)
         except (binascii.Error, ValueError, DigestInvalid):
             return None
 

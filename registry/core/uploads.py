@@ -138,9 +138,10 @@ class Uploads:
         When the body breaks off, what arrived is kept, and what broke it is raised.
         """
         async with self._writing(owner, upload_id) as (row, writer):
-            await self._receive(row, writer, chunk)
+            promised = await self._receive(row, writer, chunk)
+            await self._promise(promised, writer)
             known = writer.digest
-            return Progress(row.id, writer.offset, UploadHint(writer.offset, known) if known else None)
+            return Progress(row.id, writer.offset, UploadHint(writer.offset, known, writer.mark) if known else None)
 
     async def finish(
         self, owner: Owner, upload_id: str, digest: Digest, chunk: Chunk, *, hint: UploadHint | None, create: bool
@@ -152,7 +153,7 @@ class Uploads:
         async with self._writing(owner, upload_id) as (row, writer):
             await self._receive(row, writer, chunk)
             known = writer.digest
-            if known is None and hint is not None and hint.offset == writer.offset:
+            if known is None and hint is not None and (hint.offset, hint.mark) == (writer.offset, writer.mark):
                 known = hint.digest
             # The session ends first, while nobody else can write: whoever comes after finds none, not one half done.
             if not await self._forget(row.id):
@@ -259,8 +260,8 @@ class Uploads:
         except StagedBytesBusy as error:
             raise UploadBusy(row.id, row.committed) from error
 
-    async def _receive(self, row: StoredUpload, writer: BlobWriter, chunk: Chunk) -> None:
-        """Append a chunk and promise its bytes; what arrived before it broke off is promised too."""
+    async def _receive(self, row: StoredUpload, writer: BlobWriter, chunk: Chunk) -> StoredUpload:
+        """Append a chunk; what arrived before it broke off is promised. Returns the row as far as it was promised."""
         start = writer.offset
         if chunk.start is not None and chunk.start != start:
             raise UploadOutOfOrder(row.id, start)
@@ -271,23 +272,30 @@ class Uploads:
             nonlocal promised
             self._check_size(writer.offset + sum(map(len, chunks)))
             await writer.write(chunks)
-            if writer.offset - promised.committed >= _CHECKPOINT_BYTES and chunk.length is None:
-                promised = await self._move(promised, writer.offset)
+            if writer.kept - promised.committed >= _CHECKPOINT_BYTES and chunk.length is None:
+                promised = await self._move(promised, writer.kept)
 
         try:
             await chunk.body.pour(write)
         except (NoSpace, BlobTooLarge):
             raise
         except BaseException:
-            await self._move(promised, writer.offset)
+            await self._promise(promised, writer)
             raise
         received = writer.offset - start
         if chunk.length is not None and received != chunk.length:
             # What is not promised is cut off before the next append.
             message = f"the body has {received} bytes, Content-Range announced {chunk.length}"
             raise SizeInvalid(message)
-        if writer.offset != promised.committed:
-            await self._move(promised, writer.offset)
+        return promised
+
+    async def _promise(self, row: StoredUpload, writer: BlobWriter) -> None:
+        """Have what was written kept, and let the row say so; where it cannot be kept, what was kept before."""
+        try:
+            await writer.keep()
+        finally:
+            if writer.kept != row.committed:
+                await self._move(row, writer.kept)
 
     async def _publish(
         self, repository: RepositoryName, writer: BlobWriter, digest: Digest, known: Digest | None, *, create: bool

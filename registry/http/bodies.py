@@ -6,7 +6,7 @@ from typing import Self
 
 from aiohttp import HttpVersion11, web
 
-from registry.http.budget import BufferBudget
+from storage.budget import BufferBudget
 
 # Large enough that a thread hop and a system call cost little beside hashing.
 _BATCH_BYTES = 1024 * 1024

@@ -1,7 +1,8 @@
 """Blobs: pulling, with ranges, and deleting (specification, end-2 and end-10)."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 from http import HTTPStatus
 
 from aiohttp import web
@@ -25,6 +26,8 @@ async def get_blob(request: web.Request) -> web.StreamResponse:
         headers = _headers(digest)
         if is_unchanged(request, headers["ETag"]):
             return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
+        if blob.signed_url is not None and blob.size:
+            return _elsewhere(await blob.signed_url(_TYPE), headers)
         spans = requested_spans(_range_header(request, headers["ETag"]), blob.size)
         if spans is None:
             return await _send(request, blob, Span(0, blob.size), HTTPStatus.OK, headers)
@@ -48,6 +51,12 @@ async def delete_blob(request: web.Request) -> web.Response:
     """Take a blob out of the repository, at once."""
     await request.app[SERVICES].blobs.delete(request[REPOSITORY], Digest.parse(request.match_info["digest"]))
     return web.Response(status=HTTPStatus.ACCEPTED, headers={"Content-Length": "0"})
+
+
+def _elsewhere(url: str, headers: dict[str, str]) -> web.Response:
+    """Send the client to the store; whoever sees the URL can use it, so it is kept from caches and other sites."""
+    private = {"Location": url, "Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "Content-Length": "0"}
+    return web.Response(status=HTTPStatus.TEMPORARY_REDIRECT, headers={**headers, **private})
 
 
 def _headers(digest: Digest) -> dict[str, str]:
@@ -77,8 +86,9 @@ async def _send(
 ) -> web.StreamResponse:
     response = web.StreamResponse(status=status, headers=headers)
     response.content_length = span.length
-    await response.prepare(request)
-    await _send_span(request, response, blob, span)
+    async with _begun(blob, span) as chunks:
+        await response.prepare(request)
+        await _send_span(request, response, blob, span, chunks)
     request[SENT_BYTES] = span.length
     await response.write_eof()
     return response
@@ -95,21 +105,44 @@ async def _send_parts(
     headers["Content-Type"] = f"multipart/byteranges; boundary={boundary}"
     response = web.StreamResponse(status=HTTPStatus.PARTIAL_CONTENT, headers=headers)
     response.content_length = sum(map(len, heads)) + sum(span.length for span in spans) + len(tail)
-    await response.prepare(request)
     for head, span in zip(heads, spans, strict=True):
-        await response.write(head)
-        await _send_span(request, response, blob, span)
+        async with _begun(blob, span) as chunks:
+            await response.prepare(request)  # once, whatever the number of parts
+            await response.write(head)
+            await _send_span(request, response, blob, span, chunks)
     await response.write(tail)
     request[SENT_BYTES] = response.content_length
     await response.write_eof()
     return response
 
 
-async def _send_span(request: web.Request, response: web.StreamResponse, blob: OpenBlob, span: Span) -> None:
-    sender = request.app[SERVICES].sender
-    if not span.length:
+@asynccontextmanager
+async def _begun(blob: OpenBlob, span: Span) -> AsyncIterator[AsyncIterator[bytes]]:
+    """What a store streams, from the second chunk on with the first put back, so that errors come before the head."""
+    if blob.file is not None or not span.length:
+        yield _none()
         return
-    if blob.file is not None:
+    async with aclosing(blob.read(span)) as chunks:
+        yield _put_back(await anext(chunks), chunks)
+
+
+async def _none() -> AsyncIterator[bytes]:
+    nothing: tuple[bytes, ...] = ()
+    for chunk in nothing:
+        yield chunk
+
+
+async def _put_back(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for chunk in rest:
+        yield chunk
+
+
+async def _send_span(
+    request: web.Request, response: web.StreamResponse, blob: OpenBlob, span: Span, chunks: AsyncIterator[bytes]
+) -> None:
+    sender = request.app[SERVICES].sender
+    if blob.file is None:
+        await sender.send_chunks(response, chunks)
+    elif span.length:
         await sender.send_file(request, response, blob.file, span)
-    else:
-        await sender.send_chunks(response, blob.read(span))

@@ -104,7 +104,8 @@ def render(request: web.Request, error: Exception) -> web.Response:
         return _unexpected(request)
     status, code = row
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        logger().warning("request failed", request_id=request[REQUEST_ID], error=str(error))
+        words = getattr(error, "words", "")
+        logger().warning("request failed", request_id=request[REQUEST_ID], error=str(error), words=words)
     return answer(status, list(_entries(request, error, code, status)), headers=_headers(request, error, status))
 
 

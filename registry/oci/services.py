@@ -10,8 +10,8 @@ from registry.core.images import Images
 from registry.core.repositories import Repositories
 from registry.core.upload_hints import HintSigner
 from registry.core.uploads import Uploads
-from registry.http.budget import BufferBudget
 from registry.http.transfers import Sender
+from storage.budget import BufferBudget
 
 
 @dataclass(frozen=True, slots=True)

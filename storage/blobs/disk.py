@@ -1,8 +1,8 @@
 """The directory tree of a filesystem store: where things lie, and what makes them durable.
 
-    blobs/.store                                                        the id of the registry whose content this is
-    blobs/<algorithm>/<first two hex>/<next two hex>/<hex>.<suffix>     stored copies; below `blobs/` it is the key
-    uploads/<first two characters>/<upload id>                          staged bytes
+    blobs/.store                                    the id of the registry whose content this is
+    blobs/<key>                                     stored copies; `keys.py` draws what a key looks like
+    uploads/<first two characters>/<upload id>      staged bytes
 
 - No text from outside touches a path before it matched the strict pattern of a key or an upload id.
 - Directories are 0700, files 0600.
@@ -12,13 +12,12 @@
 
 import errno
 import os
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
-from storage.digest import Digest
+from storage.blobs.keys import is_key, is_upload_id
 from storage.errors import NoSpace, StagedBytesMissing, StoredBytesMissing, StoreUnavailable
 
 T = TypeVar("T")
@@ -26,11 +25,6 @@ T = TypeVar("T")
 Durability = Literal["full", "relaxed"]
 """`full`: what was committed survives a power cut. `relaxed`: nothing waits for the disk."""
 
-_KEY: Final = re.compile(
-    r"(?:sha256/([0-9a-f]{2})/([0-9a-f]{2})/\1\2[0-9a-f]{60}|sha512/([0-9a-f]{2})/([0-9a-f]{2})/\3\4[0-9a-f]{124})"
-    r"\.[0-9a-z]{1,64}"
-)
-_UPLOAD_ID: Final = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _BUFFERS_PER_WRITE: Final = 1024  # IOV_MAX of Linux, macOS and the BSDs
 _OUT_OF_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _OUT_OF_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE})
@@ -207,8 +201,10 @@ class Disk:
             if taken:
                 pending[first] = pending[first][taken:]
 
-    def publish(self, descriptor: int, staged: Path, key: str) -> None:
+    def publish(self, descriptor: int, staged: Path, key: str, *, replaces: bool = False) -> None:
         """Make a staged file durable under its key; when this raises, the file is gone.
+
+        A key that is taken is refused unless the file may replace what is there.
 
         A failed sync is final: the kernel may have dropped the pages and marked them clean; another proves nothing.
         Where the disk is away this raises StoreUnavailable, and the staged file stays.
@@ -219,7 +215,7 @@ class Disk:
         try:
             self._sync(descriptor)
             self._make_directory(target.parent)
-            if os.path.lexists(target):
+            if not replaces and os.path.lexists(target):
                 raise FileExistsError(errno.EEXIST, "a suffix was drawn twice")
             self.operations.rename(staged, target)
             path = target
@@ -274,18 +270,3 @@ class Disk:
     def _sync(self, descriptor: int) -> None:
         if self._durability == "full":
             self.operations.sync(descriptor)
-
-
-def key_of(digest: Digest, suffix: str) -> str:
-    """The key of one stored copy of the bytes that a digest names."""
-    return f"{digest.algorithm.value}/{digest.hex[:2]}/{digest.hex[2:4]}/{digest.hex}.{suffix}"
-
-
-def is_key(text: str) -> bool:
-    """Whether a text can be a key of this store."""
-    return _KEY.fullmatch(text) is not None
-
-
-def is_upload_id(text: str) -> bool:
-    """Whether a text is a UUID in lower-case hex, with or without dashes."""
-    return _UPLOAD_ID.fullmatch(text) is not None

@@ -3,7 +3,8 @@
 import asyncio
 import os
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager, suppress
 from itertools import islice
@@ -11,15 +12,16 @@ from pathlib import Path
 from typing import Final
 
 from storage.blobs.blocking import run_to_end
-from storage.blobs.disk import SYSTEM, Disk, Durability, FileOperations, is_key, is_upload_id, storage_errors
-from storage.blobs.interface import BlobWriter, Span, StoredObject
+from storage.blobs.disk import SYSTEM, Disk, Durability, FileOperations, storage_errors
+from storage.blobs.interface import BlobWriter, Span, StoredCopy, StoredObject
+from storage.blobs.keys import is_key, is_upload_id
 from storage.blobs.staging import StagedWriter
-from storage.digest import Algorithm
+from storage.digest import Algorithm, Digest
 from storage.errors import StoredBytesMissing
 
 _READ_BYTES: Final = 512 * 1024
 _WALK_BATCH: Final = 512
-_DIRECTORY: Final = re.compile(r"sha256|sha512|[0-9a-f]{2}")
+_DIRECTORY: Final = re.compile(r"sha256|sha512|upload|[0-9a-f]{2}")
 _READ_ONLY: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
@@ -56,9 +58,9 @@ class FilesystemStore:
         """Length in bytes of a stored copy; raises StoredBytesMissing."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, self._size, key)
 
-    async def read(self, key: str, span: Span) -> AsyncGenerator[bytes, None]:
+    async def read(self, key: str, span: Span, *, size: int | None = None) -> AsyncGenerator[bytes, None]:
         """Stream a span of a stored copy in chunks of at most 512 KiB."""
-        reader = _SpanReader(self.open, key, span)
+        reader = _SpanReader(self.open, key, span, size)
         try:
             while not reader.is_finished:
                 chunk = await run_to_end(self._executor, reader.next)
@@ -78,7 +80,7 @@ class FilesystemStore:
         self, upload_id: str, algorithm: Algorithm, committed: Callable[[], Awaitable[int]]
     ) -> AsyncGenerator[BlobWriter, None]:
         """Hold the staged bytes of an upload, cut off at what `committed` says once they are locked."""
-        writer = StagedWriter(self._disk, self._executor, upload_id, algorithm, self._new_suffix)
+        writer = self._writer(upload_id, algorithm)
         try:
             await run_to_end(self._executor, writer.open)
             await run_to_end(self._executor, writer.continue_at, await committed())
@@ -86,6 +88,21 @@ class FilesystemStore:
         finally:
             if writer.is_open:
                 await run_to_end(self._executor, writer.close)
+
+    async def restore(self, key: str, digest: Digest, chunks: AsyncIterator[bytes]) -> StoredCopy:
+        """Store bytes durably under a key that another store gave them, in place of whatever is there."""
+        writer = self._writer(str(uuid.uuid4()), digest.algorithm)
+        try:
+            await run_to_end(self._executor, writer.open)
+            await run_to_end(self._executor, writer.continue_at, 0)
+            async for chunk in chunks:
+                await writer.write([chunk])
+            return await writer.commit_as(key, digest)
+        finally:
+            await writer.abort()
+
+    def _writer(self, upload_id: str, algorithm: Algorithm) -> StagedWriter:
+        return StagedWriter(self._disk, self._executor, upload_id, algorithm, self._new_suffix)
 
     async def delete(self, key: str) -> None:
         """Remove a stored copy; succeeds when there is none. A power cut may bring the copy back."""
@@ -155,8 +172,9 @@ class FilesystemStore:
 class _SpanReader:
     """Reads one span of one stored copy; opened by the first chunk, closed by the last."""
 
-    def __init__(self, open_copy: Callable[[str], int], key: str, span: Span) -> None:
+    def __init__(self, open_copy: Callable[[str], int], key: str, span: Span, size: int | None) -> None:
         self._open_copy = open_copy
+        self._size = size
         self._key = key
         self._end = span.end
         self._offset = span.offset
@@ -190,7 +208,8 @@ class _SpanReader:
     def _opened(self) -> int:
         if self._descriptor is None:
             self._descriptor = self._open_copy(self._key)
-            if os.fstat(self._descriptor).st_size < self._end:
+            found = os.fstat(self._descriptor).st_size
+            if found < self._end or (self._size is not None and found != self._size):
                 raise StoredBytesMissing(self._key)
         return self._descriptor
 

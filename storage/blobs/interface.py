@@ -9,7 +9,7 @@
 `tests/contracts/blob_store.py` holds every implementation to these promises.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -52,7 +52,7 @@ class StoredObject:
 class BlobWriter(Protocol):
     """The one writer of an upload's staged bytes, open inside `async with`.
 
-    Leaving the block without commit or abort keeps what was written, for the next writer.
+    Leaving the block without commit or abort leaves what was kept to the next writer, and perhaps more.
     """
 
     @property
@@ -60,13 +60,30 @@ class BlobWriter(Protocol):
         """How many bytes are staged: the offset of the next one."""
 
     @property
+    def kept(self) -> int:
+        """How many of them the next writer finds even if this process is killed; at most `offset`."""
+
+    @property
+    def mark(self) -> str:
+        """A text that staged bytes of this upload at this offset had only if they were these very bytes.
+
+        It is as long-lived as the store can promise: empty where nothing but a later start of the server tells.
+        """
+
+    @property
     def digest(self) -> Digest | None:
         """Digest of all staged bytes when this writer knows it without reading them again, else None."""
 
     async def write(self, chunks: Sequence[bytes]) -> None:
-        """Append bytes; returns when the store took them, which need not be when they are durable.
+        """Append bytes; returns when the store took them, which need not be when they are kept.
 
-        Raises NoSpace or StoreUnavailable; staged bytes before this call stay intact.
+        Raises NoSpace or StoreUnavailable; what was kept before stays, and `offset` tells what is left.
+        """
+
+    async def keep(self) -> None:
+        """Have the next writer find all that was written, whatever becomes of this process.
+
+        Raises NoSpace or StoreUnavailable; what was kept before stays.
         """
 
     async def commit(self, expected: Digest, *, known: Digest | None = None) -> StoredCopy:
@@ -86,10 +103,11 @@ class BlobStore(Protocol):
     async def size(self, key: str) -> int:
         """Length in bytes of a stored copy; raises StoredBytesMissing."""
 
-    def read(self, key: str, span: Span) -> AsyncGenerator[bytes, None]:
+    def read(self, key: str, span: Span, *, size: int | None = None) -> AsyncGenerator[bytes, None]:
         """Stream a span of a stored copy in bounded chunks; raises StoredBytesMissing before the first chunk.
 
-        The span must lie within the copy; a copy shorter than that raises StoredBytesMissing too.
+        A copy that the span does not lie within, or that has another length than `size`, is missing too. Raises
+        StoreUnavailable when the store does not give it; what was given before that is right.
         """
 
     def stage(
@@ -98,8 +116,9 @@ class BlobStore(Protocol):
         """Hold the staged bytes of an upload, none at first, as their one writer.
 
         `committed` is asked while nobody else can write: staged bytes past the offset it gives are cut off. The
-        writer's own `offset` is the truth: it is smaller when the store holds fewer bytes (after a power cut).
-        `algorithm` is the one to hash with on the way. Raises StagedBytesBusy while another writer is at it.
+        writer's own `offset` is the truth: it is smaller when the store holds fewer bytes (after a power cut), or
+        cannot cut there. It can where the last writer began, and where one kept last. `algorithm` is the one to hash
+        with on the way. Raises StagedBytesBusy while another writer is at it.
         """
 
     async def delete(self, key: str) -> None:
@@ -126,3 +145,22 @@ class LocalFiles(Protocol):
 
     def open(self, key: str) -> int:
         """A read-only file descriptor of a stored copy, the caller's to close; raises StoredBytesMissing."""
+
+
+@runtime_checkable
+class SignedUrls(Protocol):
+    """A store that clients can fetch copies from by themselves, each with a URL that tells nothing else and expires."""
+
+    async def signed_url(self, key: str, *, lifetime_seconds: int, media_type: str) -> str:
+        """A URL of a stored copy for GET, with or without Range; the answer is sent as an attachment of this type."""
+
+
+@runtime_checkable
+class Restores(Protocol):
+    """A store that takes copies under the keys that another store gave them."""
+
+    async def restore(self, key: str, digest: Digest, chunks: AsyncIterator[bytes]) -> StoredCopy:
+        """Store bytes durably under a key, in place of whatever is there.
+
+        Raises DigestMismatch, having stored nothing, where they are not what `digest` names; and what `chunks` raises.
+        """

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from storage.blobs.interface import BlobWriter, Span, StoredCopy, StoredObject
+from storage.blobs.keys import key_of
 from storage.digest import Algorithm, Digest
 from storage.errors import DigestMismatch, NoSpace, StagedBytesBusy, StoredBytesMissing
 
@@ -53,10 +54,10 @@ class MemoryStore:
         """Length in bytes of a stored copy; raises StoredBytesMissing."""
         return len(self._content(key))
 
-    async def read(self, key: str, span: Span) -> AsyncGenerator[bytes, None]:
+    async def read(self, key: str, span: Span, *, size: int | None = None) -> AsyncGenerator[bytes, None]:
         """Stream a span of a stored copy in chunks of at most 64 KiB."""
         content = self._content(key)
-        if span.end > len(content):
+        if span.end > len(content) or len(content) != (len(content) if size is None else size):
             raise StoredBytesMissing(key)
         for offset in range(span.offset, span.end, _READ_BYTES):
             yield content[offset : min(offset + _READ_BYTES, span.end)]
@@ -117,6 +118,16 @@ class _MemoryWriter:
         return len(self._staged.content)
 
     @property
+    def kept(self) -> int:
+        """All of them."""
+        return self.offset
+
+    @property
+    def mark(self) -> str:
+        """Nothing: the bytes are as short-lived as the process."""
+        return ""
+
+    @property
     def digest(self) -> Digest | None:
         """Digest of all staged bytes if this writer saw every one of them, else None."""
         return Digest.of(bytes(self._staged.content), self._algorithm) if self._saw_every_byte else None
@@ -129,6 +140,9 @@ class _MemoryWriter:
             self._staged.content += chunk
         self._staged.modified_at = self._contents.now()
 
+    async def keep(self) -> None:
+        """Nothing is left to do."""
+
     async def commit(self, expected: Digest, *, known: Digest | None = None) -> StoredCopy:
         """Store the staged bytes under a key of their own; raises DigestMismatch."""
         self._require_open()
@@ -139,7 +153,7 @@ class _MemoryWriter:
         await self.abort()
         if actual != expected:
             raise DigestMismatch(str(expected), str(actual))
-        key = f"{expected.algorithm.value}/{expected.hex}.{self._contents.new_suffix()}"
+        key = key_of(expected, self._contents.new_suffix())
         self._contents.copies[key] = (content, self._staged.modified_at)
         return StoredCopy(key, len(content))
 

@@ -10,12 +10,14 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from storage.blobs.blocking import run_to_end
-from storage.blobs.disk import Disk, key_of, storage_errors
+from storage.blobs.disk import Disk, storage_errors
 from storage.blobs.interface import StoredCopy
+from storage.blobs.keys import key_of
 from storage.digest import Algorithm, Digest, Hasher, hasher
 from storage.errors import DigestMismatch, StagedBytesBusy, StoreUnavailable
 
@@ -48,6 +50,16 @@ class StagedWriter:
         return self._offset
 
     @property
+    def kept(self) -> int:
+        """All of them: what is in the file outlives the process."""
+        return self._offset
+
+    @property
+    def mark(self) -> str:
+        """Nothing: what is in the file may be lost with the machine, so a later start of the server trusts no mark."""
+        return ""
+
+    @property
     def digest(self) -> Digest | None:
         """Digest of all staged bytes if this writer saw every one of them, else None."""
         return None if self._hasher is None else Digest(self._algorithm, self._hasher.hexdigest())
@@ -61,9 +73,17 @@ class StagedWriter:
         """Append bytes and hash them, on a thread; raises NoSpace or StoreUnavailable."""
         await run_to_end(self._executor, self._write, chunks)
 
+    async def keep(self) -> None:
+        """Nothing is left to do."""
+
     async def commit(self, expected: Digest, *, known: Digest | None = None) -> StoredCopy:
         """Store the staged bytes under a key of their own; raises DigestMismatch, NoSpace or StoreUnavailable."""
-        return await run_to_end(self._executor, self._commit, expected, known)
+        key = key_of(expected, self._new_suffix())
+        return await run_to_end(self._executor, partial(self._commit, key, expected, known, replaces=False))
+
+    async def commit_as(self, key: str, expected: Digest) -> StoredCopy:
+        """Store the staged bytes under a key that may be taken already; raises what `commit` does."""
+        return await run_to_end(self._executor, partial(self._commit, key, expected, None, replaces=True))
 
     async def abort(self) -> None:
         """Drop the staged bytes; does nothing after commit or abort."""
@@ -120,7 +140,7 @@ class StagedWriter:
             self._disk.require_space()
             self._unchecked_bytes = 0
 
-    def _commit(self, expected: Digest, known: Digest | None) -> StoredCopy:
+    def _commit(self, key: str, expected: Digest, known: Digest | None, *, replaces: bool) -> StoredCopy:
         with storage_errors():
             if self._cut_tail() < self._offset:
                 raise StoreUnavailable("the staged bytes were cut by something else: start the upload over")
@@ -128,9 +148,8 @@ class StagedWriter:
             if actual != expected:
                 self._abort()
                 raise DigestMismatch(str(expected), str(actual))
-            key = key_of(expected, self._new_suffix())
             try:
-                self._disk.publish(self._held(), self._path, key)
+                self._disk.publish(self._held(), self._path, key, replaces=replaces)
             finally:
                 self.close()
         return StoredCopy(key, self._offset)

@@ -7,7 +7,7 @@ from sqlalchemy import BigInteger, Column, Double, Index, Integer, LargeBinary, 
 
 from storage.metadata.columns import NAMES, Bytewise, Id
 
-ACTIVITY_REVISION = "0002"
+ACTIVITY_REVISION = "0003"
 """The migration that this code's activity schema is at."""
 
 ACTIVITY = MetaData(naming_convention=NAMES)
@@ -22,6 +22,19 @@ upload = Table(
     Column("committed", BigInteger, nullable=False, comment="bytes staged and promised to the client"),
     Column("started_at", Double, nullable=False),
     Column("touched_at", Double, nullable=False, index=True),
+)
+
+staging = Table(
+    "staging",
+    ACTIVITY,
+    Column("id", Bytewise, primary_key=True, comment="the id of the upload whose bytes are staged"),
+    Column("process", String, index=True, comment="the process of the writer that holds it"),
+    Column("writer", String, comment="the writer that holds it; nobody does where it is missing"),
+    Column("held_until", Double, nullable=False, comment="until when, unless the process says that it lives"),
+    Column("state", Text, comment="JSON object of the store, with the keys and parts of what is staged"),
+    Column("size", BigInteger, nullable=False, comment="bytes staged"),
+    Column("touched_at", Double, nullable=False),
+    comment="what is staged in a store without files, and who writes it",
 )
 
 login_failure = Table(

@@ -3,7 +3,8 @@
 import pytest
 
 from registry.__main__ import COMMANDS
-from registry.config import Section, Settings
+from registry.config import Settings
+from registry.config_values import Section
 from tests.architecture.source import PROJECT
 
 _SECTIONS = {name: field.annotation for name, field in Settings.model_fields.items() if name != "dev"}

@@ -29,6 +29,7 @@ async def stage(store: BlobStore, content: bytes, upload_id: str = UPLOAD) -> No
     """Stage some bytes and leave them for later."""
     async with store.stage(upload_id, Algorithm.SHA256, at(0)) as writer:
         await writer.write([content])
+        await writer.keep()
 
 
 async def read(store: BlobStore, key: str, offset: int, length: int) -> bytes:

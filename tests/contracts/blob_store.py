@@ -121,6 +121,23 @@ async def test_read_past_the_end_is_refused(store: BlobStore, offset: int, lengt
         await anext(store.read(copy.key, Span(offset, length)), None)
 
 
+@pytest.mark.parametrize("size", [4, 6])
+@pytest.mark.parametrize("length", [0, 4])
+async def test_a_copy_of_another_length_than_expected_is_missing(store: BlobStore, size: int, length: int) -> None:
+    """Who knows how long a copy must be is not given a part of something else."""
+    copy = await push(store, b"hello")
+
+    with pytest.raises(StoredBytesMissing):
+        await anext(store.read(copy.key, Span(0, length), size=size), None)
+
+
+async def test_a_copy_of_the_expected_length_is_read(store: BlobStore) -> None:
+    """The length is compared, not believed."""
+    copy = await push(store, b"hello")
+
+    assert [chunk async for chunk in store.read(copy.key, Span(1, 3), size=5)] == [b"ell"]
+
+
 async def test_reading_can_stop_early(store: BlobStore) -> None:
     """A client that goes away leaves nothing behind that disturbs the next reader."""
     copy = await push(store, bytes(3_000_000))
@@ -135,6 +152,7 @@ async def test_nothing_is_stored_before_commit(store: BlobStore) -> None:
     """Staged bytes are not a stored copy, even when all of them have arrived."""
     async with store.stage(UPLOAD, Algorithm.SHA256, at(0)) as writer:
         await writer.write([b"hello"])
+        await writer.keep()
 
         assert await walk(store) == {(None, UPLOAD, 5)}
 

@@ -57,8 +57,50 @@ async def test_a_continued_writer_knows_no_wrong_digest(store: BlobStore) -> Non
         assert writer.digest in {None, HELLO}
 
 
+async def test_keep_keeps_all_that_was_written(store: BlobStore) -> None:
+    """What is promised to a client is kept first."""
+    async with store.stage(UPLOAD, Algorithm.SHA256, at(0)) as writer:
+        await writer.write([b"hel"])
+        await writer.keep()
+
+        assert (writer.kept, writer.offset) == (3, 3)
+
+
+async def test_no_more_is_kept_than_was_written(store: BlobStore) -> None:
+    """A writer never promises bytes that it does not have."""
+    async with store.stage(UPLOAD, Algorithm.SHA256, at(0)) as writer:
+        await writer.write([b"hel"])
+
+        assert writer.kept in range(4)
+
+
+async def test_a_mark_names_the_bytes_that_it_was_given_for(store: BlobStore) -> None:
+    """Other bytes at the same offset have another mark, wherever a mark is given at all."""
+    marks = []
+    for content in (b"hel", b"HEL"):
+        async with store.stage(UPLOAD, Algorithm.SHA256, at(0)) as writer:
+            await writer.write([content])
+            await writer.keep()
+            marks.append(writer.mark)
+
+    assert marks[0] != marks[1] or marks == ["", ""]
+
+
+async def test_a_mark_stays_with_the_bytes(store: BlobStore) -> None:
+    """The next writer finds the mark of what it takes over, and loses it with the next byte."""
+    async with store.stage(UPLOAD, Algorithm.SHA256, at(0)) as writer:
+        await writer.write([b"hel"])
+        await writer.keep()
+        mark = writer.mark
+
+    async with store.stage(UPLOAD, Algorithm.SHA256, at(3)) as writer:
+        assert writer.mark == mark
+        await writer.write([b"lo"])
+        assert writer.mark != mark or not mark
+
+
 async def test_an_upload_continues_where_it_stopped(store: BlobStore) -> None:
-    """Leaving a writer without commit or abort keeps what was written."""
+    """Leaving a writer without commit or abort leaves what was kept to the next."""
     await stage(store, b"hel")
 
     async with store.stage(UPLOAD, Algorithm.SHA256, at(3)) as writer:
@@ -74,6 +116,7 @@ async def test_a_failed_request_keeps_what_it_staged(store: BlobStore) -> None:
     async def break_off() -> None:
         async with store.stage(UPLOAD, Algorithm.SHA256, at(0)) as writer:
             await writer.write([b"hel"])
+            await writer.keep()
             raise ConnectionResetError
 
     with pytest.raises(ConnectionResetError):
@@ -142,6 +185,7 @@ async def test_a_committed_upload_is_empty_again(store: BlobStore, offset: int) 
     async with store.stage(UPLOAD, Algorithm.SHA256, at(offset)) as writer:
         assert writer.offset == 0
         await writer.write([b"other bytes"])
+        await writer.keep()
 
     assert await read(store, copy.key, 0, 5) == b"hello"
     assert await walk(store) == {(copy.key, None, 5), (None, UPLOAD, 11)}
@@ -304,6 +348,7 @@ async def test_uploads_do_not_hinder_each_other(store: BlobStore) -> None:
     ):
         await first.write([b"hel"])
         await second.write([b"other"])
+        await second.keep()
         await first.write([b"lo"])
         copy = await first.commit(HELLO)
 
@@ -333,7 +378,7 @@ async def test_a_cancelled_write_releases_the_upload(store: BlobStore) -> None:
 
 
 def test_uploads_agree_with_a_model(make_store: Callable[[], BlobStore]) -> None:
-    """Whatever order of begin, write, suspend, resume, commit, abort and delete, no byte is lost, added or moved."""
+    """Whatever order of begin, write, keep, suspend, resume, commit, abort and delete, no byte is lost or moved."""
     run_state_machine_as_test(
         lambda: UploadMachine(make_store()),  # type: ignore[arg-type]  # documented: a factory is as good as a class
         settings=settings(max_examples=40, stateful_step_count=25, deadline=None),

@@ -19,6 +19,15 @@ NUMBERS = st.integers(min_value=0, max_value=60)
 
 
 @dataclass
+class Upload:
+    """What was written of an upload; how much of it is kept at least, and where its last writer began."""
+
+    written: bytes = b""
+    kept: int = 0
+    began: int = 0
+
+
+@dataclass
 class OpenWriter:
     """A writer that the model holds open."""
 
@@ -27,13 +36,17 @@ class OpenWriter:
 
 
 class UploadMachine(RuleBasedStateMachine):
-    """Drives a store and a model of it: staged and stored bytes as plain values."""
+    """Drives a store and a model of it: staged and stored bytes as plain values.
 
-    def __init__(self, store: BlobStore) -> None:
+    Where a store does not cut anywhere, it goes back further than it was asked to, unless it was where a writer began.
+    """
+
+    def __init__(self, store: BlobStore, *, cuts_anywhere: bool = True) -> None:
         super().__init__()
+        self.cuts_anywhere = cuts_anywhere
         self.runner = asyncio.Runner()
         self.store = store
-        self.staged: dict[str, bytes] = {}
+        self.staged: dict[str, Upload] = {}
         self.stored: dict[str, bytes] = {}
         self.writers: dict[str, OpenWriter] = {}
 
@@ -52,7 +65,17 @@ class UploadMachine(RuleBasedStateMachine):
         else:
             self.enter(upload_id, context)
             assert answers == []
-            self.staged[upload_id] = self.staged.get(upload_id, b"")[:offset]
+            self.continue_at(self.staged.setdefault(upload_id, Upload()), offset, self.writers[upload_id].writer.offset)
+
+    def continue_at(self, upload: Upload, offset: int, actual: int) -> None:
+        """Compare where a writer goes on with what it may have: all that is kept, where that was an end once."""
+        assert actual <= min(offset, len(upload.written))
+        if offset >= upload.kept:
+            assert actual >= upload.kept
+        if offset == upload.began or self.cuts_anywhere:
+            assert actual == min(offset, len(upload.written))
+        upload.written = upload.written[:actual]
+        upload.kept = upload.began = actual
 
     def enter(self, upload_id: str, context: AbstractAsyncContextManager[BlobWriter]) -> None:
         """Open a writer and leave it open."""
@@ -79,7 +102,15 @@ class UploadMachine(RuleBasedStateMachine):
         """Append bytes."""
         upload_id = draw.draw(st.sampled_from(sorted(self.writers)))
         self.runner.run(self.writers[upload_id].writer.write(chunks))
-        self.staged[upload_id] += b"".join(chunks)
+        self.staged[upload_id].written += b"".join(chunks)
+
+    @precondition(lambda self: self.writers)
+    @rule(draw=st.data())
+    def keep(self, draw: st.DataObject) -> None:
+        """Have everything kept."""
+        upload_id = draw.draw(st.sampled_from(sorted(self.writers)))
+        self.runner.run(self.writers[upload_id].writer.keep())
+        self.staged[upload_id].kept = len(self.staged[upload_id].written)
 
     @precondition(lambda self: self.writers)
     @rule(draw=st.data())
@@ -92,7 +123,7 @@ class UploadMachine(RuleBasedStateMachine):
     def commit(self, draw: st.DataObject, algorithm: Algorithm, *, is_known: bool) -> None:
         """Commit with the right digest."""
         upload_id = draw.draw(st.sampled_from(sorted(self.writers)))
-        content = self.staged.pop(upload_id)
+        content = self.staged.pop(upload_id).written
         expected = Digest.of(content, algorithm)
         known = Digest.of(content) if is_known else None
         copy = self.runner.run(self.writers[upload_id].writer.commit(expected, known=known))
@@ -106,7 +137,7 @@ class UploadMachine(RuleBasedStateMachine):
     def commit_wrongly(self, draw: st.DataObject, algorithm: Algorithm) -> None:
         """Commit with a digest of other bytes."""
         upload_id = draw.draw(st.sampled_from(sorted(self.writers)))
-        expected = Digest.of(self.staged.pop(upload_id) + b"!", algorithm)
+        expected = Digest.of(self.staged.pop(upload_id).written + b"!", algorithm)
         with pytest.raises(DigestMismatch):
             self.runner.run(self.writers[upload_id].writer.commit(expected))
         self.leave(upload_id)
@@ -143,16 +174,19 @@ class UploadMachine(RuleBasedStateMachine):
     def writers_tell_the_truth(self) -> None:
         """Offsets and digests are those of the model."""
         for upload_id, held in self.writers.items():
-            content = self.staged[upload_id]
-            assert held.writer.offset == len(content)
-            assert held.writer.digest in {None, Digest.of(content)}
+            upload = self.staged[upload_id]
+            assert upload.kept <= held.writer.kept <= held.writer.offset == len(upload.written)
+            assert held.writer.digest in {None, Digest.of(upload.written)}
 
     @invariant()
     def walk_finds_what_is_there(self) -> None:
         """Exactly the model's copies and uploads are in the store."""
+        found = self.runner.run(walk(self.store))
         copies = {(key, None, len(content)) for key, content in self.stored.items()}
-        uploads = {(None, upload_id, len(content)) for upload_id, content in self.staged.items()}
-        assert self.runner.run(walk(self.store)) == copies | uploads
+        sizes = {upload_id: size for _, upload_id, size in found if upload_id is not None}
+        assert found == copies | {(None, upload_id, size) for upload_id, size in sizes.items()}
+        assert sizes.keys() == self.staged.keys()
+        assert all(upload.kept <= sizes[name] <= len(upload.written) for name, upload in self.staged.items())
 
     def teardown(self) -> None:
         """Leave every writer; every stored copy is whole."""

@@ -22,7 +22,8 @@ from auth.policy.parsing import MOST_CHARACTERS, parse_policy, validate_policy
 from auth.policy.requesters import ANYBODY, Requester
 from auth.policy.vocabulary import _KEY_PREFIXES, _KEYS
 from auth.principals import Principal, PrincipalKind, Session
-from registry.config import Settings, StorageSettings
+from registry.config import Settings
+from registry.config_storage import StorageSettings
 from registry.databases import open_databases
 from storage.metadata.repositories import add_repository
 from tests.architecture.source import PROJECT

@@ -15,7 +15,8 @@ from auth.policy_documents import Owner, OwnerKind, PolicyDocuments
 from auth.revocations import Revocations
 from auth.signing_keys import SigningKeys
 from auth.stored_tokens import StoredTokens
-from registry.config import Settings, StorageSettings
+from registry.config import Settings
+from registry.config_storage import StorageSettings
 from registry.databases import open_databases
 from storage.metadata.database import Database
 from tests.http.cheap_passwords import CheapPasswords

@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from registry.config import Settings, StorageSettings
+from registry.config import Settings
+from registry.config_storage import StorageSettings
 from registry.core.names import RepositoryName
 from registry.core.repositories import Repositories
 from registry.databases import open_databases

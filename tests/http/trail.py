@@ -8,7 +8,8 @@ from typing import Any
 
 from auth.bootstrap import open_registry
 from registry.audit_parts import history_of
-from registry.config import Settings, StorageSettings
+from registry.config import Settings
+from registry.config_storage import StorageSettings
 from registry.core.audit_history import AuditHistory
 from registry.databases import open_databases
 from tests.http.client import Registry, eventually

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from registry.__main__ import main
-from registry.config import ServerSettings, Settings, SettingsInvalid, StorageSettings
+from registry.config import ServerSettings, Settings, SettingsInvalid
 from registry.config_sources import load, sections
+from registry.config_storage import StorageSettings
 from registry.config_text import json_text, toml_text
 
 
@@ -225,7 +226,8 @@ def test_known_keys_are_what_the_design_lists() -> None:
         "server": "listen public_url workers tls_certificate tls_key tls_client_ca tls_client_auth trusted_proxies "
         "drain_seconds",
         "metadata": "url",
-        "storage": "backend root durability reserve",
+        "storage": "backend root durability reserve bucket prefix endpoint_url region addressing ca_bundle sse "
+        "checksum requester_pays part_bytes redirect",
         "encryption": "mode key_file",
         "auth": "admin_password anonymous token_ttl refresh_ttl services",
         "manifests": "allow_sparse",

@@ -15,7 +15,8 @@ from pydantic import SecretStr
 
 from registry.__main__ import main
 from registry.bootstrap import prepare
-from registry.config import AuthSettings, Settings, StorageSettings
+from registry.config import AuthSettings, Settings
+from registry.config_storage import StorageSettings
 
 
 @dataclass(frozen=True)

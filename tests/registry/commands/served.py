@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from registry.config import LogSettings, Settings, StorageSettings
+from registry.config import LogSettings, Settings
+from registry.config_storage import StorageSettings
 from registry.run import Run
 from tests.http.client import serving
 

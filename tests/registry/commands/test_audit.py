@@ -9,7 +9,8 @@ import pytest
 
 from auth.bootstrap import open_registry
 from auth.sealing import subkey
-from registry.config import Settings, StorageSettings
+from registry.config import Settings
+from registry.config_storage import StorageSettings
 from registry.databases import open_databases
 from storage.metadata.audit import append_events
 from storage.metadata.audit_event import AuditEvent, EventKind, Statement, Verdict

@@ -199,10 +199,10 @@ class Unreadable(MemoryStore):
 
     is_away = False
 
-    async def read(self, key: str, span: Span) -> AsyncGenerator[bytes, None]:
+    async def read(self, key: str, span: Span, *, size: int | None = None) -> AsyncGenerator[bytes, None]:
         if HELLO.hex in key:
             raise StoreUnavailable("the disk failed", is_away=self.is_away)
-        async for chunk in super().read(key, span):
+        async for chunk in super().read(key, span, size=size):
             yield chunk
 
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from registry.http.bodies import BodyTooLong, BodyTooSlow, RequestBody, read_body, release_body
-from registry.http.budget import BufferBudget
+from storage.budget import BufferBudget
 
 MIB = 1024 * 1024
 

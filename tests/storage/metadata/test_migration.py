@@ -178,4 +178,4 @@ async def test_processes_that_migrate_at_once_all_succeed(unmade: Place) -> None
 
     assert [(errors, code) for (_, errors), code in outcomes] == [(b"", 0)] * 3
     async with unmade.opened(ACTIVITY_SCHEMA) as database:
-        assert await database.read(revision_of) == "0002"
+        assert await database.read(revision_of) == "0003"

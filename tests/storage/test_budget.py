@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from registry.http.budget import BufferBudget
+from storage.budget import BufferBudget
 
 
 async def settle() -> None:
