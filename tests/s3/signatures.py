@@ -12,6 +12,7 @@ from tests.s3.calls import Call
 from tests.s3.refusals import Refused
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
+_QUERY_NAMES = {"X-Amz-Credential", "X-Amz-SignedHeaders", "X-Amz-Signature", "X-Amz-Date"}
 _SKEW_SECONDS = 15 * 60
 _LONGEST_SECONDS = 7 * 24 * 3600
 _IN_SCOPE = 5  # key id, date, region, service and "aws4_request"
@@ -75,11 +76,17 @@ def _of_header(call: Call) -> _Signature:
 
 
 def _of_query(call: Call) -> _Signature:
-    names = ("X-Amz-Credential", "X-Amz-SignedHeaders", "X-Amz-Signature", "X-Amz-Date")
-    values = [call.query.get(name, "") for name in names]
-    if "" in values or call.query.get("X-Amz-Algorithm") != _ALGORITHM:
+    query = call.query
+    if query.get("X-Amz-Algorithm") != _ALGORITHM or not query.keys() >= _QUERY_NAMES:
         raise Refused("AuthorizationQueryParametersError")
-    return _Signature(*values, call.headers.get("x-amz-content-sha256", "UNSIGNED-PAYLOAD"))
+    payload_hash = call.headers.get("x-amz-content-sha256", "UNSIGNED-PAYLOAD")
+    return _Signature(
+        query["X-Amz-Credential"],
+        query["X-Amz-SignedHeaders"],
+        query["X-Amz-Signature"],
+        query["X-Amz-Date"],
+        payload_hash,
+    )
 
 
 def _verify_time(call: Call, signature: _Signature, keys: Keys, *, is_presigned: bool) -> None:
