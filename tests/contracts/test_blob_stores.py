@@ -11,6 +11,7 @@ import pytest
 from storage.blobs.filesystem import FilesystemStore
 from storage.blobs.interface import BlobStore
 from storage.blobs.memory import MemoryStore
+from tests.contracts.s3_places import REAL, S3Stores, s3_server
 
 pytest.register_assert_rewrite("tests.contracts.blob_store", "tests.contracts.blob_writer")
 
@@ -22,11 +23,18 @@ from tests.contracts.blob_writer import *  # noqa: E402, F403  # every test of i
 @pytest.fixture(scope="module")
 def executor() -> Iterator[ThreadPoolExecutor]:
     """Threads for the stores that block."""
-    with ThreadPoolExecutor(4) as threads:
+    with ThreadPoolExecutor(16) as threads:
         yield threads
 
 
-@pytest.fixture(params=["memory", "filesystem"])
+@pytest.fixture(scope="module")
+def s3(executor: ThreadPoolExecutor) -> Iterator[S3Stores]:
+    """Stores in a bucket of a server in memory."""
+    with s3_server() as server:
+        yield S3Stores(server.url, executor)
+
+
+@pytest.fixture(params=["memory", "filesystem", "s3", *REAL])
 def make_store(request: pytest.FixtureRequest, tmp_path: Path, executor: ThreadPoolExecutor) -> Callable[[], BlobStore]:
     """Makes empty stores of one kind."""
     suffixes = itertools.count()
@@ -43,8 +51,12 @@ def make_store(request: pytest.FixtureRequest, tmp_path: Path, executor: ThreadP
         root.mkdir()
         return FilesystemStore(root, durability="full", reserve_bytes=0, new_suffix=new_suffix, executor=executor)
 
-    makers: dict[str, Callable[[], BlobStore]] = {"memory": memory, "filesystem": filesystem}
-    return makers[request.param]
+    def s3() -> BlobStore:
+        stores: S3Stores = request.getfixturevalue("s3")
+        return stores.store()
+
+    makers: dict[str, Callable[[], BlobStore]] = {"memory": memory, "filesystem": filesystem, "s3": s3}
+    return makers.get(request.param) or S3Stores(request.param, executor).store
 
 
 @pytest.fixture
