@@ -7,6 +7,7 @@
 
 tools="${CONFORMANCE_TOOLS:-${TMPDIR:-/tmp}/lading-tools}"
 suite_version="${CONFORMANCE_VERSION:-v0.0.0-20260831232431-97274622c111}"
+moto_version=5.2.5
 schemathesis_version=4.32.5 hypothesis_version=6.170.17 # both, for a seed to mean the same
 suite_module=github.com/opencontainers/distribution-spec/conformance
 export PATH="$PATH:$tools/bin"
@@ -19,6 +20,7 @@ go_module() { # NAME: the module and version of a client written in Go
     helm) echo helm.sh/helm/v3/cmd/helm@v3.22.0 ;;
     cosign) echo github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3 ;;
     registry) echo github.com/distribution/distribution/v3/cmd/registry@v3.1.2 ;; # a peer, not a client
+    minio) echo github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c ;; # a server that S3 is tried with
     *) return 1 ;;
   esac
 }
@@ -28,6 +30,7 @@ debian_package() { # NAME: the Debian package that brings a command
     docker | dockerd) echo docker.io ;;
     ctr) echo containerd ;;
     postgres) echo postgresql ;;
+    ceph) echo ceph-common ;;
     mkfs.ext4) echo e2fsprogs ;;
     findmnt | setpriv) echo util-linux ;;
     busybox) echo busybox-static ;;
@@ -80,6 +83,16 @@ install_schemathesis() {
         "schemathesis==$schemathesis_version" "hypothesis==$hypothesis_version"; } >&2
   fi
   echo "$environment/bin/schemathesis"
+}
+
+# Install the pinned moto once, into an environment of its own, and print the path of its server.
+install_moto() {
+  local environment="$tools/moto-$moto_version"
+  if [ ! -x "$environment/bin/moto_server" ]; then
+    { python3 -m venv "$environment" \
+      && "$environment/bin/pip" install --quiet --disable-pip-version-check "moto[server]==$moto_version"; } >&2
+  fi
+  echo "$environment/bin/moto_server"
 }
 
 # A statically linked busybox, for images that can run; prints its path.

@@ -22,6 +22,8 @@ COMMANDS: Final = {
     "audit": ("registry.commands.audit", "find, export and prove who did what"),
     "migrate": ("registry.commands.migrate", "bring the database to this version"),
     "verify": ("registry.commands.verify", "check everything that is stored"),
+    "import": ("registry.commands.importing", "copy all content from another store into this one"),
+    "doctor": ("registry.commands.doctor", "look for what would keep the registry from working, and say what to do"),
     "version": ("registry.commands.version", "show the version"),
 }
 _USAGE: Final = 2

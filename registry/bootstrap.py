@@ -13,6 +13,7 @@ from auth.bootstrap import ROOT_USER, registry_id_of
 from auth.bootstrap import prepare as prepare_registry
 from auth.passwords import Passwords
 from registry.config import Settings
+from registry.core.importing import unfinished_mark
 from registry.databases import ACTIVITY_SCHEMA_NAME, Databases, open_databases, require_registry
 from registry.stores import open_store
 from storage.blobs.interface import BlobStore, Owned
@@ -86,17 +87,21 @@ async def adopt(database: Database, store: BlobStore) -> None:
     registry_id = await registry_id_of(database)
     if owner == registry_id:
         return
+    if registry_id is not None and owner == unfinished_mark(registry_id):
+        message = "not all content has been copied here yet: let `lading import --from` end without a problem first"
+        raise StoreUnavailable(message, is_away=True)
     if owner is not None:
         message = (
-            f"the content directory belongs to another registry ({owner}): put back the database that it was made "
-            "with, or move blobs/ away"
+            f"the content store belongs to another registry ({owner}): put back the database that it was made with, "
+            "or choose another place"
         )
         raise StoreUnavailable(message, is_away=True)
     copies = await database.scan(lambda c: verification.list_copies(c, after=0, limit=_COPIES_LOOKED_FOR))
     if copies and not await _is_any_there(store, copies):
         message = (
-            "the content directory holds nothing of what the database names: mount its disk, or, if the content is "
-            f"lost, go on without it by writing {registry_id} into the file blobs/.store of the data directory"
+            "the content store holds nothing of what the database names: mount its disk, correct storage.bucket and "
+            "prefix, or copy the content with `lading import --from`; if it is lost, go on without it by writing "
+            f"{registry_id} into blobs/.store there"
         )
         raise StoreUnavailable(message, is_away=True)
     if registry_id is not None:
@@ -109,6 +114,17 @@ async def _is_any_there(store: BlobStore, copies: Sequence[CheckedCopy]) -> bool
             await store.size(copy.storage_key)
             return True
     return False
+
+
+async def founded(database: Database) -> str:
+    """The id of the registry in a database; raises SchemaOutdated where there is none."""
+    found = None
+    if await database.read(lambda c: check_revision(c, REGISTRY_SCHEMA)):
+        found = await registry_id_of(database)
+    if found is None:
+        message = "the database holds no registry yet: start `lading serve` once"
+        raise SchemaOutdated(message)
+    return found
 
 
 async def migrate(settings: Settings) -> None:

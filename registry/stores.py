@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from registry.config_storage import StorageSettings
 from registry.databases import Databases
 from storage.blobs.filesystem import FilesystemStore
-from storage.blobs.interface import BlobStore, Owned, Restores
+from storage.blobs.interface import BlobStore, Examined, Owned, Restores
 from storage.budget import BufferBudget
 from storage.metadata.staging import StagingRows
 
@@ -29,7 +29,7 @@ _PROBES: Final = 2
 _HASHING_THREADS: Final = 4
 
 
-class ContentStore(BlobStore, Owned, Restores, Protocol):
+class ContentStore(BlobStore, Owned, Restores, Examined, Protocol):
     """What the application asks of a store besides keeping blobs."""
 
     async def probe(self) -> None:

@@ -4,25 +4,20 @@ import argparse
 import asyncio
 import random
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 
 import orjson
 
-from auth.bootstrap import registry_id_of
-from registry.bootstrap import adopt
+from registry.bootstrap import adopt, founded
+from registry.commands.progress import progress
 from registry.commands.settings import add_settings, settings_of
 from registry.commands.subcommands import complain
 from registry.config import Settings, SettingsInvalid
 from registry.core.verification import Checked, Verification
 from registry.databases import open_databases, require_registry
 from registry.stores import open_store
-from storage.errors import SchemaOutdated, StorageError
-from storage.metadata.database import Database
-from storage.metadata.migration import REGISTRY_SCHEMA, check_revision
-
-_EVERY_SECONDS = 1.0
+from storage.errors import StorageError
 
 
 @dataclass(slots=True)
@@ -64,28 +59,18 @@ async def _verify(settings: Settings, share: float) -> Report:
     databases = open_databases(settings)
     report = Report()
     try:
-        registry_id = await _registry_id(databases.registry)
+        registry_id = await founded(databases.registry)
         async with open_store(settings.storage, databases) as unmarked:
             await adopt(databases.registry, unmarked)
         async with open_store(settings.storage, databases, registry_id=registry_id) as store:
             verification = Verification(databases.registry, store)
-            show = _progress(await verification.count())
+            total, show = await verification.count(), progress()
             async for checked in verification.run(chosen=_chooser(share)):
                 _note(report, checked)
-                show(report)
+                show(_line(report, total))
     finally:
         await databases.close()
     return report
-
-
-async def _registry_id(database: Database) -> str:
-    found = None
-    if await database.read(lambda c: check_revision(c, REGISTRY_SCHEMA)):
-        found = await registry_id_of(database)
-    if found is None:
-        message = "the database holds no registry yet: start `lading serve` once"
-        raise SchemaOutdated(message)
-    return found
 
 
 def _note(report: Report, checked: Checked) -> None:
@@ -101,20 +86,8 @@ def _chooser(share: float) -> Callable[[str], bool]:
     return lambda _digest: random.random() < share  # noqa: S311  a sample, not a secret
 
 
-def _progress(total: int) -> Callable[[Report], None]:
-    """Show how far it is: one line that changes on a terminal, a plain line now and then elsewhere."""
-    on_terminal = sys.stderr.isatty()
-    shown_at = time.monotonic()
-
-    def show(report: Report) -> None:
-        nonlocal shown_at
-        if time.monotonic() - shown_at < _EVERY_SECONDS:
-            return
-        shown_at = time.monotonic()
-        line = f"checked {report.checked} of {total}, {report.checked_bytes // 1_000_000} MB, {len(report.bad)} bad"
-        print(f"\r{line}" if on_terminal else line, end="" if on_terminal else "\n", file=sys.stderr)  # noqa: T201
-
-    return show
+def _line(report: Report, total: int) -> str:
+    return f"checked {report.checked} of {total}, {report.checked_bytes // 1_000_000} MB, {len(report.bad)} bad"
 
 
 def _summary(report: Report) -> str:

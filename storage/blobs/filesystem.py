@@ -13,11 +13,11 @@ from typing import Final
 
 from storage.blobs.blocking import run_to_end
 from storage.blobs.disk import SYSTEM, Disk, Durability, FileOperations, storage_errors
-from storage.blobs.interface import BlobWriter, Span, StoredCopy, StoredObject
+from storage.blobs.interface import BlobWriter, Finding, Span, StoredCopy, StoredObject, Verdict
 from storage.blobs.keys import is_key, is_upload_id
 from storage.blobs.staging import StagedWriter
 from storage.digest import Algorithm, Digest
-from storage.errors import StoredBytesMissing
+from storage.errors import NoSpace, StoredBytesMissing, StoreUnavailable
 
 _READ_BYTES: Final = 512 * 1024
 _WALK_BATCH: Final = 512
@@ -129,6 +129,16 @@ class FilesystemStore:
     async def probe(self) -> None:
         """Prove that bytes can be stored, by storing some; raises NoSpace or StoreUnavailable."""
         await asyncio.get_running_loop().run_in_executor(self._executor, self._probe)
+
+    async def examine(self) -> AsyncGenerator[Finding, None]:
+        """Look at the directory: that it takes bytes, and how many more."""
+        try:
+            await self.probe()
+            free = await self.free_bytes()
+        except (NoSpace, StoreUnavailable) as error:
+            yield Finding("directory", Verdict.FAILED, str(error))
+        else:
+            yield Finding("directory", Verdict.OK, f"bytes can be stored, and {free // 1_000_000} MB are free")
 
     async def free_bytes(self) -> int:
         """Bytes that can be written before the disk is full, the reserve included."""

@@ -12,6 +12,7 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 from storage.digest import Algorithm, Digest
@@ -153,6 +154,32 @@ class SignedUrls(Protocol):
 
     async def signed_url(self, key: str, *, lifetime_seconds: int, media_type: str) -> str:
         """A URL of a stored copy for GET, with or without Range; the answer is sent as an attachment of this type."""
+
+
+class Verdict(StrEnum):
+    """What an examination says of one thing."""
+
+    OK = "ok"
+    WARNING = "warning"
+    """It works; somebody should know something."""
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at; `detail` says what was seen, and what to do about it."""
+
+    subject: str
+    verdict: Verdict
+    detail: str
+
+
+@runtime_checkable
+class Examined(Protocol):
+    """A store that can look at itself: whether everything that it needs is there and allowed."""
+
+    def examine(self) -> AsyncGenerator[Finding, None]:
+        """Look at one thing after another; leaves nothing behind, and raises nothing for what it finds."""
 
 
 @runtime_checkable

@@ -19,11 +19,12 @@ from dataclasses import dataclass
 from typing import Final
 from weakref import WeakSet
 
-from storage.blobs.interface import BlobWriter, Span, StoredCopy, StoredObject
+from storage.blobs.interface import BlobWriter, Finding, Span, StoredCopy, StoredObject
 from storage.blobs.keys import is_key, is_upload_id, upload_of
 from storage.blobs.s3.bucket import Bucket
 from storage.blobs.s3.client import ObjectMissing, PreconditionFailed
 from storage.blobs.s3.content import Content
+from storage.blobs.s3.examination import Examination
 from storage.blobs.s3.parts import COPIES, STAGED, Naming, PartSizes
 from storage.blobs.s3.reader import read_span
 from storage.blobs.s3.writer import S3Writer, Tools
@@ -164,6 +165,10 @@ class S3Store:
     async def probe(self) -> None:
         """Prove that bytes can be stored, by storing some; raises NoSpace or StoreUnavailable."""
         await self._probing.put(_PROBE, Content([b"This object is written to see that the bucket takes writes.\n"]))
+
+    def examine(self) -> AsyncGenerator[Finding, None]:
+        """Look at the bucket: permissions, clock, versions, and rules that would delete content."""
+        return Examination(self._bucket, self._tools.new_suffix()).run()
 
     async def signed_url(self, key: str, *, lifetime_seconds: int, media_type: str) -> str:
         """A URL of a stored copy for GET."""

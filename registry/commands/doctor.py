@@ -1,0 +1,121 @@
+"""`lading doctor`: look at settings, databases and the content store, and say what to do about what is not well."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable
+from dataclasses import asdict, dataclass
+
+import orjson
+
+from registry.commands.settings import add_settings, settings_of
+from registry.commands.subcommands import complain
+from registry.config import Settings, SettingsInvalid
+from registry.databases import Databases, open_databases, require_registry
+from registry.preflight import problems
+from registry.stores import open_store
+from storage.blobs.interface import Finding, Verdict
+from storage.errors import StorageError
+from storage.metadata.database import Database
+from storage.metadata.migration import ACTIVITY_SCHEMA, REGISTRY_SCHEMA, Schema, check_revision
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One thing that was looked at: `verdict` is ok, warning or failed."""
+
+    part: str
+    subject: str
+    verdict: Verdict
+    detail: str
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    add_settings(parser)
+    parser.add_argument("--json", action="store_true", help="print what was seen as JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Exit 0 when nothing failed, 1 when something did."""
+    try:
+        settings = settings_of(arguments).settings
+        seen = asyncio.run(_examine(settings, _quiet if arguments.json else _show))
+    except (SettingsInvalid, StorageError, OSError) as error:
+        return complain(error)
+    if arguments.json:
+        sys.stdout.write(orjson.dumps([asdict(observation) for observation in seen]).decode() + "\n")
+    else:
+        print(_summary(seen))  # noqa: T201 (a command speaks)
+    return 1 if any(observation.verdict is Verdict.FAILED for observation in seen) else 0
+
+
+async def _examine(settings: Settings, show: Callable[[Observation], None]) -> list[Observation]:
+    seen = []
+    async for observation in _observations(settings):
+        show(observation)
+        seen.append(observation)
+    return seen
+
+
+async def _observations(settings: Settings) -> AsyncIterator[Observation]:
+    found = list(problems(settings))
+    for problem in found:
+        yield Observation("settings", "settings", Verdict.FAILED, problem)
+    if not found:
+        yield Observation("settings", "settings", Verdict.OK, "can be served with")
+    try:
+        require_registry(settings)
+    except FileNotFoundError as error:
+        yield Observation("database", "registry", Verdict.WARNING, f"{error}, or start `lading serve` once")
+        if not settings.storage.root.is_dir() or settings.storage.backend == "filesystem":
+            return
+    databases = open_databases(settings)
+    try:
+        async for observation in _of_databases(settings, databases):
+            yield observation
+        async with open_store(settings.storage, databases) as store:
+            async for finding in store.examine():
+                yield _of_store(finding)
+    finally:
+        await databases.close()
+
+
+async def _of_databases(settings: Settings, databases: Databases) -> AsyncIterator[Observation]:
+    if settings.metadata.url is None and not (settings.storage.root / "registry.db").is_file():
+        return
+    for subject, database, schema in (
+        ("registry", databases.registry, REGISTRY_SCHEMA),
+        ("activity", databases.activity, ACTIVITY_SCHEMA),
+    ):
+        yield await _of_database(subject, database, schema)
+
+
+async def _of_database(subject: str, database: Database, schema: Schema) -> Observation:
+    try:
+        is_made = await database.read(lambda connection: check_revision(connection, schema))
+    except StorageError as error:
+        words = getattr(error, "words", "")
+        return Observation("database", subject, Verdict.FAILED, f"{error}: {words}" if words else str(error))
+    if not is_made:
+        return Observation("database", subject, Verdict.WARNING, "is empty: the first `lading serve` makes its tables")
+    return Observation("database", subject, Verdict.OK, f"answers, with the tables of this version ({schema.revision})")
+
+
+def _of_store(finding: Finding) -> Observation:
+    return Observation("content", finding.subject, finding.verdict, finding.detail)
+
+
+def _show(observation: Observation) -> None:
+    row = (observation.verdict.value, observation.part, observation.subject)
+    print(f"{row[0]:<8} {row[1]:<9} {row[2]:<20} {observation.detail}", flush=True)  # noqa: T201 (a command speaks)
+
+
+def _quiet(_observation: Observation) -> None:
+    return
+
+
+def _summary(seen: list[Observation]) -> str:
+    failed = sum(observation.verdict is Verdict.FAILED for observation in seen)
+    warnings = sum(observation.verdict is Verdict.WARNING for observation in seen)
+    return f"{len(seen)} looked at: {failed} failed, {warnings} to know of"
