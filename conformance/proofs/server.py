@@ -44,6 +44,8 @@ class Server:
             "LADING_STORAGE__ROOT": str(self.data),
             "LADING_AUTH__ADMIN_PASSWORD": self._workspace.password,
             "LADING_SERVER__WORKERS": str(self._workspace.workers),
+            # content of different data directories lies apart in a bucket too
+            "LADING_STORAGE__PREFIX": "/".join(self.data.parts[-3:-1]),
             **self._settings,
         }
 
