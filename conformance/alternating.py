@@ -30,6 +30,7 @@ from proofs.messages import (
 )
 
 GRACE_SECONDS = 0.2  # for the end of a body that an answer has overtaken
+REFUSAL = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 BROKEN = (OSError, Malformed, EOFError)
 
 
@@ -50,6 +51,9 @@ class Proxy:
                     break
             await close(writer)
         except BROKEN as error:
+            if isinstance(error, Malformed):  # docker tries TLS first, and takes this for the word that there is none
+                writer.write(REFUSAL)
+                await close(writer)
             print(f"broken off: {error!r}", file=sys.stderr, flush=True)
             writer.transport.abort()
 

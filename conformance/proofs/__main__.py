@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from proofs import access, crowd, drain, full, kill, large, power, resume, sweep, tokens
+from proofs import access, crowd, drain, full, kill, large, power, resume, s3_faults, sweep, takeover, tokens
 from proofs.outcome import Inconclusive, Skipped
 from proofs.workspace import Workspace
 
@@ -20,10 +20,12 @@ PROOFS: dict[str, Callable[[Workspace], str]] = {
     "large": large.prove,
     "crowd": crowd.prove,
     "resume": resume.prove,
+    "takeover": takeover.prove,
     "sweep": sweep.prove,
     "drain": drain.prove,
     "tokens": tokens.prove,
     "access": access.prove,
+    "s3-faults": s3_faults.prove,
 }
 LARGE_BYTES = 5 << 30
 QUICK_LARGE_BYTES = 1 << 30
@@ -66,13 +68,13 @@ def main() -> int:
         large_bytes=QUICK_LARGE_BYTES if asked.quick else LARGE_BYTES,
     )
     results = []
-    print(f"{'proof':<8} {'seconds':>7}  {'result':<12} detail", flush=True)
+    print(f"{'proof':<9} {'seconds':>7}  {'result':<12} detail", flush=True)
     for name in asked.names or PROOFS:
         began = time.monotonic()
         result, detail = run(PROOFS[name], workspace)
         results.append(result)
         line = " ".join(detail.split())[:DETAIL_CHARACTERS]
-        print(f"{name:<8} {time.monotonic() - began:>7.1f}  {result:<12} {line}", flush=True)
+        print(f"{name:<9} {time.monotonic() - began:>7.1f}  {result:<12} {line}", flush=True)
         if result in ("PASS", "SKIP") and not asked.keep:
             shutil.rmtree(directory / name, ignore_errors=True)
     passed, skipped = results.count("PASS"), results.count("SKIP")

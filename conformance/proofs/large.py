@@ -7,18 +7,20 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Self
 
+from proofs.bucket import Bucket
 from proofs.outcome import check
 from proofs.server import Server
-from proofs.workspace import Workspace
+from proofs.workspace import Workspace, stored_bytes
 
 PIECE_BYTES = 1 << 20
 BUDGET_MIB = 64  # of every worker
+SPOOLED_MIB = 16  # databases and logs, where content is in a bucket
 SAMPLE_SECONDS = 0.2
 REPOSITORY = "large/blob"
 
 
-class Memory:
-    """How much each process of the server grew at most while the context was open."""
+class Growth:
+    """How much each of several things grew at most while the context was open."""
 
     def __init__(self, measure: Callable[[], dict[int, int]]) -> None:
         self._measure = measure
@@ -37,13 +39,13 @@ class Memory:
 
     def _watch(self) -> None:
         while not self._done.wait(SAMPLE_SECONDS):
-            for process, held in self._measure().items():
-                self._most[process] = max(held, self._most.get(process, 0))
+            for name, held in self._measure().items():
+                self._most[name] = max(held, self._most.get(name, 0))
 
     @property
     def growth_bytes(self) -> int:
-        """The growth of the process that grew most; a process that is new counts whole."""
-        return max(most - self._before.get(process, 0) for process, most in self._most.items())
+        """The growth of what grew most; what is new counts whole."""
+        return max(most - self._before.get(name, 0) for name, most in self._most.items())
 
 
 class Content:
@@ -68,14 +70,17 @@ class Content:
 
 def prove(workspace: Workspace) -> str:
     """A blob is streamed in both directions within the buffer budget."""
+    bucket = Bucket.of_environment()
     workspace.need_space(workspace.large_bytes * 12 // 5)
     folder = workspace.folder("large")
-    with Server(workspace, folder / "data", folder / "server.log", {"LADING_SERVER__DRAIN_SECONDS": "10"}) as server:
+    (folder / "tmp").mkdir()
+    settings = {"LADING_SERVER__DRAIN_SECONDS": "10", "TMPDIR": str(folder / "tmp")}
+    with Server(workspace, folder / "data", folder / "server.log", settings) as server:
         registry = server.registry
         registry.timeout_seconds = 300
         for _ in range(4 * workspace.workers):  # what is imported and pooled once is no growth
             registry.pull_blob(REPOSITORY, registry.push_blob(REPOSITORY, os.urandom(8 * PIECE_BYTES)))
-        with Memory(server.memory_bytes) as memory:
+        with Growth(server.memory_bytes) as memory, Growth(lambda: {0: stored_bytes(folder)}) as disk:
             began = time.monotonic()
             content = Content(workspace.large_bytes)
             answer = registry.request("PATCH", registry.begin(REPOSITORY), body=content).expect(202)
@@ -89,8 +94,10 @@ def prove(workspace: Workspace) -> str:
     check("sha256:" + came_back.hexdigest() == content.digest, "the blob came back with another digest")
     grown = memory.growth_bytes >> 20
     check(grown < BUDGET_MIB, f"a process grew by {grown} MiB, the limit is {BUDGET_MIB}")
+    spooled = disk.growth_bytes >> 20
+    check(bucket is None or spooled < SPOOLED_MIB, f"{spooled} MiB of a blob in a bucket were on the disk")
     mebibytes = workspace.large_bytes >> 20
     return (
         f"{mebibytes} MiB: no process grew by more than {grown} MiB; "
-        f"in at {mebibytes / (pushed - began):.0f}, out at {mebibytes / (pulled - pushed):.0f} MiB/s"
+        f"{spooled} MiB on the disk; in at {mebibytes / (pushed - began):.0f}, out at {mebibytes / (pulled - pushed):.0f} MiB/s"
     )

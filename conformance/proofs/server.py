@@ -39,13 +39,18 @@ class Server:
     def __exit__(self, *_: object) -> None:
         self.kill()
 
+    @property
+    def prefix(self) -> str:
+        """What its keys begin with, where content is in a bucket."""
+        return "/".join(self.data.parts[-3:-1]) + "/"
+
     def _environment(self) -> dict[str, str]:
         return os.environ | {
             "LADING_STORAGE__ROOT": str(self.data),
             "LADING_AUTH__ADMIN_PASSWORD": self._workspace.password,
             "LADING_SERVER__WORKERS": str(self._workspace.workers),
             # content of different data directories lies apart in a bucket too
-            "LADING_STORAGE__PREFIX": "/".join(self.data.parts[-3:-1]),
+            "LADING_STORAGE__PREFIX": self.prefix,
             **self._settings,
         }
 
