@@ -146,7 +146,9 @@ class Exchange:
 
     async def _send(self, writer: asyncio.StreamWriter, fault: str) -> bool:
         framing = framing_of_request(self._request)
-        writer.write(self._request.passed_on().with_fields({b"Connection": b"close"}).wire)
+        if self._request.values(b"expect"):
+            self._writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        writer.write(self._request.passed_on().without([b"expect"]).with_fields({b"Connection": b"close"}).wire)
         sent = 0
         async for piece in body(self._reader, framing):
             writer.write(piece)
