@@ -78,10 +78,13 @@ def upload_part_copy(account: Account, call: Call, _: Payload) -> Answer:
         raise Refused("InvalidRequest", "The copy source is larger than one may be.")
     checksums = {}
     if (algorithm := upload.checksum_algorithm) is not None:
+        if account.copies_no_checksums:
+            raise Refused("InvalidArgument", f'checksum missing, want "{algorithm}", got ""')
         checksums[CHECKSUM + algorithm] = checksum(algorithm, content)
     part = Part(content, entity_tag(content), account.now(), checksums)
     upload.parts[number] = part
-    inside = elements(LastModified=iso_date(part.modified), ETag=part.etag)
+    told = {f"Checksum{name.removeprefix(CHECKSUM).upper()}": value for name, value in checksums.items()}
+    inside = elements(LastModified=iso_date(part.modified), ETag=part.etag, **told)
     return document("CopyPartResult", inside, headers=encryption(upload.headers))
 
 

@@ -99,7 +99,19 @@ _MISSING: Final[Mapping[str, type[Exception]]] = {
     "ConditionalRequestConflict": PreconditionFailed,
     "InvalidRange": ObjectMissing,  # shorter than it should be
 }
-_OF_ONE_OBJECT: Final = frozenset({"BadDigest", "InvalidPart", "InvalidPartOrder", "EntityTooSmall", "EntityTooLarge"})
+_OF_ONE_REQUEST: Final = frozenset(
+    {
+        "BadDigest",
+        "EntityTooLarge",
+        "EntityTooSmall",
+        "InvalidArgument",
+        "InvalidPart",
+        "InvalidPartOrder",
+        "InvalidRequest",
+        "MethodNotAllowed",
+        "NotImplemented",
+    }
+)
 _CODE: Final = re.compile(r"[A-Za-z0-9_.]{1,64}")
 _SKEWED: Final = "RequestTimeTooSkewed"
 
@@ -171,7 +183,7 @@ def _meaning(response: Mapping[str, Any], place: S3Place) -> Exception:
     if code in _FULL:
         return NoSpace()
     shown = code if _CODE.fullmatch(code) else str(status)
-    return unavailable(_advice(shown, status, place), is_away=code not in _OF_ONE_OBJECT)
+    return unavailable(_advice(shown, status, place), is_away=code not in _OF_ONE_REQUEST)
 
 
 def _advice(code: str, status: int, place: S3Place) -> str:

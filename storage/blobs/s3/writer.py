@@ -7,7 +7,7 @@
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Sequence
 from concurrent.futures import Executor
 from contextlib import aclosing, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -56,6 +56,7 @@ class S3Writer:
         self._staged = Staged()
         self._parts = Parts(tools.bucket, self._staged, tools.sizes, naming)
         self._held = Held(tools.budget)
+        self._keys: set[str] = set()
         self._kept = 0
         self._saved_parts = 0
         self._hasher: Hasher | None = None
@@ -94,18 +95,18 @@ class S3Writer:
         staged = self._staged = Staged.parse(state)
         staged.is_contested = staged.is_contested or was_held
         self._parts = Parts(self._tools.bucket, staged, self._tools.sizes, self._naming)
-        size, keys, multiparts = staged.size, staged.keys, staged.multiparts
+        size, multiparts = staged.size, staged.multiparts
+        self._keys = staged.keys
         staged.cut(offset)
         self._kept = staged.size
         self._hasher = hasher(self._algorithm) if staged.size == 0 else None
         if staged.size != size or was_held:
             await self._save()
-        elif staged.keys != keys:
+        elif staged.keys != self._keys:
             await self._save(mark=staged.mark)
         for multipart in multiparts:
             if multipart not in staged.multiparts:
                 await self._tools.bucket.abort(multipart.key, multipart.id)
-        await self._delete(keys - staged.keys)
 
     async def write(self, chunks: Sequence[bytes]) -> None:
         """Append bytes; what fills a part is sent. Raises NoSpace or StoreUnavailable."""
@@ -249,6 +250,7 @@ class S3Writer:
             return
         merged = list(self._staged.pieces) if len(self._staged.pieces) >= _MOST_PIECES else []
         key = self._naming.piece()
+        self._keys.add(key)
         length = await self._put(key, merged)
         start = self._staged.size - sum(piece.size for piece in merged)
         kept = [] if merged else self._staged.pieces
@@ -290,11 +292,13 @@ class S3Writer:
             await self._land()
 
     async def _save(self, *, mark: str | None = None) -> None:
-        """Write down what is staged, under a new mark unless it is what it was."""
+        """Write down what is staged, under a new mark unless it is what it was; then drop the pieces that were used."""
         self._staged.mark = self._tools.new_suffix() if mark is None else mark
         size = self._staged.size
         await self._tools.records.save(self._naming.upload_id, self._writer_id, self._staged.text(), size)
         self._kept, self._saved_parts = size, self._staged.part_count
+        with suppress(StorageError):
+            await self._delete(self._keys - self._staged.keys)
 
     def _digest_with(self, algorithm: Algorithm, known: Digest | None) -> Digest | None:
         if self._staged.is_contested:
@@ -321,7 +325,7 @@ class S3Writer:
 
     async def _complete(self) -> str:
         """Send what is left as the last part, make the stored copy of all parts, and tell its key."""
-        if (only := self._only_piece()) is not None:
+        if (only := self._only_piece()) is not None and self._tools.bucket.copies_parts:
             await self._parts.copy(only)
         elif self._staged.waiting + self._held.size:
             await self._send(self._staged.waiting + self._held.size)
@@ -350,12 +354,13 @@ class S3Writer:
         self._is_open = False
         await self._fail()
         with suppress(StorageError):
-            await self._delete(self._staged.keys)
+            await self._delete(set(self._keys))
         with suppress(StorageError):
             await self._tools.records.remove(self._naming.upload_id, self._writer_id)
 
-    async def _delete(self, keys: Iterable[str]) -> None:
+    async def _delete(self, keys: Collection[str]) -> None:
         await asyncio.gather(*(self._tools.bucket.delete(key) for key in keys))
+        self._keys.difference_update(keys)
 
 
 def _update(running: Hasher, chunks: Sequence[bytes]) -> None:
