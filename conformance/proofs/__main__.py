@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from proofs import access, crowd, drain, full, kill, large, power, resume, s3_faults, sweep, takeover, tokens
+from proofs import access, crowd, drain, full, kill, large, power, resume, s3_away, s3_faults, sweep, takeover, tokens
 from proofs.outcome import Inconclusive, Skipped
 from proofs.workspace import Workspace
 
@@ -26,6 +26,7 @@ PROOFS: dict[str, Callable[[Workspace], str]] = {
     "tokens": tokens.prove,
     "access": access.prove,
     "s3-faults": s3_faults.prove,
+    "s3-away": s3_away.prove,
 }
 LARGE_BYTES = 5 << 30
 QUICK_LARGE_BYTES = 1 << 30

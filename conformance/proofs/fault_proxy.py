@@ -102,7 +102,8 @@ class FaultProxy:
             pass
         finally:
             self._connections.discard(writer)
-            writer.transport.abort()
+            if not writer.is_closing():
+                writer.transport.abort()
 
     def _choose(self, kind: str) -> str:
         if self._random.random() >= self.share:
