@@ -2,12 +2,11 @@
 
 import hashlib
 import os
-import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Self
+from collections.abc import Iterator
 
 from proofs.bucket import Bucket
+from proofs.growth import Growth
 from proofs.outcome import check
 from proofs.server import Server
 from proofs.workspace import Workspace, stored_bytes
@@ -15,37 +14,7 @@ from proofs.workspace import Workspace, stored_bytes
 PIECE_BYTES = 1 << 20
 BUDGET_MIB = 64  # of every worker
 SPOOLED_MIB = 16  # databases and logs, where content is in a bucket
-SAMPLE_SECONDS = 0.2
 REPOSITORY = "large/blob"
-
-
-class Growth:
-    """How much each of several things grew at most while the context was open."""
-
-    def __init__(self, measure: Callable[[], dict[int, int]]) -> None:
-        self._measure = measure
-        self._before = measure()
-        self._most = dict(self._before)
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._done.wait(SAMPLE_SECONDS):
-            for name, held in self._measure().items():
-                self._most[name] = max(held, self._most.get(name, 0))
-
-    @property
-    def growth_bytes(self) -> int:
-        """The growth of what grew most; what is new counts whole."""
-        return max(most - self._before.get(name, 0) for name, most in self._most.items())
 
 
 class Content:

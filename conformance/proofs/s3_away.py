@@ -49,8 +49,8 @@ def prove(workspace: Workspace) -> str:
                 registry.timeout_seconds = 600
                 stored = fill(registry)
                 told = [
-                    absence(server, stored, "refused", lambda: faults.order("away"), lambda: faults.order("back")),
                     absence(server, stored, "frozen", own.freeze, own.thaw),
+                    absence(server, stored, "refused", lambda: faults.order("away"), lambda: faults.order("back")),
                 ]
                 server.verify()
                 server.stop()

@@ -164,6 +164,16 @@ class Server:
             raise Failed(f"lading {words[0]} exited with {done.returncode}: {(done.stdout + done.stderr)[-LOG_TAIL:]}")
         return done.stdout
 
+    def command(self, *words: str) -> subprocess.Popen[bytes]:
+        """A command that runs in the data directory; what it prints can be read."""
+        return subprocess.Popen(
+            [*self._workspace.command, *words],
+            env=self._environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+
     def workers(self) -> list[int]:
         """The living worker processes."""
         supervisor = self._running().pid

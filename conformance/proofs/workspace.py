@@ -19,6 +19,7 @@ class Workspace:
     workers: int
     rounds: int
     large_bytes: int
+    many_blobs: int
     # a data directory keeps the password of its first start, whichever server comes to serve it
     password: str = dataclasses.field(default_factory=lambda: secrets.token_urlsafe(18))
 
