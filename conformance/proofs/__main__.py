@@ -9,7 +9,22 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from proofs import access, crowd, drain, full, kill, large, power, resume, s3_away, s3_faults, s3_many, sweep, takeover, tokens
+from proofs import (
+    access,
+    crowd,
+    drain,
+    full,
+    kill,
+    large,
+    power,
+    resume,
+    s3_away,
+    s3_faults,
+    s3_many,
+    sweep,
+    takeover,
+    tokens,
+)
 from proofs.outcome import Inconclusive, Skipped
 from proofs.workspace import Workspace
 

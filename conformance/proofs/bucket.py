@@ -1,6 +1,6 @@
 """What lies in a bucket, asked with nothing but the standard library; and an S3 server of a proof's own."""
 
-import datetime
+import datetime as dt
 import hashlib
 import hmac
 import http.client
@@ -10,7 +10,7 @@ import signal
 import subprocess
 import urllib.parse
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
@@ -55,9 +55,7 @@ class Bucket:
         return [each.findtext(f"{NAMESPACE}Key", "") for each in page.iter(f"{NAMESPACE}Upload")]
 
     def _get(self, query: dict[str, str]) -> ET.Element:
-        encoded = "&".join(
-            f"{name}={urllib.parse.quote(value, safe='-_.~')}" for name, value in sorted(query.items())
-        )
+        encoded = "&".join(f"{name}={urllib.parse.quote(value, safe='-_.~')}" for name, value in sorted(query.items()))
         connection = http.client.HTTPConnection(self._address, timeout=30)
         try:
             connection.request("GET", f"/{self._name}?{encoded}", headers=self._signed(encoded))
@@ -71,7 +69,7 @@ class Bucket:
 
     def _signed(self, query: str) -> dict[str, str]:
         """The headers of a GET with a signature of version 4."""
-        time = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
+        time = dt.datetime.now(dt.UTC).strftime("%Y%m%dT%H%M%SZ")
         headers = {"host": self._address, "x-amz-content-sha256": EMPTY, "x-amz-date": time}
         names = ";".join(headers)
         lines = "".join(f"{name}:{value}\n" for name, value in headers.items())

@@ -75,9 +75,7 @@ class FaultProxy:
 
     async def listen(self) -> str:
         """Take connections, on the same port as before; the address."""
-        self._server = await asyncio.start_server(
-            self._serve, "127.0.0.1", self._port, limit=HEAD_BYTES, backlog=512
-        )
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port, limit=HEAD_BYTES, backlog=512)
         self._port = self._server.sockets[0].getsockname()[1]
         return f"127.0.0.1:{self._port}"
 

@@ -67,6 +67,6 @@ def prove(workspace: Workspace) -> str:
     check(bucket is None or spooled < SPOOLED_MIB, f"{spooled} MiB of a blob in a bucket were on the disk")
     mebibytes = workspace.large_bytes >> 20
     return (
-        f"{mebibytes} MiB: no process grew by more than {grown} MiB; "
-        f"{spooled} MiB on the disk; in at {mebibytes / (pushed - began):.0f}, out at {mebibytes / (pulled - pushed):.0f} MiB/s"
+        f"{mebibytes} MiB: no process grew by more than {grown} MiB, {spooled} MiB on the disk; "
+        f"in at {mebibytes / (pushed - began):.0f}, out at {mebibytes / (pulled - pushed):.0f} MiB/s"
     )

@@ -86,10 +86,10 @@ class Framing:
 
 async def read_head(reader: asyncio.StreamReader, line: re.Pattern[bytes]) -> Head | None:
     """The next head, None when the connection ended before one; raises Malformed."""
+    begin = await reader.read(1)
+    if begin and not begin.isupper():  # a client that tries TLS says no more until it is answered
+        raise Malformed("no HTTP is spoken here")
     try:
-        begin = await reader.read(1)
-        if begin and not begin.isupper():  # a client that tries TLS says no more until it is answered
-            raise Malformed("no HTTP is spoken here")
         text = begin + await reader.readuntil(b"\r\n\r\n")
     except asyncio.IncompleteReadError as error:
         if begin:

@@ -50,7 +50,7 @@ def headers_of(piece: bytes, offset: int) -> dict[str, str]:
 def kill_in_the_middle(server: Server, location: str, piece: bytes, offset: int) -> None:
     """Send a half of a piece and kill the worker that takes it."""
     connection = http.client.HTTPConnection(server.registry.address, timeout=server.registry.timeout_seconds)
-    headers = headers_of(piece, offset) | {"Authorization": server.registry.authorization(location)}
+    headers = headers_of(piece, offset) | {"Authorization": server.registry.authorization(location) or ""}
     try:
         connection.putrequest("PATCH", location)
         for name, value in (headers | {"Content-Length": str(len(piece))}).items():
