@@ -19,7 +19,7 @@ from proofs.workspace import Workspace
 
 SHARE = 0.08
 PUSHERS, PULLERS = 4, 3
-ROUND_SECONDS = 12
+ROUND_SECONDS = 8
 SIZES = (1 << 10, 70_000, 1_500_000, 9 << 20, 20 << 20, 40 << 20)
 WEIGHTS = (30, 20, 20, 14, 10, 6)
 PIECE_BYTES = 6 << 20

@@ -19,8 +19,8 @@ from proofs.workspace import Workspace
 PUSHERS = 8
 GROWTH_MIB = 20
 TENTH = 10
-OLD_SECONDS = 8
-SWEEPS_SECONDS = 12
+OLD_SECONDS = 8  # it sweeps every two seconds
+SWEEPS_SECONDS = 8
 PAGE = 1000
 REPOSITORY = "many/blobs"
 OCTETS = {"Content-Type": "application/octet-stream"}
