@@ -146,7 +146,7 @@ class Bucket:
 
     async def begin_as(self, key: str, copies: "PartCopies") -> str:
         """Open a multipart upload, saying beforehand which checksum its parts will have, or not."""
-        says = self.place.checksum == "crc32" and copies is PartCopies.ANNOUNCED
+        says = self.place.checksum == "crc32" and copies is not PartCopies.UNANNOUNCED
         algorithm = {"ChecksumAlgorithm": "CRC32"} if says else {}
         answer = await self.run(
             partial(self._ask, "create_multipart_upload", Key=self._key(key), **algorithm, **self._sealed)
