@@ -27,6 +27,7 @@ from storage.blobs.s3.client import (
     connect,
     s3_errors,
     unavailable,
+    was_refused,
 )
 from storage.blobs.s3.content import Content
 from storage.errors import StoreUnavailable
@@ -301,9 +302,10 @@ class Bucket:
     def _size(self, key: str) -> int:
         try:
             return int(self._ask("head_object", Key=self._key(key))["ContentLength"])
-        except StoreUnavailable:
+        except StoreUnavailable as error:
             # The answer to a HEAD has no body to say why: a missing bucket and a missing object look alike.
-            self._read(key, 1)
+            if was_refused(error):
+                self._read(key, 1)
             raise
 
     def _is_there(self, key: str, size: int) -> bool:

@@ -155,6 +155,16 @@ def unavailable(words: str, *, is_away: bool = True) -> StoreUnavailable:
     return StoreUnavailable("the content store does not answer: try again later", words, is_away=is_away)
 
 
+def was_refused(error: StoreUnavailable) -> bool:
+    """Whether S3 answered, and that it will not: what keeps silent, or fails, does no better when it is asked again."""
+    from botocore.exceptions import ClientError  # noqa: PLC0415  as above
+
+    cause = error.__cause__
+    if not isinstance(cause, ClientError):
+        return False
+    return int(cause.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)) < 500  # noqa: PLR2004
+
+
 @contextmanager
 def s3_errors(place: S3Place) -> Iterator[None]:
     """Raise ObjectMissing, MultipartMissing, PreconditionFailed, NoSpace, or StoreUnavailable that says what to do."""

@@ -16,6 +16,7 @@ from typing import Final
 from storage.blobs.blocking import run_to_end
 from storage.blobs.interface import Span, StoredCopy
 from storage.blobs.s3.bucket import Bucket
+from storage.blobs.s3.client import was_refused
 from storage.blobs.s3.content import Content
 from storage.blobs.s3.held import Held
 from storage.blobs.s3.parts import COPIES, Naming, Parts, PartSizes, all_there
@@ -23,7 +24,7 @@ from storage.blobs.s3.reader import read_span
 from storage.blobs.s3.staged import Piece, Staged
 from storage.budget import BufferBudget
 from storage.digest import Algorithm, Digest, Hasher, hasher
-from storage.errors import DigestMismatch, StorageError
+from storage.errors import DigestMismatch, StorageError, StoreUnavailable
 from storage.staging_records import StagingRecords
 
 _MOST_PIECES: Final = 16
@@ -64,6 +65,7 @@ class S3Writer:
         self._is_at_work = False
         self._written_at = 0.0
         self._spilling: asyncio.Future[None] | None = None
+        self._silence: StoreUnavailable | None = None
 
     @property
     def is_open(self) -> bool:
@@ -151,6 +153,8 @@ class S3Writer:
         is_untold = not self.offset
         await self._settle()
         await self._fail()
+        if self._silence is not None:
+            raise self._silence  # the client has waited once; a later walk finds what is left
         for multipart in self._staged.multiparts:
             await self._tools.bucket.abort(multipart.key, multipart.id)
         if is_untold or self._staged.is_contested:
@@ -188,7 +192,9 @@ class S3Writer:
                 self._spilling.result()
                 self._spilling = None
             yield
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, StoreUnavailable) and error.is_away and not was_refused(error):
+                self._silence = error
             await self._fail()
             raise
         finally:
