@@ -25,6 +25,9 @@ from storage.staging_records import StagingRecord, Taken
 from tests.s3.server import S3Server
 
 REAL: Final = [url for url in os.environ.get("LADING_TEST_S3", "").split(",") if url]
+CREDENTIALS: Final = {
+    name: os.environ.get(name, "") for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+}  # of the real ones: a server in memory puts its own in their place
 BUCKET: Final = "lading-tests"
 HASTY: Final = Patience(connect=1, read=2, attempts=2)
 
