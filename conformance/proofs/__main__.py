@@ -47,7 +47,7 @@ PROOFS: dict[str, Callable[[Workspace], str]] = {
 LARGE_BYTES = 5 << 30
 QUICK_LARGE_BYTES = 1 << 30
 MANY_BLOBS = 20_000
-QUICK_MANY_BLOBS = 2_500
+QUICK_MANY_BLOBS = 1_500
 DETAIL_CHARACTERS = 900
 
 
@@ -58,7 +58,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--command", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--rounds", type=int, default=5, help="kills, and twice the power cuts (default 5)")
     parser.add_argument("--workers", type=int, default=2, help="worker processes (default 2)")
-    parser.add_argument("--quick", action="store_true", help="1 GiB in place of 5, 2,500 blobs of 20,000, three rounds")
+    parser.add_argument("--quick", action="store_true", help="1 GiB in place of 5, 1,500 blobs of 20,000, three rounds")
     parser.add_argument("--keep", action="store_true", help="keep the data and the logs")
     return parser.parse_args()
 

@@ -30,7 +30,7 @@ def prove(workspace: Workspace) -> str:
         staged_bytes = on_disk(server.data) if bucket is None else in_bucket(bucket, server.prefix)
         registry = server.registry
         abandoned = stage(registry, os.urandom(STAGED_BYTES))
-        multiparts = multiparts_of(server.data) if bucket else []
+        multiparts = multiparts_of(server.data) if bucket and "LADING_METADATA__URL" not in os.environ else []
         check(staged_bytes() >= (SLACK_BYTES // 4 if bucket else STAGED_BYTES), "the staged bytes are not there")
         began = time.monotonic()
         slow_push(registry)
