@@ -82,9 +82,7 @@ async def _s3(
         store = S3Store(
             S3Parts(
                 bucket=Bucket(session, place, threads, connections=_CONNECTIONS, patience=Patience()),
-                probing=Bucket(
-                    session, place, probes, connections=_PROBES, patience=Patience(connect=2, read=3, attempts=1)
-                ),
+                probing=Bucket(session, place, probes, connections=_PROBES, patience=haste),
                 records=StagingRows(databases.activity, process=secrets.token_hex(8), now=time.time),
                 budget=budget,
                 hashing=hashing,
