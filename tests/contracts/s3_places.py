@@ -16,7 +16,7 @@ from typing import Final
 import pytest
 
 from storage.blobs.s3.bucket import Bucket
-from storage.blobs.s3.client import Patience, S3Place
+from storage.blobs.s3.client import Patience, S3Place, new_session
 from storage.blobs.s3.parts import PartSizes
 from storage.blobs.s3.store import S3Parts, S3Store
 from storage.budget import BufferBudget
@@ -87,11 +87,12 @@ class S3Stores:
     bucket: str = BUCKET
     numbers: Iterator[int] = field(default_factory=itertools.count)
     run: str = field(default_factory=lambda: uuid.uuid4().hex)
+    session: object = field(default_factory=new_session)
 
     def bucket_at(self, prefix: str, patience: Patience = HASTY) -> Bucket:
         """A way to the bucket."""
         place = S3Place(self.bucket, prefix, endpoint_url=self.url, region="us-east-1", addressing="path")
-        return Bucket(place, self.threads, connections=16, patience=patience)
+        return Bucket(self.session, place, self.threads, connections=16, patience=patience)
 
     def store(
         self,

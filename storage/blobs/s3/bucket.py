@@ -82,12 +82,14 @@ class Body(Protocol):
 
 
 class Bucket:
-    """One bucket, through one boto3 client; `threads` should be as many as `connections`."""
+    """One bucket, through one boto3 client of a session; `threads` should be as many as `connections`."""
 
-    def __init__(self, place: S3Place, threads: Executor, *, connections: int, patience: Patience) -> None:
+    def __init__(
+        self, session: object, place: S3Place, threads: Executor, *, connections: int, patience: Patience
+    ) -> None:
         self.place = place
         self._threads = threads
-        self._client = connect(place, patience, connections=connections)
+        self._client = connect(session, place, patience, connections=connections)
         payer = {"RequestPayer": "requester"} if place.requester_pays else {}
         self._common = {"Bucket": place.bucket, **payer}
         self._sealed = _encryption(place.sse)
