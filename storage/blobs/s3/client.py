@@ -44,8 +44,8 @@ class Patience:
     """
 
     connect: float = 5
-    read: float = 20
-    attempts: int = 4
+    read: float = 15
+    attempts: int = 3
 
 
 class ObjectMissing(Exception):
