@@ -156,8 +156,7 @@ class Parts:
 
     def _take(self, multipart: Multipart, part: Part, pieces: list[Piece]) -> None:
         multipart.parts.append(part)
-        used = {piece.key for piece in pieces}
-        self._staged.pieces[:] = [piece for piece in self._staged.pieces if piece.key not in used]
+        self._staged.spend(pieces)
 
     async def _open(self) -> Multipart:
         """What the next part goes to: the multipart upload of the copy, or the group that becomes a part of it."""

@@ -251,8 +251,8 @@ class S3Writer:
         key = self._naming.piece()
         length = await self._put(key, merged)
         start = self._staged.size - sum(piece.size for piece in merged)
-        kept = [] if merged else self._staged.pieces
-        self._staged.pieces = [*kept, Piece(key, start, length, length)]
+        self._staged.spend(merged)
+        self._staged.pieces.append(Piece(key, start, length, length))
 
     async def _put(self, key: str, pieces: Sequence[Piece]) -> int:
         """Make pieces and all that is held one object; returns its length."""
@@ -295,6 +295,10 @@ class S3Writer:
         size = self._staged.size
         await self._tools.records.save(self._naming.upload_id, self._writer_id, self._staged.text(), size)
         self._kept, self._saved_parts = size, self._staged.part_count
+        if spent := list(self._staged.spent):
+            with suppress(StorageError):  # else the next writer finds them written down, as spent
+                await self._delete(spent)
+                self._staged.spent = [key for key in self._staged.spent if key not in spent]
 
     def _digest_with(self, algorithm: Algorithm, known: Digest | None) -> Digest | None:
         if self._staged.is_contested:
