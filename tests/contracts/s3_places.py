@@ -10,8 +10,9 @@ import uuid
 from collections.abc import AsyncGenerator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Final
+from copy import copy
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
 import pytest
 
@@ -82,13 +83,24 @@ class S3Stores:
     url: str
     threads: ThreadPoolExecutor
     bucket: str = BUCKET
+    buckets: dict[tuple[Any, ...], Bucket] = field(default_factory=dict)
     numbers: Iterator[int] = field(default_factory=itertools.count)
     run: str = field(default_factory=lambda: uuid.uuid4().hex)
 
-    def bucket_at(self, prefix: str, patience: Patience = HASTY) -> Bucket:
-        """A way to the bucket."""
-        place = S3Place(self.bucket, prefix, endpoint_url=self.url, region="us-east-1", addressing="path")
-        return Bucket(place, self.threads, connections=16, patience=patience)
+    def prefix(self) -> str:
+        """A prefix that nobody uses."""
+        return f"{self.run}/{next(self.numbers)}/"
+
+    def bucket_at(self, prefix: str, patience: Patience = HASTY, **changes: Any) -> Bucket:
+        """A way to the bucket; `changes` are those of the place."""
+        settings = (patience, *sorted(changes.items()))
+        if settings not in self.buckets:  # a client takes a tenth of a second to make, and knows nothing of prefixes
+            place = S3Place(self.bucket, endpoint_url=self.url, region="us-east-1", addressing="path")
+            place = replace(place, **changes)
+            self.buckets[settings] = Bucket(place, self.threads, connections=16, patience=patience)
+        bucket = copy(self.buckets[settings])
+        bucket.place = replace(bucket.place, prefix=prefix)
+        return bucket
 
     def store(
         self,
@@ -98,9 +110,10 @@ class S3Stores:
         sizes: PartSizes | None = None,
         budget_bytes: int = 64 * 1024 * 1024,
         registry_id: str | None = None,
+        bucket: Bucket | None = None,
     ) -> S3Store:
-        """An empty store, or another process's view of one: with the same records and prefix."""
-        bucket = self.bucket_at(prefix or f"{self.run}/{next(self.numbers)}/")
+        """An empty store, or another process's view of one: with the same records and prefix, or bucket."""
+        bucket = bucket or self.bucket_at(prefix or self.prefix())
         parts = S3Parts(
             bucket=bucket,
             probing=bucket,

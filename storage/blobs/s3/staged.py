@@ -45,6 +45,8 @@ class Multipart:
     key: str
     id: str
     parts: list[Part] = field(default_factory=list)
+    is_closed: bool = False
+    """It was asked to be completed: it may take no more parts."""
 
     @property
     def size(self) -> int:
@@ -193,10 +195,10 @@ def _written(multipart: Multipart | None) -> dict[str, Any] | None:
     if multipart is None:
         return None
     parts = [(part.number, part.etag, part.size, part.checksum) for part in multipart.parts]
-    return {"key": multipart.key, "id": multipart.id, "parts": parts}
+    return {"key": multipart.key, "id": multipart.id, "parts": parts, "closed": multipart.is_closed}
 
 
 def _read(found: dict[str, Any] | None) -> Multipart | None:
     if found is None:
         return None
-    return Multipart(found["key"], found["id"], [Part(*row) for row in found["parts"]])
+    return Multipart(found["key"], found["id"], [Part(*row) for row in found["parts"]], found["closed"])

@@ -13,9 +13,10 @@ from contextlib import aclosing, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Final
 
-from storage.blobs.blocking import run_to_end
+from storage.blobs.blocking import run_to_end, to_end
 from storage.blobs.interface import Span, StoredCopy
 from storage.blobs.s3.bucket import Bucket
+from storage.blobs.s3.client import ObjectMissing
 from storage.blobs.s3.content import Content
 from storage.blobs.s3.held import Held
 from storage.blobs.s3.parts import COPIES, Naming, Parts, PartSizes, all_there
@@ -93,9 +94,11 @@ class S3Writer:
         """Take over what is staged, cut off at an offset."""
         staged = self._staged = Staged.parse(state)
         staged.is_contested = staged.is_contested or was_held
-        self._parts = Parts(self._tools.bucket, staged, self._tools.sizes, self._naming)
+        if was_held or offset < staged.size:
+            offset = await self._before_closed_group(offset)
         size, keys, multiparts = staged.size, staged.keys, staged.multiparts
         staged.cut(offset)
+        self._parts = Parts(self._tools.bucket, staged, self._tools.sizes, self._naming)
         self._kept = staged.size
         self._hasher = hasher(self._algorithm) if staged.size == 0 else None
         if staged.size != size or was_held:
@@ -106,6 +109,19 @@ class S3Writer:
             if multipart not in staged.multiparts:
                 await self._tools.bucket.abort(multipart.key, multipart.id)
         await self._delete(keys - staged.keys)
+
+    async def _before_closed_group(self, offset: int) -> int:
+        """The offset, or where the group began if it was made one after the state was saved: it takes no more parts."""
+        main, group = self._staged.multipart, self._staged.group
+        if main is None or group is None:
+            return offset
+        try:
+            await self._tools.bucket.size(group.key)
+        except ObjectMissing:
+            group.is_closed = False
+            return offset
+        self._staged.spent.append(group.key)
+        return min(offset, main.size)
 
     async def write(self, chunks: Sequence[bytes]) -> None:
         """Append bytes; what fills a part is sent. Raises NoSpace or StoreUnavailable."""
@@ -140,11 +156,14 @@ class S3Writer:
                 await self._tools.bucket.delete(key)
             await self.abort()
             raise DigestMismatch(str(expected), str(actual))
-        await self._forget()
+        await to_end(self._forget())
         return StoredCopy(key.removeprefix(COPIES), size)
 
     async def abort(self) -> None:
         """Drop the staged bytes; does nothing after commit or abort. Raises StoreUnavailable when they are not gone."""
+        await to_end(self._abort())
+
+    async def _abort(self) -> None:
         if not self._is_open:
             return
         is_untold = not self.offset
@@ -188,7 +207,9 @@ class S3Writer:
                 self._spilling = None
             yield
         except BaseException:
+            await self._settle()
             await self._fail()
+            self._hasher = None  # it may have seen what is lost
             raise
         finally:
             self._is_at_work = False
@@ -198,12 +219,11 @@ class S3Writer:
         """Wait for what was begun while the client was idle, whatever came of it."""
         if self._spilling is not None:
             await asyncio.wait([self._spilling])
+            self._spilling.exception()  # seen: what is lost shows in the offset
             self._spilling = None
 
     async def _fail(self) -> None:
         """Stand where the bucket does."""
-        if self._held.size + self._held.under_way:
-            self._hasher = None
         await self._parts.drop()
         self._held.drop()
 
@@ -220,7 +240,7 @@ class S3Writer:
         self._held.add(chunks)
         part = self._tools.sizes.part
         while self._held.size and self._staged.waiting + self._held.size >= part:
-            await self._send(part)
+            await self._send(max(part, self._staged.waiting))  # pieces of a time when parts were larger
         if not is_counted:
             self._tools.press()
             await self._spill()
@@ -282,7 +302,7 @@ class S3Writer:
     async def _land(self) -> None:
         await self._parts.land()
         parts = self._staged.part_count
-        if parts - self._saved_parts > parts // _SAVED_SHARE:
+        if parts < self._saved_parts or parts - self._saved_parts > parts // _SAVED_SHARE:
             await self._save()
 
     async def _land_all(self) -> None:
