@@ -14,6 +14,7 @@ from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+import boto3
 import pytest
 
 from storage.blobs.s3.bucket import Bucket
@@ -128,13 +129,18 @@ class S3Stores:
 
 @contextmanager
 def s3_server() -> Iterator[S3Server]:
-    """A server in memory that has the bucket, and whose credentials are in the environment meanwhile."""
+    """A server in memory that has the bucket, and whose credentials are in the environment meanwhile.
+
+    All clients come from one session, for each session of boto3 reads its models again, for a third of a second.
+    """
     with S3Server() as server, pytest.MonkeyPatch.context() as patch:
         server.create_bucket(BUCKET)
         patch.setenv("AWS_ACCESS_KEY_ID", server.access_key)
         patch.setenv("AWS_SECRET_ACCESS_KEY", server.secret_key)
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         patch.delenv("AWS_PROFILE", raising=False)
+        session = boto3.session.Session()
+        patch.setattr(boto3.session, "Session", lambda: session)
         yield server
 
 
