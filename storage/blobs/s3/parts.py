@@ -208,9 +208,8 @@ class Parts:
             await self._bucket.complete(group.key, group.id, group.parts)
             number = main.parts[-1].number + 1 if main.parts else 1
             main.parts.append(await self._bucket.copy_part(main.key, main.id, number, group.key, group.size))
-        self._staged.spent.append(
-            group.key
-        )  # until it is deleted, it tells whoever has an older state what became of it
+        # Not deleted before the state is saved: it tells whoever finds an older one what became of the group.
+        self._staged.spent.append(group.key)
         self._staged.group = self._current = None
 
 
