@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from storage.blobs.s3.bucket import Part
 from storage.blobs.s3.staged import Multipart, Piece, Staged
 
+_YES_OR_NO: Final[st.SearchStrategy[bool]] = st.booleans()
 SIZES: Final = st.lists(st.integers(1, 6), max_size=5)
 
 
@@ -33,10 +34,10 @@ def staged(draw: st.DrawFn) -> Staged:
     sizes = [*main, *group]
     result.pieces = _pieces(sum(sizes), draw(SIZES))
     result.earlier = list(result.pieces)
-    if sizes and draw(st.booleans()):
+    if sizes and draw(_YES_OR_NO):
         start = sum(sizes[: draw(st.integers(0, len(sizes) - 1))])
         result.earlier = _pieces(start, draw(SIZES), "earlier")
-    result.is_contested = draw(st.booleans())
+    result.is_contested = draw(_YES_OR_NO)
     result.mark = draw(st.text("abc", max_size=3))
     result.spent = draw(st.lists(st.sampled_from(["uploads/x", "uploads/y"]), unique=True))
     return result
