@@ -34,7 +34,7 @@ def staged(draw: st.DrawFn) -> Staged:
     sizes = [*main, *group]
     result.pieces = _pieces(sum(sizes), draw(SIZES))
     result.earlier = list(result.pieces)
-    if sizes and draw(_YES_OR_NO):
+    if sizes != [] and draw(_YES_OR_NO):
         start = sum(sizes[: draw(st.integers(0, len(sizes) - 1))])
         result.earlier = _pieces(start, draw(SIZES), "earlier")
     result.is_contested = draw(_YES_OR_NO)

@@ -106,17 +106,56 @@ async def test_a_digest_is_told_of_no_byte_that_was_lost(corner: Corner) -> None
     assert corner.copies() == [b"hello"]
 
 
+class Away(MemoryRecords):
+    """Records that cannot be written while they are away."""
+
+    is_away = False
+
+    async def save(self, upload_id: str, writer: str, state: str, size: int) -> None:
+        if self.is_away:
+            raise DatabaseUnavailable
+        await super().save(upload_id, writer, state, size)
+
+
+async def test_nothing_is_deleted_that_the_records_name(corner: Corner) -> None:
+    """Whoever cannot write down that an upload was cut leaves it as it was."""
+    records = corner.records = Away()
+    await stage_on(corner.store(), CONTENT[:40])
+    records.is_away = True
+
+    for offset in (0, 20, 32):
+        with pytest.raises(DatabaseUnavailable):
+            async with corner.store().stage(UPLOAD, Algorithm.SHA256, at(offset)):
+                pass
+    records.is_away = False
+
+    async with corner.store().stage(UPLOAD, Algorithm.SHA256, at(40)) as writer:
+        assert writer.offset == 40
+        await writer.commit(Digest.of(CONTENT[:40]))
+    assert corner.copies() == [CONTENT[:40]]
+
+
+async def test_pieces_that_became_a_part_are_there_until_the_records_know(corner: Corner) -> None:
+    """A process that dies before it could say so leaves what the records name."""
+    records = corner.records = Away()
+    async with corner.store().stage(UPLOAD, Algorithm.SHA256, at(0)) as writer:
+        await _write_and_keep(writer, 20)
+        kept = writer.kept
+        records.is_away = True
+        with pytest.raises(DatabaseUnavailable):
+            await writer.write([CONTENT[20:60]])
+        corner.bury()
+        records.is_away = False
+
+        async with corner.store().stage(UPLOAD, Algorithm.SHA256, at(kept)) as other:
+            assert other.offset == kept
+            await other.commit(Digest.of(CONTENT[10:20]))
+
+    assert corner.copies() == [CONTENT[10:20]]
+
+
 async def test_records_that_are_away_cost_nothing_that_was_kept(corner: Corner) -> None:
     """The bytes are in the bucket; nobody was told of them."""
-
-    class Away(MemoryRecords):
-        is_away = False
-
-        async def save(self, upload_id: str, writer: str, state: str, size: int) -> None:
-            if self.is_away:
-                raise DatabaseUnavailable
-            await super().save(upload_id, writer, state, size)
-
     records = corner.records = Away()
     await stage_on(corner.store(), CONTENT[:50])
     async with corner.store().stage(UPLOAD, Algorithm.SHA256, at(50)) as writer:
