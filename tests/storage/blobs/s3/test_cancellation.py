@@ -163,3 +163,19 @@ async def test_an_upload_whose_request_was_cancelled_at_its_end_is_free(corner: 
 
     await push(corner.store(), CONTENT)
     assert corner.copies() == [CONTENT]
+
+
+async def test_an_upload_that_was_taken_for_a_cancelled_request_is_free(corner: Corner) -> None:
+    """A database goes on with what it was told, whoever waits for it."""
+
+    class GoesOn(SlowRecords):
+        async def take(self, upload_id: str, writer: str) -> Taken:
+            return await asyncio.shield(asyncio.ensure_future(super().take(upload_id, writer)))
+
+    corner.records = GoesOn()
+
+    assert await Cancelled(_request(corner.store(), _abort), 1)
+
+    await asyncio.sleep(0)
+    await push(corner.store(), CONTENT)
+    assert corner.copies() == [CONTENT]

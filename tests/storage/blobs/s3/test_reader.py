@@ -160,8 +160,9 @@ async def test_a_reader_that_is_cancelled_gives_everything_back(corner: Corner) 
 
 
 async def _consume_all(store: S3Store, key: str) -> None:
-    async for _ in store.read(key, Span(0, len(LARGE))):
-        await asyncio.sleep(0)
+    async with aclosing(store.read(key, Span(0, len(LARGE)))) as chunks:
+        async for _ in chunks:
+            await asyncio.sleep(0)
 
 
 def test_a_window_is_as_large_as_a_part() -> None:

@@ -139,19 +139,41 @@ async def test_pieces_that_became_a_part_are_there_until_the_records_know(corner
     """A process that dies before it could say so leaves what the records name."""
     records = corner.records = Away()
     async with corner.store().stage(UPLOAD, Algorithm.SHA256, at(0)) as writer:
-        await _write_and_keep(writer, 20)
-        kept = writer.kept
+        await _write_and_keep(writer, 52)
         records.is_away = True
         with pytest.raises(DatabaseUnavailable):
-            await writer.write([CONTENT[20:60]])
+            await writer.write([CONTENT[52:60]])
         corner.bury()
         records.is_away = False
 
-        async with corner.store().stage(UPLOAD, Algorithm.SHA256, at(kept)) as other:
-            assert other.offset == kept
-            await other.commit(Digest.of(CONTENT[10:20]))
+        async with corner.store().stage(UPLOAD, Algorithm.SHA256, at(42)) as other:
+            assert other.offset == 42
+            await other.commit(Digest.of(CONTENT[10:52]))
 
-    assert corner.copies() == [CONTENT[10:20]]
+    assert corner.copies() == [CONTENT[10:52]]
+
+
+async def test_a_group_that_was_made_one_unknown_to_the_records_is_sent_again(corner: Corner) -> None:
+    """It takes no more parts: the upload goes on before it."""
+    records = corner.records = Away()
+    async with corner.store().stage(UPLOAD, Algorithm.SHA256, at(0)) as writer:
+        await writer.write([CONTENT[:96]])
+        await writer.keep()
+        records.is_away = True
+        with pytest.raises(DatabaseUnavailable):
+            await _write_and_keep(writer, 42)
+        assert corner.server.requests.count("UploadPartCopy") == 1
+        corner.bury()
+        records.is_away = False
+
+        async with corner.store().stage(UPLOAD, Algorithm.SHA256, at(90)) as other:
+            assert other.offset == 64
+            await other.write([CONTENT[64:]])
+            await other.commit(Digest.of(CONTENT))
+    await corner.sweep()
+
+    assert corner.copies() == [CONTENT]
+    assert corner.leftovers() == []
 
 
 async def test_records_that_are_away_cost_nothing_that_was_kept(corner: Corner) -> None:
