@@ -105,6 +105,7 @@ class Bucket:
         condition = {"IfNoneMatch": "*"} if only_if_new else {}
 
         def put() -> None:
+            content.seek(0)
             checksum = content.checksum(self.place.checksum)
             answer = self._ask("put_object", Key=self._key(key), Body=content, **checksum, **condition, **self._sealed)
             _compare(answer, checksum)
