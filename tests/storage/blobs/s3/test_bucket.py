@@ -258,6 +258,17 @@ async def test_a_span_that_is_not_there_is_missing(corner: Corner, asked: Span) 
         await bucket.run(lambda: bucket.open("a", asked))
 
 
+async def test_bytes_can_be_sent_again(corner: Corner) -> None:
+    """Whoever tries in another way sends the same content from its beginning, at once."""
+    bucket, content = corner.bucket(), Content([b"hel", b"lo"])
+    await bucket.put("a", content)
+
+    await bucket.put("b", content)
+
+    assert corner.objects() == {"a": b"hello", "b": b"hello"}
+    assert corner.counts() == {"PutObject": 2}
+
+
 async def test_an_object_that_must_be_new_and_is_not_is_left(corner: Corner) -> None:
     """Of two that write at once, the first stays."""
     bucket = corner.bucket()

@@ -110,7 +110,7 @@ async def test_a_request_that_is_cancelled_anywhere_leaves_an_upload_that_goes_o
     """
     number, is_cancelled = 0, True
     while is_cancelled:
-        number += 1 if number < 4 else 3
+        number += 1 if number < 4 else 4
         corner.records = SlowRecords()
         await stage_on(corner.store(), CONTENT[:50])
         store = corner.store(budget_bytes=budget_bytes)
@@ -170,12 +170,18 @@ async def test_an_upload_that_was_taken_for_a_cancelled_request_is_free(corner: 
 
     class GoesOn(SlowRecords):
         async def take(self, upload_id: str, writer: str) -> Taken:
-            return await asyncio.shield(asyncio.ensure_future(super().take(upload_id, writer)))
+            return await asyncio.shield(asyncio.ensure_future(self._take(upload_id, writer)))
+
+        async def _take(self, upload_id: str, writer: str) -> Taken:
+            for _ in range(9):
+                await asyncio.sleep(0)
+            return await super().take(upload_id, writer)
 
     corner.records = GoesOn()
 
     assert await Cancelled(_request(corner.store(), _abort), 1)
 
-    await asyncio.sleep(0)
+    for _ in range(12):
+        await asyncio.sleep(0)
     await push(corner.store(), CONTENT)
     assert corner.copies() == [CONTENT]
