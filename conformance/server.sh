@@ -6,7 +6,7 @@
 #   SERVER_PORT           the port to serve on (default: a free one)
 #   SERVER_SECONDS        how long a start or a stop may take (default 30)
 #
-# Every LADING_<SECTION>__<KEY> of the environment reaches the server.
+# Every LADING_<SECTION>__<KEY> of the environment reaches the server. In a bucket each DIRECTORY has a prefix of its own.
 # shellcheck shell=bash
 
 conformance="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
@@ -60,6 +60,7 @@ server_start() {
   export OCI_REGISTRY="127.0.0.1:$port" OCI_USERNAME=admin
   OCI_PASSWORD="$(cat "$folder/password")"
   export OCI_PASSWORD
+  set -- LADING_STORAGE__PREFIX="${LADING_STORAGE__PREFIX:-}/$(basename "$(dirname "$folder")")" "$@"
   # a session of its own, so that nothing of it can be left behind
   setsid env LADING_SERVER__LISTEN="$OCI_REGISTRY" LADING_SERVER__WORKERS="${LADING_SERVER__WORKERS:-2}" \
     LADING_STORAGE__ROOT="$folder/data" LADING_AUTH__ADMIN_PASSWORD="$OCI_PASSWORD" "$@" \

@@ -12,6 +12,7 @@ from typing import cast
 from registry import logs
 from registry.config import Settings
 from registry.crew import Crew, Equipment, complain
+from registry.heaps import bound_heaps
 from registry.preflight import problems
 from registry.preparation import Preparation, Prepare, StartFailed
 from registry.sockets import ListenFailed, bind
@@ -24,12 +25,13 @@ def serve(settings: Settings, factory: Factory | None = None, prepare: Prepare |
     began = time.monotonic()
     logs.configure(settings.log)
     os.umask(0o077)  # whatever any of the processes writes is its owner's alone
+    bound_heaps()
     server = settings.server
     try:
         _check(settings)
         listeners = bind(server.host, server.port, server.workers)
         preparation = Preparation(settings, prepare)
-        chosen = factory or _real_factory()  # imported while the child prepares the data directory
+        chosen = factory or _real_factory(settings)  # imported while the child prepares the data directory
         notice = preparation.result()
     except (StartFailed, ListenFailed) as error:
         complain(str(error))
@@ -50,6 +52,8 @@ def _check(settings: Settings) -> None:
         raise StartFailed("\n".join(found))
 
 
-def _real_factory() -> Factory:
+def _real_factory(settings: Settings) -> Factory:
     """Import the registry; by name, for it is imported at this moment and no other."""
+    if settings.storage.backend == "s3":
+        import_module("boto3.session")
     return cast("Factory", import_module("registry.app").create_app)

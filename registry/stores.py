@@ -68,11 +68,12 @@ async def _s3(
     settings: StorageSettings, databases: Databases, registry_id: str | None, budget: BufferBudget
 ) -> AsyncIterator[ContentStore]:
     from storage.blobs.s3.bucket import Bucket  # noqa: PLC0415  boto3 is loaded only where it is used
-    from storage.blobs.s3.client import Patience  # noqa: PLC0415  the same
+    from storage.blobs.s3.client import Patience, new_session  # noqa: PLC0415  the same
     from storage.blobs.s3.parts import PartSizes  # noqa: PLC0415  the same
     from storage.blobs.s3.store import S3Parts, S3Store  # noqa: PLC0415  the same
 
-    place, part = s3_place(settings), settings.part_bytes
+    haste = Patience(connect=2, read=3, attempts=1)
+    session, place, part = new_session(), s3_place(settings), settings.part_bytes
     with (
         ThreadPoolExecutor(_CONNECTIONS, thread_name_prefix="s3") as threads,
         ThreadPoolExecutor(_PROBES, thread_name_prefix="s3-probe") as probes,
@@ -80,8 +81,8 @@ async def _s3(
     ):
         store = S3Store(
             S3Parts(
-                bucket=Bucket(place, threads, connections=_CONNECTIONS, patience=Patience()),
-                probing=Bucket(place, probes, connections=_PROBES, patience=Patience(connect=2, read=3, attempts=1)),
+                bucket=Bucket(session, place, threads, connections=_CONNECTIONS, patience=Patience()),
+                probing=Bucket(session, place, probes, connections=_PROBES, patience=haste),
                 records=StagingRows(databases.activity, process=secrets.token_hex(8), now=time.time),
                 budget=budget,
                 hashing=hashing,

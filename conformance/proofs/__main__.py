@@ -9,7 +9,22 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from proofs import access, crowd, drain, full, kill, large, power, resume, sweep, tokens
+from proofs import (
+    access,
+    crowd,
+    drain,
+    full,
+    kill,
+    large,
+    power,
+    resume,
+    s3_away,
+    s3_faults,
+    s3_many,
+    sweep,
+    takeover,
+    tokens,
+)
 from proofs.outcome import Inconclusive, Skipped
 from proofs.workspace import Workspace
 
@@ -20,13 +35,19 @@ PROOFS: dict[str, Callable[[Workspace], str]] = {
     "large": large.prove,
     "crowd": crowd.prove,
     "resume": resume.prove,
+    "takeover": takeover.prove,
     "sweep": sweep.prove,
     "drain": drain.prove,
     "tokens": tokens.prove,
     "access": access.prove,
+    "s3-faults": s3_faults.prove,
+    "s3-away": s3_away.prove,
+    "s3-many": s3_many.prove,
 }
 LARGE_BYTES = 5 << 30
 QUICK_LARGE_BYTES = 1 << 30
+MANY_BLOBS = 20_000
+QUICK_MANY_BLOBS = 1_500
 DETAIL_CHARACTERS = 900
 
 
@@ -37,7 +58,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--command", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--rounds", type=int, default=5, help="kills, and twice the power cuts (default 5)")
     parser.add_argument("--workers", type=int, default=2, help="worker processes (default 2)")
-    parser.add_argument("--quick", action="store_true", help="1 GiB in place of 5, and three rounds")
+    parser.add_argument("--quick", action="store_true", help="1 GiB in place of 5, 1,500 blobs of 20,000, three rounds")
     parser.add_argument("--keep", action="store_true", help="keep the data and the logs")
     return parser.parse_args()
 
@@ -64,15 +85,16 @@ def main() -> int:
         workers=asked.workers,
         rounds=min(asked.rounds, 3) if asked.quick else asked.rounds,
         large_bytes=QUICK_LARGE_BYTES if asked.quick else LARGE_BYTES,
+        many_blobs=QUICK_MANY_BLOBS if asked.quick else MANY_BLOBS,
     )
     results = []
-    print(f"{'proof':<8} {'seconds':>7}  {'result':<12} detail", flush=True)
+    print(f"{'proof':<9} {'seconds':>7}  {'result':<12} detail", flush=True)
     for name in asked.names or PROOFS:
         began = time.monotonic()
         result, detail = run(PROOFS[name], workspace)
         results.append(result)
         line = " ".join(detail.split())[:DETAIL_CHARACTERS]
-        print(f"{name:<8} {time.monotonic() - began:>7.1f}  {result:<12} {line}", flush=True)
+        print(f"{name:<9} {time.monotonic() - began:>7.1f}  {result:<12} {line}", flush=True)
         if result in ("PASS", "SKIP") and not asked.keep:
             shutil.rmtree(directory / name, ignore_errors=True)
     passed, skipped = results.count("PASS"), results.count("SKIP")

@@ -2,48 +2,19 @@
 
 import hashlib
 import os
-import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Self
+from collections.abc import Iterator
 
+from proofs.bucket import Bucket
+from proofs.growth import Growth
 from proofs.outcome import check
 from proofs.server import Server
-from proofs.workspace import Workspace
+from proofs.workspace import Workspace, stored_bytes
 
 PIECE_BYTES = 1 << 20
 BUDGET_MIB = 64  # of every worker
-SAMPLE_SECONDS = 0.2
+SPOOLED_MIB = 16  # databases and logs, where content is in a bucket
 REPOSITORY = "large/blob"
-
-
-class Memory:
-    """How much each process of the server grew at most while the context was open."""
-
-    def __init__(self, measure: Callable[[], dict[int, int]]) -> None:
-        self._measure = measure
-        self._before = measure()
-        self._most = dict(self._before)
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._done.wait(SAMPLE_SECONDS):
-            for process, held in self._measure().items():
-                self._most[process] = max(held, self._most.get(process, 0))
-
-    @property
-    def growth_bytes(self) -> int:
-        """The growth of the process that grew most; a process that is new counts whole."""
-        return max(most - self._before.get(process, 0) for process, most in self._most.items())
 
 
 class Content:
@@ -68,14 +39,17 @@ class Content:
 
 def prove(workspace: Workspace) -> str:
     """A blob is streamed in both directions within the buffer budget."""
+    bucket = Bucket.of_environment()
     workspace.need_space(workspace.large_bytes * 12 // 5)
     folder = workspace.folder("large")
-    with Server(workspace, folder / "data", folder / "server.log", {"LADING_SERVER__DRAIN_SECONDS": "10"}) as server:
+    (folder / "tmp").mkdir()
+    settings = {"LADING_SERVER__DRAIN_SECONDS": "10", "TMPDIR": str(folder / "tmp")}
+    with Server(workspace, folder / "data", folder / "server.log", settings) as server:
         registry = server.registry
         registry.timeout_seconds = 300
         for _ in range(4 * workspace.workers):  # what is imported and pooled once is no growth
             registry.pull_blob(REPOSITORY, registry.push_blob(REPOSITORY, os.urandom(8 * PIECE_BYTES)))
-        with Memory(server.memory_bytes) as memory:
+        with Growth(server.memory_bytes) as memory, Growth(lambda: {0: stored_bytes(folder)}) as disk:
             began = time.monotonic()
             content = Content(workspace.large_bytes)
             answer = registry.request("PATCH", registry.begin(REPOSITORY), body=content).expect(202)
@@ -89,8 +63,10 @@ def prove(workspace: Workspace) -> str:
     check("sha256:" + came_back.hexdigest() == content.digest, "the blob came back with another digest")
     grown = memory.growth_bytes >> 20
     check(grown < BUDGET_MIB, f"a process grew by {grown} MiB, the limit is {BUDGET_MIB}")
+    spooled = disk.growth_bytes >> 20
+    check(bucket is None or spooled < SPOOLED_MIB, f"{spooled} MiB of a blob in a bucket were on the disk")
     mebibytes = workspace.large_bytes >> 20
     return (
-        f"{mebibytes} MiB: no process grew by more than {grown} MiB; "
+        f"{mebibytes} MiB: no process grew by more than {grown} MiB, {spooled} MiB on the disk; "
         f"in at {mebibytes / (pushed - began):.0f}, out at {mebibytes / (pulled - pushed):.0f} MiB/s"
     )

@@ -83,7 +83,7 @@ class Registry:
     ) -> Answer:
         """One request with credentials; an iterable body goes out chunked unless a Content-Length is given."""
         sent = dict(headers or {})
-        authorization = self._authorization(path)
+        authorization = self.authorization(path)
         if authorization:
             sent["Authorization"] = authorization
         return self.exchange(method, path, sent, body, sink)
@@ -111,7 +111,8 @@ class Registry:
         finally:
             connection.close()
 
-    def _authorization(self, path: str) -> str | None:
+    def authorization(self, path: str) -> str | None:
+        """The header that lets in a request to a path, None where there is none."""
         with self._lock:
             if self._challenge is None:
                 answer = self.exchange("GET", "/v2/", {})

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import re
+import time
 from collections.abc import Iterator
 
 from proofs.outcome import Failed, check
@@ -15,6 +16,7 @@ PIECES = 12
 KILLED_AFTER = (4, 8)
 BROKEN_OFF_BYTES = 300_000
 WORKERS = 4
+LEASE_SECONDS = 15  # a writer in a bucket is taken for dead after ten
 REPOSITORY = "resume/upload"
 
 
@@ -48,11 +50,16 @@ def prove(workspace: Workspace) -> str:
 
 
 def append(registry: Registry, location: str, content: bytes, offset: int) -> tuple[str, int]:
-    """Send the next piece; where to go on, and from which byte."""
-    piece = content[offset : offset + PIECE_BYTES]
-    headers = {"Content-Range": f"{offset}-{offset + len(piece) - 1}", "Content-Type": "application/octet-stream"}
-    answer = registry.request("PATCH", location, body=piece, headers=headers).expect(202)
-    return registry.local(answer.headers["location"]), offset + len(piece)
+    """Send the next piece, once no killed writer holds the upload; where to go on, and from which byte."""
+    deadline = time.monotonic() + LEASE_SECONDS
+    while True:
+        piece = content[offset : offset + PIECE_BYTES]
+        headers = {"Content-Range": f"{offset}-{offset + len(piece) - 1}", "Content-Type": "application/octet-stream"}
+        answer = registry.request("PATCH", location, body=piece, headers=headers)
+        if answer.status != 416 or time.monotonic() > deadline:
+            return registry.local(answer.expect(202).headers["location"]), offset + len(piece)
+        time.sleep(0.5)
+        offset = status(registry, location, most=offset)
 
 
 def break_off(registry: Registry, location: str, content: bytes, offset: int) -> None:

@@ -39,11 +39,18 @@ class Server:
     def __exit__(self, *_: object) -> None:
         self.kill()
 
+    @property
+    def prefix(self) -> str:
+        """What its keys begin with, where content is in a bucket."""
+        return "/".join(self.data.parts[-3:-1]) + "/"
+
     def _environment(self) -> dict[str, str]:
         return os.environ | {
             "LADING_STORAGE__ROOT": str(self.data),
             "LADING_AUTH__ADMIN_PASSWORD": self._workspace.password,
             "LADING_SERVER__WORKERS": str(self._workspace.workers),
+            # content of different data directories lies apart in a bucket too
+            "LADING_STORAGE__PREFIX": self.prefix,
             **self._settings,
         }
 
@@ -156,6 +163,16 @@ class Server:
         if done.returncode != 0:
             raise Failed(f"lading {words[0]} exited with {done.returncode}: {(done.stdout + done.stderr)[-LOG_TAIL:]}")
         return done.stdout
+
+    def command(self, *words: str) -> subprocess.Popen[bytes]:
+        """A command that runs in the data directory; what it prints can be read."""
+        return subprocess.Popen(
+            [*self._workspace.command, *words],
+            env=self._environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
 
     def workers(self) -> list[int]:
         """The living worker processes."""

@@ -19,6 +19,7 @@ class Workspace:
     workers: int
     rounds: int
     large_bytes: int
+    many_blobs: int
     # a data directory keeps the password of its first start, whichever server comes to serve it
     password: str = dataclasses.field(default_factory=lambda: secrets.token_urlsafe(18))
 
@@ -39,3 +40,14 @@ def need_root() -> None:
     """Skip the proof unless it may mount."""
     if os.geteuid() != 0:
         raise Skipped("needs root to mount a disk image")
+
+
+def stored_bytes(folder: Path) -> int:
+    """What the files of a folder take on the disk."""
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.stat().st_blocks * 512 if path.is_file() else 0
+        except FileNotFoundError:
+            continue
+    return total

@@ -8,13 +8,14 @@ from dataclasses import asdict, dataclass
 
 import orjson
 
+from registry.bootstrap import founded
 from registry.commands.settings import add_settings, settings_of
 from registry.commands.subcommands import complain
 from registry.config import Settings, SettingsInvalid
 from registry.databases import Databases, open_databases, require_registry
 from registry.preflight import problems
 from registry.stores import open_store
-from storage.blobs.interface import Finding, Verdict
+from storage.blobs.interface import Owned, Verdict
 from storage.errors import StorageError
 from storage.metadata.database import Database
 from storage.metadata.migration import ACTIVITY_SCHEMA, REGISTRY_SCHEMA, Schema, check_revision
@@ -75,8 +76,9 @@ async def _observations(settings: Settings) -> AsyncIterator[Observation]:
         async for observation in _of_databases(settings, databases):
             yield observation
         async with open_store(settings.storage, databases) as store:
+            yield await _of_owner(store, databases.registry)
             async for finding in store.examine():
-                yield _of_store(finding)
+                yield Observation("content", finding.subject, finding.verdict, finding.detail)
     finally:
         await databases.close()
 
@@ -102,8 +104,20 @@ async def _of_database(subject: str, database: Database, schema: Schema) -> Obse
     return Observation("database", subject, Verdict.OK, f"answers, with the tables of this version ({schema.revision})")
 
 
-def _of_store(finding: Finding) -> Observation:
-    return Observation("content", finding.subject, finding.verdict, finding.detail)
+async def _of_owner(store: Owned, database: Database) -> Observation:
+    """Whether the store is marked as this registry's."""
+    try:
+        owner, registry_id = await store.owner(), await founded(database)
+    except StorageError as error:
+        words = getattr(error, "words", "")
+        return Observation("content", "owner", Verdict.FAILED, words or str(error))
+    if owner == registry_id:
+        return Observation("content", "owner", Verdict.OK, f"holds the content of this registry ({registry_id})")
+    if owner is None:
+        detail = "has no mark yet: `lading serve` makes it, where the content is there or none was pushed"
+        return Observation("content", "owner", Verdict.WARNING, detail)
+    detail = f"is marked {owner!r}, and this registry is {registry_id}: correct where content is, or finish the import"
+    return Observation("content", "owner", Verdict.FAILED, detail)
 
 
 def _show(observation: Observation) -> None:

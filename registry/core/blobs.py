@@ -6,7 +6,7 @@
 
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -103,6 +103,13 @@ class Blobs:
                 raise StoredBytesMissing(found.storage_key)
         return file
 
+    async def _see_to_stored(self, digest: Digest) -> None:
+        """Have the copy that serves a digest quarantined if its bytes are gone."""
+        stored = await self._database.read(lambda c: blobs.find_stored_copy(c, str(digest), hold=False))
+        if stored is not None:
+            with suppress(BlobUnknown):
+                await self._look_at(stored)
+
     async def _look_at(self, found: blobs.StoredBlob) -> None:
         """See that the copy is there, and as long as it was."""
         file = await self._open_file(found)
@@ -179,8 +186,9 @@ class Blobs:
         """Let a repository read a blob whose bytes its pusher has shown to have.
 
         With `copy` None an existing copy is linked, False when there is none. A new copy that another push has made
-        superfluous meanwhile is removed.
+        superfluous meanwhile is removed. An existing copy whose bytes are gone does not count: this push repairs it.
         """
+        await self._see_to_stored(digest)
         now = self._now()
 
         def change(connection: Connection) -> tuple[bool, bool]:

@@ -7,13 +7,13 @@
 - A copy that was found bad is served again once the source had good bytes for it.
 """
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, Protocol
 
+from registry.core.several import several
 from storage.blobs.interface import BlobStore, Owned, Restores, Span
 from storage.digest import Digest
 from storage.errors import DigestInvalid, DigestMismatch, StoredBytesMissing, StoreUnavailable
@@ -73,9 +73,10 @@ class Import:
         """
         await self._begin()
         failed = 0
-        async for imported in self._all():
-            failed += imported.outcome is Outcome.FAILED
-            yield imported
+        async with aclosing(several(self._copies(), self._import, at_once=_AT_ONCE)) as done:
+            async for imported in done:
+                failed += imported.outcome is Outcome.FAILED
+                yield imported
         if not failed and await self._target.owner() != self._registry_id:
             await self._target.claim(self._registry_id)
 
@@ -86,24 +87,6 @@ class Import:
         elif owner not in {self._registry_id, unfinished_mark(self._registry_id)}:
             message = f"the target holds the content of another registry ({owner}): choose another place"
             raise StoreUnavailable(message, is_away=True)
-
-    async def _all(self) -> AsyncIterator[Imported]:
-        under_way: set[asyncio.Task[Imported]] = set()
-        try:
-            async for copy in self._copies():
-                if len(under_way) >= _AT_ONCE:
-                    done, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
-                    for task in done:
-                        yield task.result()
-                under_way.add(asyncio.create_task(self._import(copy)))
-            while under_way:
-                done, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    yield task.result()
-        finally:
-            for task in under_way:
-                task.cancel()
-            await asyncio.gather(*under_way, return_exceptions=True)
 
     async def _copies(self) -> AsyncIterator[CheckedCopy]:
         after = 0

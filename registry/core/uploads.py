@@ -7,7 +7,7 @@
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -176,9 +176,12 @@ class Uploads:
             removed = [upload_id for upload_id in idle if await self._sweep_session(upload_id, idle_since)]
             swept += len(removed)
             kept += len(idle) - len(removed)
-        async for stored in self._store.walk():
-            if stored.upload_id is not None and stored.modified_at < idle_since:
-                swept += int(await self._sweep_orphan(stored.upload_id))
+        async with aclosing(self._store.walk()) as found:
+            async for stored in found:
+                if stored.upload_id is None:  # after the staged uploads come the copies, which may be millions
+                    break
+                if stored.modified_at < idle_since:
+                    swept += int(await self._sweep_orphan(stored.upload_id))
         return swept
 
     async def _idle(self, before: float, limit: int) -> list[str]:

@@ -8,10 +8,12 @@
 """
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
+from registry.core.several import several
 from storage.blobs.interface import BlobStore, Span
 from storage.digest import Digest, hasher
 from storage.errors import DigestInvalid, StoredBytesMissing, StoreUnavailable
@@ -22,6 +24,8 @@ from storage.metadata.verification import CheckedCopy, CheckedManifest
 _PAGE: Final = 200
 _PAGE_BYTES: Final = 8 * 1024 * 1024
 _MISSING_TOLERATED: Final = 10
+# A bucket answers slowly, and many at once; hashing is done by one core all the same.
+_AT_ONCE: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,7 @@ class _Sight(Enum):
 
 @dataclass(frozen=True, slots=True)
 class _Finding:
+    copy: CheckedCopy
     sight: _Sight
     problem: str | None = None
 
@@ -61,8 +66,8 @@ class _Tally:
         self.unseen += finding.sight in {_Sight.MISSING, _Sight.UNREADABLE}
         if self.unseen > _MISSING_TOLERATED and 2 * self.unseen > self.looked_at:
             message = (
-                f"{self.unseen} of the first {self.looked_at} objects cannot be found or read: is the content "
-                "directory's disk mounted? Nothing was given up"
+                f"{self.unseen} of the first {self.looked_at} objects cannot be found or read: is the content's disk "
+                "mounted, or the bucket the right one? Nothing was given up"
             )
             raise StoreUnavailable(message, is_away=True)
 
@@ -79,20 +84,20 @@ class Verification:
         return await self._database.scan(lambda c: verification.count_copies(c) + manifests.count_manifests(c))
 
     async def run(self, *, chosen: Callable[[str], bool]) -> AsyncIterator[Checked]:
-        """Look at the objects whose digest `chosen` accepts, one after another.
+        """Look at the objects whose digest `chosen` accepts, in no particular order.
 
         Raises StoreUnavailable, having given up no missing copy, when the store as a whole seems to be away.
         """
         missing: list[int] = []
         tally = _Tally()
-        async for copy in self._copies():
-            if chosen(copy.digest):
-                finding = await self._look_at(copy)
+        async with aclosing(several(self._copies(chosen), self._look_at, at_once=_AT_ONCE)) as findings:
+            async for finding in findings:
+                copy = finding.copy
                 if not copy.is_quarantined:
                     tally.count(finding)
                 if finding.sight is _Sight.MISSING:
                     missing.append(copy.id)
-                yield Checked(copy.digest, copy.size, await self._settle(copy, finding))
+                yield Checked(copy.digest, copy.size, await self._settle(finding))
         for blob_id in missing:
             await self._quarantine(blob_id)
         async for manifest in self._manifests():
@@ -100,8 +105,9 @@ class Verification:
                 wrong = None if _names(manifest.digest, manifest.payload) else "its bytes are not what its digest names"
                 yield Checked(manifest.digest, len(manifest.payload), wrong)
 
-    async def _settle(self, copy: CheckedCopy, finding: _Finding) -> str | None:
+    async def _settle(self, finding: _Finding) -> str | None:
         """Do what follows at once from what was seen; returns the problem that is left."""
+        copy = finding.copy
         if finding.sight is _Sight.WRONG:
             await self._quarantine(copy.id)
         if finding.sight is _Sight.GOOD and copy.is_quarantined:
@@ -109,11 +115,12 @@ class Verification:
             return None if restored else "it was found bad before"
         return finding.problem
 
-    async def _copies(self) -> AsyncIterator[CheckedCopy]:
+    async def _copies(self, chosen: Callable[[str], bool]) -> AsyncIterator[CheckedCopy]:
         after = 0
         while page := await self._page_of_copies(after):
             for copy in page:
-                yield copy
+                if chosen(copy.digest):
+                    yield copy
             after = page[-1].id
 
     async def _page_of_copies(self, after: int) -> list[CheckedCopy]:
@@ -136,27 +143,26 @@ class Verification:
 
     async def _look_at(self, copy: CheckedCopy) -> _Finding:
         try:
-            return await self._compare(copy)
+            problem = await self._compare(copy)
         except StoredBytesMissing:
-            return _Finding(_Sight.MISSING, "its bytes are missing")
+            return _Finding(copy, _Sight.MISSING, "its bytes are missing")
         except StoreUnavailable as error:
             if error.is_away:
                 raise
-            return _Finding(_Sight.UNREADABLE, f"its bytes cannot be read: {error}")
+            return _Finding(copy, _Sight.UNREADABLE, f"its bytes cannot be read: {error.words or error}")
         except DigestInvalid:
-            return _Finding(_Sight.WRONG, "its digest cannot be read")
+            return _Finding(copy, _Sight.WRONG, "its digest cannot be read")
+        return _Finding(copy, _Sight.GOOD) if problem is None else _Finding(copy, _Sight.WRONG, problem)
 
-    async def _compare(self, copy: CheckedCopy) -> _Finding:
+    async def _compare(self, copy: CheckedCopy) -> str | None:
         expected = Digest.parse(copy.digest)
         size = await self._store.size(copy.storage_key)
         if size != copy.size:
-            return _Finding(_Sight.WRONG, f"it has {size} bytes, not {copy.size}")
+            return f"it has {size} bytes, not {copy.size}"
         running = hasher(expected.algorithm)
         async for chunk in self._store.read(copy.storage_key, Span(0, size)):
             running.update(chunk)
-        if running.hexdigest() != expected.hex:
-            return _Finding(_Sight.WRONG, "its bytes are not what its digest names")
-        return _Finding(_Sight.GOOD)
+        return None if running.hexdigest() == expected.hex else "its bytes are not what its digest names"
 
 
 def _names(digest: str, payload: bytes) -> bool:

@@ -224,6 +224,8 @@ class _Pump:
                 raise
             finally:
                 self._writing = None
+                if not writing.done() or writing.cancelled() or writing.exception() is not None:
+                    self._batch = []  # it follows bytes that the store has not: nothing may lie in their place
 
     async def _write_batch(self, batch: list[bytes], size: int) -> None:
         try:

@@ -126,7 +126,10 @@ class BlobStore(Protocol):
         """Remove a stored copy; succeeds when there is none."""
 
     def walk(self) -> AsyncGenerator[StoredObject, None]:
-        """Every stored copy and every staged upload, in bounded memory, in no particular order."""
+        """Every staged upload, then every stored copy, in bounded memory.
+
+        One that is committed meanwhile is seen twice rather than not at all.
+        """
 
 
 @runtime_checkable

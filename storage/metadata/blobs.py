@@ -58,13 +58,15 @@ def find_blob(connection: Connection, repository_name: str, digest: str) -> Stor
     return None if row is None else StoredBlob(row[0], row[1], row[2], row[3], bool(row[4]))
 
 
-def find_stored_copy(connection: Connection, digest: str) -> StoredBlob | None:
-    """The copy that serves a digest, whoever may read it; never to be told to a caller."""
-    row = connection.execute(
-        select(blob.c.id, blob.c.digest, blob.c.size, blob.c.storage_key)
-        .where(blob.c.digest == digest, blob.c.state == BlobState.STORED.value)
-        .with_for_update()
-    ).one_or_none()
+def find_stored_copy(connection: Connection, digest: str, *, hold: bool = True) -> StoredBlob | None:
+    """The copy that serves a digest, whoever may read it; never to be told to a caller.
+
+    It is held until the end of the transaction, so that it cannot be on its way out while it is linked.
+    """
+    served = select(blob.c.id, blob.c.digest, blob.c.size, blob.c.storage_key).where(
+        blob.c.digest == digest, blob.c.state == BlobState.STORED.value
+    )
+    row = connection.execute(served.with_for_update() if hold else served).one_or_none()
     return None if row is None else StoredBlob(*row)
 
 

@@ -296,6 +296,15 @@ async def test_walk_finds_copies_and_staged_uploads(store: BlobStore) -> None:
     assert await walk(store) == {(copy.key, None, 5), (None, OTHER_UPLOAD, 11)}
 
 
+async def test_walk_finds_staged_uploads_before_copies(store: BlobStore) -> None:
+    """Who looks for abandoned uploads need not go through all content."""
+    await push(store, b"hello")
+    await stage(store, b"other", OTHER_UPLOAD)
+    await push(store, b"more")
+
+    assert [found.upload_id async for found in store.walk()] == [OTHER_UPLOAD, None, None]
+
+
 async def test_walk_tells_when_bytes_were_written(store: BlobStore) -> None:
     """A collector spares what is young."""
     copy = await push(store, b"hello")

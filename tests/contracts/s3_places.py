@@ -10,7 +10,6 @@ import uuid
 from collections.abc import AsyncGenerator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -18,7 +17,7 @@ import boto3
 import pytest
 
 from storage.blobs.s3.bucket import Bucket
-from storage.blobs.s3.client import Patience, S3Place
+from storage.blobs.s3.client import Patience, S3Place, new_session
 from storage.blobs.s3.parts import PartSizes
 from storage.blobs.s3.store import S3Parts, S3Store
 from storage.budget import BufferBudget
@@ -27,6 +26,9 @@ from storage.staging_records import StagingRecord, Taken
 from tests.s3.server import S3Server
 
 REAL: Final = [url for url in os.environ.get("LADING_TEST_S3", "").split(",") if url]
+CREDENTIALS: Final = {
+    name: os.environ.get(name, "") for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+}  # of the real ones: a server in memory puts its own in their place
 BUCKET: Final = "lading-tests"
 HASTY: Final = Patience(connect=1, read=2, attempts=2)
 
@@ -84,9 +86,9 @@ class S3Stores:
     url: str
     threads: ThreadPoolExecutor
     bucket: str = BUCKET
-    buckets: dict[tuple[Any, ...], Bucket] = field(default_factory=dict)
     numbers: Iterator[int] = field(default_factory=itertools.count)
     run: str = field(default_factory=lambda: uuid.uuid4().hex)
+    session: object = field(default_factory=new_session)
 
     def prefix(self) -> str:
         """A prefix that nobody uses."""
@@ -94,14 +96,9 @@ class S3Stores:
 
     def bucket_at(self, prefix: str, patience: Patience = HASTY, **changes: Any) -> Bucket:
         """A way to the bucket; `changes` are those of the place."""
-        settings = (patience, *sorted(changes.items()))
-        if settings not in self.buckets:  # a client takes a tenth of a second to make, and knows nothing of prefixes
-            place = S3Place(self.bucket, endpoint_url=self.url, region="us-east-1", addressing="path")
-            place = replace(place, **changes)
-            self.buckets[settings] = Bucket(place, self.threads, connections=16, patience=patience)
-        bucket = copy(self.buckets[settings])
-        bucket.place = replace(bucket.place, prefix=prefix)
-        return bucket
+        place = S3Place(self.bucket, prefix, endpoint_url=self.url, region="us-east-1", addressing="path")
+        place = replace(place, **changes)
+        return Bucket(self.session, place, self.threads, connections=16, patience=patience)
 
     def store(
         self,

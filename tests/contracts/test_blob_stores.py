@@ -11,7 +11,7 @@ import pytest
 from storage.blobs.filesystem import FilesystemStore
 from storage.blobs.interface import BlobStore
 from storage.blobs.memory import MemoryStore
-from tests.contracts.s3_places import REAL, S3Stores, s3_server
+from tests.contracts.s3_places import CREDENTIALS, REAL, S3Stores, s3_server
 
 pytest.register_assert_rewrite("tests.contracts.blob_store", "tests.contracts.blob_writer")
 
@@ -35,7 +35,9 @@ def s3(executor: ThreadPoolExecutor) -> Iterator[S3Stores]:
 
 
 @pytest.fixture(params=["memory", "filesystem", "s3", *REAL])
-def make_store(request: pytest.FixtureRequest, tmp_path: Path, executor: ThreadPoolExecutor) -> Callable[[], BlobStore]:
+def make_store(
+    request: pytest.FixtureRequest, tmp_path: Path, executor: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[], BlobStore]:
     """Makes empty stores of one kind."""
     suffixes = itertools.count()
     roots = itertools.count()
@@ -56,7 +58,11 @@ def make_store(request: pytest.FixtureRequest, tmp_path: Path, executor: ThreadP
         return stores.store()
 
     makers: dict[str, Callable[[], BlobStore]] = {"memory": memory, "filesystem": filesystem, "s3": s3}
-    return makers.get(request.param) or S3Stores(request.param, executor).store
+    if request.param in makers:
+        return makers[request.param]
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    return S3Stores(request.param, executor).store
 
 
 @pytest.fixture

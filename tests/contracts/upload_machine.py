@@ -72,8 +72,8 @@ class UploadMachine(RuleBasedStateMachine):
         assert actual <= min(offset, len(upload.written))
         if offset >= upload.kept:
             assert actual >= upload.kept
-        if offset == upload.began or self.cuts_anywhere:
-            assert actual == min(offset, len(upload.written))
+        elif offset == upload.began or self.cuts_anywhere:
+            assert actual == offset
         upload.written = upload.written[:actual]
         upload.kept = upload.began = actual
 

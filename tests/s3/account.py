@@ -24,6 +24,7 @@ class Account:
     maximum_copy_bytes: int = 5 * _GIB  # of an object that is copied in one request
     page_keys: int = 1000  # the most that one page of any listing tells
     equal_parts: bool = False  # all parts but the last must be of one size, as at Cloudflare R2
+    copies_no_checksums: bool = False  # no object can be made a part where a checksum was announced, as at MinIO
     refuses_trailers: bool = False  # aws-chunked bodies are not implemented, as at older servers
     requester_pays: bool = False  # requests must say that they know
     ignores_conditions: bool = False  # If-Match and If-None-Match of writes are not looked at, as at older servers

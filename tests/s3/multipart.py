@@ -78,6 +78,8 @@ def upload_part_copy(account: Account, call: Call, _: Payload) -> Answer:
         raise Refused("InvalidRequest", "The copy source is larger than one may be.")
     checksums = {}
     if (algorithm := upload.checksum_algorithm) is not None:
+        if account.copies_no_checksums:
+            raise Refused("InvalidArgument", f'checksum missing, want "{algorithm}", got ""')
         checksums[CHECKSUM + algorithm] = checksum(algorithm, content)
     part = Part(content, entity_tag(content), account.now(), checksums)
     upload.parts[number] = part

@@ -5,12 +5,15 @@
 - Every method may raise NoSpace, or StoreUnavailable after the last attempt.
 """
 
+import asyncio
 import random
+import secrets
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import closing
 from dataclasses import dataclass
+from enum import Enum, auto
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
@@ -24,6 +27,7 @@ from storage.blobs.s3.client import (
     connect,
     s3_errors,
     unavailable,
+    was_refused,
 )
 from storage.blobs.s3.content import Content
 from storage.errors import StoreUnavailable
@@ -33,6 +37,7 @@ T = TypeVar("T")
 _PAGE: Final = 1000
 _ATTEMPTS: Final = 3  # of what boto3 does not try again by itself
 _PAUSE_SECONDS: Final = 0.1
+_TRIAL: Final = "uploads/.trial/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,16 @@ class Listed:
     multipart_id: str = ""
 
 
+class PartCopies(Enum):
+    """How a server lets objects be made parts of uploads whose other parts have a checksum."""
+
+    ANNOUNCED = auto()
+    """With the checksum announced when the upload begins, as AWS demands."""
+    UNANNOUNCED = auto()
+    """Without, as MinIO does: it wants a checksum of copied parts too, where one was announced."""
+    NONE = auto()
+
+
 class Body(Protocol):
     """The bytes of an answer, as they arrive; blocks."""
 
@@ -67,15 +82,19 @@ class Body(Protocol):
 
 
 class Bucket:
-    """One bucket, through one boto3 client; `threads` should be as many as `connections`."""
+    """One bucket, through one boto3 client of a session; `threads` should be as many as `connections`."""
 
-    def __init__(self, place: S3Place, threads: Executor, *, connections: int, patience: Patience) -> None:
+    def __init__(
+        self, session: object, place: S3Place, threads: Executor, *, connections: int, patience: Patience
+    ) -> None:
         self.place = place
         self._threads = threads
-        self._client = connect(place, patience, connections=connections)
+        self._client = connect(session, place, patience, connections=connections)
         payer = {"RequestPayer": "requester"} if place.requester_pays else {}
         self._common = {"Bucket": place.bucket, **payer}
         self._sealed = _encryption(place.sse)
+        self._learning = asyncio.Lock()
+        self._copies: PartCopies | None = None
 
     async def run(self, call: Callable[[], T]) -> T:
         """Do something that blocks on one of the threads."""
@@ -124,11 +143,24 @@ class Bucket:
 
     async def begin(self, key: str) -> str:
         """Open a multipart upload for a key and tell its id."""
-        algorithm = {"ChecksumAlgorithm": "CRC32"} if self.place.checksum == "crc32" else {}
+        async with self._learning:
+            if self._copies is None:
+                self._copies = await learn_copies(self)
+        return await self.begin_as(key, self._copies)
+
+    async def begin_as(self, key: str, copies: "PartCopies") -> str:
+        """Open a multipart upload, saying beforehand which checksum its parts will have, or not."""
+        says = self.place.checksum == "crc32" and copies is not PartCopies.UNANNOUNCED
+        algorithm = {"ChecksumAlgorithm": "CRC32"} if says else {}
         answer = await self.run(
             partial(self._ask, "create_multipart_upload", Key=self._key(key), **algorithm, **self._sealed)
         )
         return str(answer["UploadId"])
+
+    @property
+    def copies_parts(self) -> bool:
+        """Whether an object can be made a part; known once a multipart upload was begun."""
+        return self._copies is not PartCopies.NONE
 
     async def put_part(self, key: str, multipart_id: str, number: int, content: Content) -> Part:
         """Store one part; raises MultipartMissing."""
@@ -210,13 +242,17 @@ class Bucket:
             following = {"ContinuationToken": token} if token else None
 
     async def multiparts(self, prefix: str) -> AsyncGenerator[Listed, None]:
-        """The multipart uploads whose keys begin with a prefix, by key, a page at a time."""
+        """The multipart uploads whose keys begin with a prefix, by key, a page at a time.
+
+        All of the place are asked for, for MinIO finds nothing by the first characters of a key.
+        """
         following: dict[str, str] | None = {}
         while following is not None:
-            page = await self.run(partial(self._page, "list_multipart_uploads", prefix, MaxUploads=_PAGE, **following))
+            page = await self.run(partial(self._page, "list_multipart_uploads", "", MaxUploads=_PAGE, **following))
             for found in page.get("Uploads", []):
                 key = str(found["Key"]).removeprefix(self.place.prefix)
-                yield Listed(key, 0, found["Initiated"].timestamp(), str(found["UploadId"]))
+                if key.startswith(prefix):
+                    yield Listed(key, 0, found["Initiated"].timestamp(), str(found["UploadId"]))
             marker = page.get("NextKeyMarker") if page.get("IsTruncated") else None
             following = {"KeyMarker": marker, "UploadIdMarker": page["NextUploadIdMarker"]} if marker else None
 
@@ -269,9 +305,10 @@ class Bucket:
     def _size(self, key: str) -> int:
         try:
             return int(self._ask("head_object", Key=self._key(key))["ContentLength"])
-        except StoreUnavailable:
+        except StoreUnavailable as error:
             # The answer to a HEAD has no body to say why: a missing bucket and a missing object look alike.
-            self._read(key, 1)
+            if was_refused(error):
+                self._read(key, 1)
             raise
 
     def _is_there(self, key: str, size: int) -> bool:
@@ -291,6 +328,27 @@ class Bucket:
                     raise
                 pause(attempt)
         raise AssertionError  # the loop returns or raises
+
+
+async def learn_copies(bucket: Bucket) -> PartCopies:
+    """Find out how this server copies parts, with a few requests; leaves nothing behind."""
+    source, key = f"{_TRIAL}{secrets.token_hex(8)}", f"{_TRIAL}{secrets.token_hex(8)}"
+    await bucket.put(source, Content([b"This object is made once to see how parts are copied.\n"]))
+    try:
+        for copies in (PartCopies.ANNOUNCED, PartCopies.UNANNOUNCED):
+            multipart_id = await bucket.begin_as(key, copies)
+            try:
+                part = await bucket.copy_part(key, multipart_id, 1, source, 0)
+                if part.checksum or copies is PartCopies.UNANNOUNCED:
+                    return copies
+            except StoreUnavailable as error:
+                if error.is_away:
+                    raise
+            finally:
+                await bucket.abort(key, multipart_id)
+    finally:
+        await bucket.delete(source)
+    return PartCopies.NONE
 
 
 def pause(attempt: int) -> None:

@@ -99,16 +99,34 @@ _MISSING: Final[Mapping[str, type[Exception]]] = {
     "ConditionalRequestConflict": PreconditionFailed,
     "InvalidRange": ObjectMissing,  # shorter than it should be
 }
-_OF_ONE_OBJECT: Final = frozenset({"BadDigest", "InvalidPart", "InvalidPartOrder", "EntityTooSmall", "EntityTooLarge"})
+_OF_ONE_REQUEST: Final = frozenset(
+    {
+        "BadDigest",
+        "EntityTooLarge",
+        "EntityTooSmall",
+        "InvalidArgument",
+        "InvalidPart",
+        "InvalidPartOrder",
+        "InvalidRequest",
+        "MethodNotAllowed",
+        "NotImplemented",
+    }
+)
 _CODE: Final = re.compile(r"[A-Za-z0-9_.]{1,64}")
 _PAYER: Final = "x-amz-request-payer"
 _SKEWED: Final = "RequestTimeTooSkewed"
 
 
-def connect(place: S3Place, patience: Patience, *, connections: int) -> Any:  # noqa: ANN401  boto3 makes its classes as it runs
-    """A boto3 client that may be used by any number of threads; asks S3 nothing yet."""
-    import boto3  # noqa: PLC0415  130 ms and 25 MB that only this backend needs
-    from botocore.config import Config  # noqa: PLC0415  the same
+def new_session() -> Any:  # noqa: ANN401  boto3 makes its classes as it runs
+    """What clients share: credentials, and a description of S3 that takes 13 MB and 0.1 s to load."""
+    import boto3  # noqa: PLC0415  130 ms and 10 MB that only this backend needs
+
+    return boto3.session.Session()
+
+
+def connect(session: Any, place: S3Place, patience: Patience, *, connections: int) -> Any:  # noqa: ANN401  as above
+    """A client that may be used by any number of threads; asks S3 nothing yet."""
+    from botocore.config import Config  # noqa: PLC0415  as above
     from botocore.exceptions import BotoCoreError  # noqa: PLC0415  the same
     from botocore.handlers import add_expect_header  # noqa: PLC0415  the same
 
@@ -125,7 +143,7 @@ def connect(place: S3Place, patience: Patience, *, connections: int) -> Any:  # 
         s3={"addressing_style": place.addressing, "payload_signing_enabled": place.checksum == "sha256"},
     )
     try:
-        client = boto3.session.Session().client(
+        client = session.client(
             "s3",
             region_name=place.region,
             endpoint_url=place.endpoint_url,
@@ -151,6 +169,16 @@ def _agree_in_url(request: Any, signature_version: str, **_: Any) -> None:  # no
 def unavailable(words: str, *, is_away: bool = True) -> StoreUnavailable:
     """What a client hears of a store that is away, and what `words` tell who runs the registry."""
     return StoreUnavailable("the content store does not answer: try again later", words, is_away=is_away)
+
+
+def was_refused(error: StoreUnavailable) -> bool:
+    """Whether S3 answered, and that it will not: what keeps silent, or fails, does no better when it is asked again."""
+    from botocore.exceptions import ClientError  # noqa: PLC0415  as above
+
+    cause = error.__cause__
+    if not isinstance(cause, ClientError):
+        return False
+    return int(cause.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)) < 500  # noqa: PLR2004
 
 
 @contextmanager
@@ -181,7 +209,7 @@ def _meaning(response: Mapping[str, Any], place: S3Place) -> Exception:
     if code in _FULL:
         return NoSpace()
     shown = code if _CODE.fullmatch(code) else str(status)
-    return unavailable(_advice(shown, status, place), is_away=code not in _OF_ONE_OBJECT)
+    return unavailable(_advice(shown, status, place), is_away=code not in _OF_ONE_REQUEST)
 
 
 def _advice(code: str, status: int, place: S3Place) -> str:

@@ -182,7 +182,7 @@ class Parts:
         if multipart is self._staged.group:
             is_cut_perhaps = main is not None and main.size < self._began
             return _MOST_GROUPED if is_cut_perhaps else self._sizes.group
-        return _MOST_PARTS if self._sizes.equal else self._sizes.direct
+        return self._sizes.direct if self._bucket.copies_parts and not self._sizes.equal else _MOST_PARTS
 
     async def _opened(self) -> Multipart:
         staged, sizes = self._staged, self._sizes
@@ -191,7 +191,7 @@ class Parts:
             staged.multipart = Multipart(key, await self._bucket.begin(key))
         if len(staged.multipart.parts) >= _MOST_PARTS:
             raise NoSpace(_TOO_MANY_PARTS)
-        if sizes.equal or len(staged.multipart.parts) < sizes.direct:
+        if sizes.equal or len(staged.multipart.parts) < sizes.direct or not self._bucket.copies_parts:
             return staged.multipart
         if staged.group is None:
             key = self._naming.piece()

@@ -103,8 +103,8 @@ class Staged:
 
     @property
     def keys(self) -> set[str]:
-        """Keys of all objects that it names."""
-        return {piece.key for piece in (*self.pieces, *self.earlier)} | {*self.spent}
+        """Keys of all objects whose bytes it needs."""
+        return {piece.key for piece in (*self.pieces, *self.earlier)}
 
     def spend(self, pieces: Sequence[Piece]) -> None:
         """Take out pieces whose bytes are in a part, or in another piece, by now."""

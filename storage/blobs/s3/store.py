@@ -39,7 +39,7 @@ _PROBE: Final = STAGED + ".probe"
 _MARK_BYTES: Final = 256
 _RENEW_SECONDS: Final = 3.0
 _IDLE_SECONDS: Final = 1.0
-_GATHERING: Final = 2
+_GATHERING: Final = 1
 
 
 @dataclass(frozen=True, slots=True)

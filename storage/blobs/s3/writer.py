@@ -7,7 +7,7 @@
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Sequence
 from concurrent.futures import Executor
 from contextlib import aclosing, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from typing import Final
 from storage.blobs.blocking import run_to_end, to_end
 from storage.blobs.interface import Span, StoredCopy
 from storage.blobs.s3.bucket import Bucket
-from storage.blobs.s3.client import ObjectMissing
+from storage.blobs.s3.client import ObjectMissing, was_refused
 from storage.blobs.s3.content import Content
 from storage.blobs.s3.held import Held
 from storage.blobs.s3.parts import COPIES, Naming, Parts, PartSizes, all_there
@@ -24,7 +24,7 @@ from storage.blobs.s3.reader import read_span
 from storage.blobs.s3.staged import Piece, Staged
 from storage.budget import BufferBudget
 from storage.digest import Algorithm, Digest, Hasher, hasher
-from storage.errors import DigestMismatch, StorageError
+from storage.errors import DigestMismatch, StorageError, StoreUnavailable
 from storage.staging_records import StagingRecords
 
 _MOST_PIECES: Final = 16
@@ -57,6 +57,7 @@ class S3Writer:
         self._staged = Staged()
         self._parts = Parts(tools.bucket, self._staged, tools.sizes, naming)
         self._held = Held(tools.budget)
+        self._keys: set[str] = set()
         self._kept = 0
         self._saved_parts = 0
         self._hasher: Hasher | None = None
@@ -64,6 +65,7 @@ class S3Writer:
         self._is_at_work = False
         self._written_at = 0.0
         self._spilling: asyncio.Future[None] | None = None
+        self._silence: StoreUnavailable | None = None
 
     @property
     def is_open(self) -> bool:
@@ -96,19 +98,19 @@ class S3Writer:
         staged.is_contested = staged.is_contested or was_held
         if was_held or offset < staged.size:
             offset = await self._before_closed_group(offset)
-        size, keys, multiparts = staged.size, staged.keys, staged.multiparts
+        size, multiparts = staged.size, staged.multiparts
+        self._keys = staged.keys | {*staged.spent}
         staged.cut(offset)
         self._parts = Parts(self._tools.bucket, staged, self._tools.sizes, self._naming)
         self._kept = staged.size
         self._hasher = hasher(self._algorithm) if staged.size == 0 else None
         if staged.size != size or was_held:
             await self._save()
-        elif staged.keys != keys:
+        elif staged.keys != self._keys:
             await self._save(mark=staged.mark)
         for multipart in multiparts:
             if multipart not in staged.multiparts:
                 await self._tools.bucket.abort(multipart.key, multipart.id)
-        await self._delete(keys - staged.keys)
 
     async def _before_closed_group(self, offset: int) -> int:
         """The offset, or where the group began if it was made one after the state was saved: it takes no more parts."""
@@ -169,6 +171,8 @@ class S3Writer:
         is_untold = not self.offset
         await self._settle()
         await self._fail()
+        if self._silence is not None:
+            raise self._silence  # the client has waited once; a later walk finds what is left
         for multipart in self._staged.multiparts:
             await self._tools.bucket.abort(multipart.key, multipart.id)
         if is_untold or self._staged.is_contested:
@@ -206,7 +210,9 @@ class S3Writer:
                 self._spilling.result()
                 self._spilling = None
             yield
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, StoreUnavailable) and error.is_away and not was_refused(error):
+                self._silence = error
             await self._settle()
             await self._fail()
             self._hasher = None  # it may have seen what is lost
@@ -269,6 +275,7 @@ class S3Writer:
             return
         merged = list(self._staged.pieces) if len(self._staged.pieces) >= _MOST_PIECES else []
         key = self._naming.piece()
+        self._keys.add(key)
         length = await self._put(key, merged)
         start = self._staged.size - sum(piece.size for piece in merged)
         self._staged.spend(merged)
@@ -310,15 +317,15 @@ class S3Writer:
             await self._land()
 
     async def _save(self, *, mark: str | None = None) -> None:
-        """Write down what is staged, under a new mark unless it is what it was."""
+        """Write down what is staged, under a new mark unless it is what it was; then drop the pieces that were used."""
         self._staged.mark = self._tools.new_suffix() if mark is None else mark
         size = self._staged.size
         await self._tools.records.save(self._naming.upload_id, self._writer_id, self._staged.text(), size)
         self._kept, self._saved_parts = size, self._staged.part_count
-        if spent := list(self._staged.spent):
-            with suppress(StorageError):  # else the next writer finds them written down, as spent
-                await self._delete(spent)
-                self._staged.spent = [key for key in self._staged.spent if key not in spent]
+        self._keys.update(self._staged.spent)
+        with suppress(StorageError):
+            await self._delete(self._keys - self._staged.keys)
+        self._staged.spent = [key for key in self._staged.spent if key in self._keys]
 
     def _digest_with(self, algorithm: Algorithm, known: Digest | None) -> Digest | None:
         if self._staged.is_contested:
@@ -345,7 +352,7 @@ class S3Writer:
 
     async def _complete(self) -> str:
         """Send what is left as the last part, make the stored copy of all parts, and tell its key."""
-        if (only := self._only_piece()) is not None:
+        if (only := self._only_piece()) is not None and self._tools.bucket.copies_parts:
             await self._parts.copy(only)
         elif self._staged.waiting + self._held.size:
             await self._send(self._staged.waiting + self._held.size)
@@ -374,12 +381,13 @@ class S3Writer:
         self._is_open = False
         await self._fail()
         with suppress(StorageError):
-            await self._delete(self._staged.keys)
+            await self._delete(self._keys | {*self._staged.spent})
         with suppress(StorageError):
             await self._tools.records.remove(self._naming.upload_id, self._writer_id)
 
-    async def _delete(self, keys: Iterable[str]) -> None:
+    async def _delete(self, keys: Collection[str]) -> None:
         await asyncio.gather(*(self._tools.bucket.delete(key) for key in keys))
+        self._keys.difference_update(keys)
 
 
 def _update(running: Hasher, chunks: Sequence[bytes]) -> None:

@@ -11,6 +11,7 @@ from registry.core.names import RepositoryName
 from registry.core.uploads import Owner
 from storage.blobs.filesystem import FilesystemStore
 from storage.blobs.interface import StoredCopy
+from storage.blobs.memory import MemoryStore
 from storage.digest import Digest
 from tests.registry.core.documents import image, parsed
 from tests.registry.core.services import ALICE, ALPHA, BETA, Clock, Core
@@ -278,3 +279,15 @@ async def test_a_repaired_blob_is_held_by_the_manifests_that_name_it(
     await core.push_blob(b"hello", IN_BETA)
 
     assert {repository for _, repository, _ in await core.database.read(candidates)} == {0, 2}
+
+
+async def test_a_push_of_what_went_missing_stores_it_again(core: Core) -> None:
+    """A client that did not ask first is not told that bytes are there which nobody has."""
+    await core.push_blob(b"hello")
+    assert isinstance(core.store, MemoryStore)
+    core.store._contents.copies.clear()
+
+    await core.push_blob(b"hello", IN_BETA)
+
+    assert await core.read(HELLO, BETA) == b"hello"
+    assert await core.read(HELLO) == b"hello"

@@ -362,3 +362,24 @@ async def test_small_bodies_wait_for_room() -> None:
         release_body(request)
 
     assert budget.held_bytes == 0
+
+
+async def test_nothing_is_written_after_what_could_not_be_written() -> None:
+    """It would lie where the bytes before it belong; a store that failed for a moment would take it."""
+    content, sink, budget = stream(), Sink(), BufferBudget(64 * MIB)
+    sink.free.clear()
+    sink.failure = OSError("for a moment")
+    pouring = asyncio.create_task(RequestBody(request_with(content), budget, idle_seconds=5).pour(sink.write))
+    content.feed_data(b"a" * MIB)
+    await until(lambda: sink.at_work == 1)
+    content.feed_data(b"b" * MIB)
+    content.feed_eof()
+    await until(content.at_eof)
+    sink.free.set()
+    await until(lambda: sink.at_work == 0)
+    sink.failure = None
+
+    with pytest.raises(OSError, match="for a moment"):
+        await pouring
+    assert sink.received == b""
+    assert budget.held_bytes == 0

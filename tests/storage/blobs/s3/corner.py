@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from storage.blobs.s3.bucket import Bucket
+from storage.blobs.s3.bucket import Bucket, PartCopies
 from storage.blobs.s3.parts import PartSizes
 from storage.blobs.s3.store import S3Store
 from storage.digest import Algorithm
@@ -25,7 +25,10 @@ class Corner:
     sizes: PartSizes = SMALL
 
     def bucket(self, **changes: Any) -> Bucket:
-        return self.stores.bucket_at(self.prefix, **changes)
+        """A bucket that copies parts as AWS does, and knows it already."""
+        bucket = self.stores.bucket_at(self.prefix, **changes)
+        bucket._copies = PartCopies.ANNOUNCED
+        return bucket
 
     def store(self, *, bucket: Bucket | None = None, **settings: Any) -> S3Store:
         """A store as one process sees it."""

@@ -182,7 +182,7 @@ async def test_what_goes_wrong_once_is_tried_again(corner: Corner, fault: str) -
             )
         )
 
-    bucket = corner.stores.bucket_at(corner.prefix, QUICK)
+    bucket = corner.bucket(patience=QUICK)
     await every_operation(bucket)
     for found in [found async for found in bucket.multiparts("")]:
         assert fault in {"answer-lost", "delay"}  # of the one whose id nobody heard
@@ -225,7 +225,7 @@ async def test_what_goes_on_going_wrong_is_told_in_time(
     corner: Corner, operation: Callable[[Bucket], Awaitable[None]], kind: FaultKind
 ) -> None:
     """As a store that is away, with words for who runs it; nothing became visible."""
-    bucket = corner.stores.bucket_at(corner.prefix, QUICK)
+    bucket = corner.bucket(patience=QUICK)
     await bucket.put("old", Content([b"x"]))
     corner.server.faults.add(Fault("*", kind, times=None, match=corner.prefix))
     began = time.monotonic()

@@ -77,8 +77,7 @@ async def test_no_credentials_say_where_to_put_some(
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    monkeypatch.setattr(boto3.session, "Session", _SESSION)
-    bucket = Bucket(corner.bucket().place, corner.stores.threads, connections=1, patience=HASTY)
+    bucket = Bucket(_SESSION(), corner.bucket().place, corner.stores.threads, connections=1, patience=HASTY)
 
     with pytest.raises(StoreUnavailable) as raised:
         await _ask(bucket, "HeadObject")
@@ -103,6 +102,6 @@ def test_settings_that_boto3_refuses_are_told(corner: Corner) -> None:
     place = S3Place(BUCKET, endpoint_url="no url")
 
     with pytest.raises(StoreUnavailable) as raised:
-        Bucket(place, corner.stores.threads, connections=1, patience=HASTY)
+        Bucket(_SESSION(), place, corner.stores.threads, connections=1, patience=HASTY)
 
     assert raised.value.words.startswith("S3 cannot be used: ")

@@ -114,4 +114,4 @@ def test_spent_pieces_are_named_until_they_are_deleted() -> None:
 
     assert value.pieces == []
     assert value.spent == ["piece-1"]
-    assert value.keys == {"piece-0", "piece-1"}
+    assert value.keys == {"piece-0"}

@@ -1,0 +1,89 @@
+"""`lading doctor`: what is not well, and what to do about it."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.contracts.s3_places import BUCKET, s3_server
+from tests.registry.commands.conftest import Run
+from tests.s3.server import S3Server
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[S3Server]:
+    with s3_server() as server:
+        yield server
+
+
+def in_bucket(server: S3Server, bucket: str = BUCKET) -> list[str]:
+    place = {"backend": "s3", "bucket": bucket, "endpoint_url": server.url, "prefix": "x"}
+    return [word for key, value in place.items() for word in ("--set", f"storage.{key}={value}")]
+
+
+def test_a_registry_on_a_disk_is_well(lading: Run) -> None:
+    ran = lading("doctor")
+
+    assert ran.code == 0
+    assert [line.split()[:3] for line in ran.out.splitlines()[:-1]] == [
+        ["ok", "settings", "settings"],
+        ["ok", "database", "registry"],
+        ["ok", "database", "activity"],
+        ["ok", "content", "owner"],
+        ["ok", "content", "directory"],
+    ]
+    assert ran.out.splitlines()[-1] == "5 looked at: 0 failed, 0 to know of"
+
+
+def test_a_registry_in_a_bucket_is_well(lading: Run, server: S3Server) -> None:
+    """Nothing of the look is left in the bucket."""
+    seen = lading("doctor", "--json", *in_bucket(server)).document
+
+    assert {row["verdict"] for row in seen} == {"ok", "warning"}
+    assert [row["subject"] for row in seen if row["verdict"] == "warning"] == ["owner", "lifecycle rules"]
+    assert server.bucket(BUCKET).objects == {}
+    assert server.bucket(BUCKET).uploads == {}
+
+
+def test_a_bucket_that_does_not_exist_fails(lading: Run, server: S3Server) -> None:
+    ran = lading("doctor", *in_bucket(server, "nobody-made-this"))
+
+    assert ran.code == 1
+    assert "the bucket nobody-made-this does not exist: make it, or correct storage.bucket" in ran.out
+
+
+def test_content_of_another_registry_fails(lading: Run, root: Path) -> None:
+    (root / "blobs/.store").write_text("another\n")
+
+    ran = lading("doctor")
+
+    assert ran.code == 1
+    assert "failed   content   owner" in ran.out
+    assert "another" in ran.out
+
+
+def test_settings_that_cannot_be_served_with_fail(lading: Run, tmp_path: Path) -> None:
+    ran = lading("doctor", "--tls-certificate", str(tmp_path / "none"), "--tls-key", str(tmp_path / "none"))
+
+    assert ran.code == 1
+    assert "failed   settings" in ran.out
+
+
+def test_an_outdated_database_fails(lading: Run, root: Path) -> None:
+    with sqlite3.connect(root / "activity.db") as database:
+        database.execute("UPDATE alembic_version SET version_num = '0001'")
+    database.close()
+
+    ran = lading("doctor")
+
+    assert ran.code == 1
+    assert "the database is at schema 0001, this version needs" in ran.out
+
+
+def test_before_the_first_start_it_says_so(lading: Run, tmp_path: Path) -> None:
+    ran = lading("doctor", "--root", str(tmp_path / "nothing"))
+
+    assert (ran.code, ran.err) == (0, "")
+    assert "start `lading serve` once" in ran.out
+    assert not (tmp_path / "nothing").exists()
