@@ -1,9 +1,11 @@
 """An S3 in memory that takes parts of any size, and stores in it."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from storage.blobs.s3.bucket import Bucket
 from tests.contracts.s3_places import S3Stores, s3_server, s3_stores
 from tests.s3.account import Account
 from tests.s3.server import S3Server
@@ -39,6 +41,11 @@ def stores(server: S3Server, shared_stores: S3Stores) -> S3Stores:
     return shared_stores
 
 
+@pytest.fixture(scope="module")
+def shared_buckets() -> dict[tuple[Any, ...], Bucket]:
+    return {}
+
+
 @pytest.fixture
-def corner(server: S3Server, stores: S3Stores) -> Corner:
-    return Corner(server, stores, stores.prefix())
+def corner(server: S3Server, stores: S3Stores, shared_buckets: dict[tuple[Any, ...], Bucket]) -> Corner:
+    return Corner(server, stores, stores.prefix(), shared_buckets)

@@ -1,6 +1,8 @@
 """One corner of a bucket: a store there, and what lies there."""
 
-from dataclasses import dataclass, field
+import asyncio
+from copy import copy
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from storage.blobs.s3.bucket import Bucket, PartCopies
@@ -21,13 +23,19 @@ class Corner:
     server: S3Server
     stores: S3Stores
     prefix: str
+    buckets: dict[tuple[Any, ...], Bucket]
+    """Those of all corners, by their settings: a client takes a while to make, and knows nothing of prefixes."""
     records: MemoryRecords = field(default_factory=MemoryRecords)
     sizes: PartSizes = SMALL
 
     def bucket(self, **changes: Any) -> Bucket:
         """A bucket that copies parts as AWS does, and knows it already."""
-        bucket = self.stores.bucket_at(self.prefix, **changes)
-        bucket._copies = PartCopies.ANNOUNCED
+        settings = tuple(sorted(changes.items()))
+        if settings not in self.buckets:
+            self.buckets[settings] = self.stores.bucket_at("", **changes)
+        bucket = copy(self.buckets[settings])
+        bucket.place = replace(bucket.place, prefix=self.prefix)
+        bucket._copies, bucket._learning = PartCopies.ANNOUNCED, asyncio.Lock()
         return bucket
 
     def store(self, *, bucket: Bucket | None = None, **settings: Any) -> S3Store:
