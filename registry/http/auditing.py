@@ -48,7 +48,8 @@ USER_TRIED = web.RequestKey("user_tried", str)
 _STRANGERS: Final = frozenset({UNKNOWN, ANONYMOUS.arn})
 _NOTED: Final = frozenset({EventKind.PULL, EventKind.AUTHENTICATE})
 _REFUSALS: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS})
-_READS: Final = frozenset({HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT})
+# Whoever is sent to the store has a URL of the blob, which needs no further leave.
+_READS: Final = frozenset({HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT, HTTPStatus.TEMPORARY_REDIRECT})
 _CREATED: Final = frozenset({HTTPStatus.CREATED})
 _OUTCOMES: Final[Mapping[tuple[str, str], tuple[EventKind, frozenset[HTTPStatus]]]] = {
     ("GET", Action.BATCH_GET_IMAGE): (EventKind.PULL, _READS),

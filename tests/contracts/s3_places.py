@@ -10,9 +10,10 @@ import uuid
 from collections.abc import AsyncGenerator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
+import boto3
 import pytest
 
 from storage.blobs.s3.bucket import Bucket
@@ -89,9 +90,14 @@ class S3Stores:
     run: str = field(default_factory=lambda: uuid.uuid4().hex)
     session: object = field(default_factory=new_session)
 
-    def bucket_at(self, prefix: str, patience: Patience = HASTY) -> Bucket:
-        """A way to the bucket."""
+    def prefix(self) -> str:
+        """A prefix that nobody uses."""
+        return f"{self.run}/{next(self.numbers)}/"
+
+    def bucket_at(self, prefix: str, patience: Patience = HASTY, **changes: Any) -> Bucket:
+        """A way to the bucket; `changes` are those of the place."""
         place = S3Place(self.bucket, prefix, endpoint_url=self.url, region="us-east-1", addressing="path")
+        place = replace(place, **changes)
         return Bucket(self.session, place, self.threads, connections=16, patience=patience)
 
     def store(
@@ -102,9 +108,10 @@ class S3Stores:
         sizes: PartSizes | None = None,
         budget_bytes: int = 64 * 1024 * 1024,
         registry_id: str | None = None,
+        bucket: Bucket | None = None,
     ) -> S3Store:
-        """An empty store, or another process's view of one: with the same records and prefix."""
-        bucket = self.bucket_at(prefix or f"{self.run}/{next(self.numbers)}/")
+        """An empty store, or another process's view of one: with the same records and prefix, or bucket."""
+        bucket = bucket or self.bucket_at(prefix or self.prefix())
         parts = S3Parts(
             bucket=bucket,
             probing=bucket,
@@ -119,13 +126,18 @@ class S3Stores:
 
 @contextmanager
 def s3_server() -> Iterator[S3Server]:
-    """A server in memory that has the bucket, and whose credentials are in the environment meanwhile."""
+    """A server in memory that has the bucket, and whose credentials are in the environment meanwhile.
+
+    All clients come from one session, for each session of boto3 reads its models again, for a third of a second.
+    """
     with S3Server() as server, pytest.MonkeyPatch.context() as patch:
         server.create_bucket(BUCKET)
         patch.setenv("AWS_ACCESS_KEY_ID", server.access_key)
         patch.setenv("AWS_SECRET_ACCESS_KEY", server.secret_key)
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         patch.delenv("AWS_PROFILE", raising=False)
+        session = boto3.session.Session()
+        patch.setattr(boto3.session, "Session", lambda: session)
         yield server
 
 

@@ -41,6 +41,7 @@ _PARAMETERS = frozenset(
         *("response-content-language", "response-content-type", "response-expires", "x-id"),
         *("X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires", "X-Amz-Security-Token"),
         *("X-Amz-Signature", "X-Amz-SignedHeaders", "x-amz-checksum-mode"),
+        "x-amz-request-payer",
     )
 )
 _ids = itertools.count(1)

@@ -83,8 +83,7 @@ def upload_part_copy(account: Account, call: Call, _: Payload) -> Answer:
         checksums[CHECKSUM + algorithm] = checksum(algorithm, content)
     part = Part(content, entity_tag(content), account.now(), checksums)
     upload.parts[number] = part
-    told = {f"Checksum{name.removeprefix(CHECKSUM).upper()}": value for name, value in checksums.items()}
-    inside = elements(LastModified=iso_date(part.modified), ETag=part.etag, **told)
+    inside = elements(LastModified=iso_date(part.modified), ETag=part.etag, **_told(checksums))
     return document("CopyPartResult", inside, headers=encryption(upload.headers))
 
 
@@ -109,9 +108,13 @@ def complete_multipart_upload(account: Account, call: Call, payload: Payload) ->
 def _completed(
     bucket: Bucket, key: str, etag: str, checksums: dict[str, str], headers: dict[str, str] | None = None
 ) -> Answer:
-    told = {f"Checksum{name.removeprefix(CHECKSUM).upper()}": value for name, value in checksums.items()}
-    inside = elements(Location=f"/{bucket.name}/{key}", Bucket=bucket.name, Key=key, ETag=etag, **told)
+    inside = elements(Location=f"/{bucket.name}/{key}", Bucket=bucket.name, Key=key, ETag=etag, **_told(checksums))
     return document("CompleteMultipartUploadResult", inside, headers=headers)
+
+
+def _told(checksums: dict[str, str]) -> dict[str, str]:
+    """Checksums as documents tell them."""
+    return {f"Checksum{name.removeprefix(CHECKSUM).upper()}": value for name, value in checksums.items()}
 
 
 def _named(upload: Upload, content: bytes) -> list[_Named]:

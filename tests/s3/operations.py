@@ -41,7 +41,8 @@ def admit(account: Account, call: Call) -> None:
     verify(call, account)
     if call.operation in account.denied:
         raise Refused("AccessDenied")
-    if account.requester_pays and call.headers.get("x-amz-request-payer") != "requester":
+    agreed = call.headers.get("x-amz-request-payer", call.query.get("x-amz-request-payer"))
+    if account.requester_pays and agreed != "requester":
         raise Refused("AccessDenied")
     if call.operation == "Unknown":
         raise Refused("NotImplemented")

@@ -124,6 +124,7 @@ class Bucket:
         condition = {"IfNoneMatch": "*"} if only_if_new else {}
 
         def put() -> None:
+            content.seek(0)
             checksum = content.checksum(self.place.checksum)
             answer = self._ask("put_object", Key=self._key(key), Body=content, **checksum, **condition, **self._sealed)
             _compare(answer, checksum)
@@ -321,8 +322,7 @@ class Bucket:
             body = self._ask("get_object", Key=self._key(key))["Body"]
             try:
                 with s3_errors(self.place), closing(body):
-                    content: bytes = body.read(limit)
-                    return content
+                    return _read_up_to(body, limit)
             except StoreUnavailable:  # boto3 tries again until an answer begins, but not once it has
                 if attempt == _ATTEMPTS:
                     raise
@@ -354,6 +354,14 @@ async def learn_copies(bucket: Bucket) -> PartCopies:
 def pause(attempt: int) -> None:
     """Wait before trying again, longer each time, and not in step with others; blocks."""
     time.sleep(_PAUSE_SECONDS * 2**attempt * random.uniform(0.5, 1))  # noqa: S311  no secret
+
+
+def _read_up_to(body: Body, limit: int) -> bytes:
+    """The first bytes; boto3 tells of an answer that ends too soon only to who reads on."""
+    content = b""
+    while len(content) < limit and (more := body.read(limit - len(content))):
+        content += more
+    return content
 
 
 def _encryption(sse: str | None) -> dict[str, str]:

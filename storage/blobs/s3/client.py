@@ -113,6 +113,7 @@ _OF_ONE_REQUEST: Final = frozenset(
     }
 )
 _CODE: Final = re.compile(r"[A-Za-z0-9_.]{1,64}")
+_PAYER: Final = "x-amz-request-payer"
 _SKEWED: Final = "RequestTimeTooSkewed"
 
 
@@ -153,7 +154,16 @@ def connect(session: Any, place: S3Place, patience: Patience, *, connections: in
         raise unavailable(f"S3 cannot be used: {error}") from error
     # Waiting for leave to send costs a round trip a part, and a second where a proxy does not know of it.
     client.meta.events.unregister("before-call.s3", add_expect_header)
+    client.meta.events.register("before-sign.s3", _agree_in_url)
     return client
+
+
+def _agree_in_url(request: Any, signature_version: str, **_: Any) -> None:  # noqa: ANN401  boto3's
+    """Put the agreement to pay into a signed URL: whoever follows it sends no header (S3, "Requester Pays buckets")."""
+    if signature_version.endswith("-query") and _PAYER in request.headers:
+        separator = "&" if "?" in request.url else "?"
+        request.url += f"{separator}{_PAYER}={request.headers[_PAYER]}"
+        del request.headers[_PAYER]
 
 
 def unavailable(words: str, *, is_away: bool = True) -> StoreUnavailable:

@@ -3,6 +3,7 @@
 - The first thousand parts have 8 MiB. After them, sixteen such parts are made into one part of 128 MiB, by S3, so that
   a blob of 1 TiB fits into 10,000 parts while no more memory is needed.
 - A part is staged once it and all before it were taken.
+- Parts that were made one cannot be cut: a group in which a writer began grows on, up to 4 GiB, while it writes.
 """
 
 import asyncio
@@ -25,6 +26,7 @@ STAGED: Final = "uploads/"
 _MIB: Final = 1024 * 1024
 _IN_FLIGHT: Final = 2
 _MOST_PARTS: Final = 10_000
+_MOST_GROUPED: Final = 512  # 4 GiB: S3 copies 5 GiB at once
 _TOO_MANY_PARTS: Final = "the blob has more parts than S3 takes: push it in smaller layers, or raise storage.part_bytes"
 
 
@@ -78,9 +80,10 @@ class _Flight:
 
 
 class Parts:
-    """The parts of one upload."""
+    """The parts of one upload, from what is `staged` on."""
 
     def __init__(self, bucket: Bucket, staged: Staged, sizes: PartSizes, naming: Naming) -> None:
+        self._began = staged.size
         self._bucket = bucket
         self._staged = staged
         self._sizes = sizes
@@ -156,8 +159,7 @@ class Parts:
 
     def _take(self, multipart: Multipart, part: Part, pieces: list[Piece]) -> None:
         multipart.parts.append(part)
-        used = {piece.key for piece in pieces}
-        self._staged.pieces[:] = [piece for piece in self._staged.pieces if piece.key not in used]
+        self._staged.spend(pieces)
 
     async def _open(self) -> Multipart:
         """What the next part goes to: the multipart upload of the copy, or the group that becomes a part of it."""
@@ -174,8 +176,12 @@ class Parts:
 
     def _most(self, multipart: Multipart) -> int:
         """How many parts go to a multipart upload."""
+        main = self._staged.multipart
+        if multipart.is_closed:
+            return 0
         if multipart is self._staged.group:
-            return self._sizes.group
+            is_cut_perhaps = main is not None and main.size < self._began
+            return _MOST_GROUPED if is_cut_perhaps else self._sizes.group
         return self._sizes.direct if self._bucket.copies_parts and not self._sizes.equal else _MOST_PARTS
 
     async def _opened(self) -> Multipart:
@@ -197,12 +203,14 @@ class Parts:
         main, group = self._staged.multipart, self._staged.group
         if main is None or group is None:
             raise AssertionError  # a group is part of a copy
+        group.is_closed = True
         with all_there():
             await self._bucket.complete(group.key, group.id, group.parts)
             number = main.parts[-1].number + 1 if main.parts else 1
             main.parts.append(await self._bucket.copy_part(main.key, main.id, number, group.key, group.size))
+        # Not deleted before the state is saved: it tells whoever finds an older one what became of the group.
+        self._staged.spent.append(group.key)
         self._staged.group = self._current = None
-        await self._bucket.delete(group.key)
 
 
 @contextmanager

@@ -5,10 +5,11 @@
     pieces      objects of their own that follow, for a part has at least 5 MiB
 
 Parts that were sent cannot be read again. To be cut back to where the last request ended, an upload therefore keeps the
-pieces that it had there until the next writer has begun, as `earlier`.
+pieces that it had there until the next writer has begun, as `earlier`. Pieces that nothing needs any more are `spent`
+until they are deleted.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,6 +45,8 @@ class Multipart:
     key: str
     id: str
     parts: list[Part] = field(default_factory=list)
+    is_closed: bool = False
+    """It was asked to be completed: it may take no more parts."""
 
     @property
     def size(self) -> int:
@@ -68,6 +71,7 @@ class Staged:
     group: Multipart | None = None
     pieces: list[Piece] = field(default_factory=list)
     earlier: list[Piece] = field(default_factory=list)
+    spent: list[str] = field(default_factory=list)
     is_contested: bool = False
     """A writer may be at work that was taken for dead: nothing is known of the bytes but by reading them again."""
     mark: str = ""
@@ -99,8 +103,14 @@ class Staged:
 
     @property
     def keys(self) -> set[str]:
-        """Keys of all objects that it names."""
+        """Keys of all objects whose bytes it needs."""
         return {piece.key for piece in (*self.pieces, *self.earlier)}
+
+    def spend(self, pieces: Sequence[Piece]) -> None:
+        """Take out pieces whose bytes are in a part, or in another piece, by now."""
+        used = {piece.key for piece in pieces}
+        self.pieces = [piece for piece in self.pieces if piece.key not in used]
+        self.spent += sorted(used - {piece.key for piece in self.earlier})
 
     def cut(self, offset: int) -> None:
         """Go back to an offset, or to the last one before it where the bytes can be had: `size` tells which."""
@@ -109,6 +119,7 @@ class Staged:
             self._cut_parts(self.pieces[0].offset if self.pieces else offset)
         self.pieces = list(_cut(self.pieces, offset))
         self.earlier = list(self.pieces)
+        self.spent = []
         if not self.size:
             self.is_contested = False
 
@@ -147,6 +158,7 @@ class Staged:
                 "group": _written(self.group),
                 "pieces": [_row(piece) for piece in self.pieces],
                 "earlier": [_row(piece) for piece in self.earlier],
+                "spent": self.spent,
                 "contested": self.is_contested,
                 "mark": self.mark,
             }
@@ -163,6 +175,7 @@ class Staged:
             group=_read(found["group"]),
             pieces=[Piece(*row) for row in found["pieces"]],
             earlier=[Piece(*row) for row in found["earlier"]],
+            spent=found["spent"],
             is_contested=found["contested"],
             mark=found["mark"],
         )
@@ -182,10 +195,10 @@ def _written(multipart: Multipart | None) -> dict[str, Any] | None:
     if multipart is None:
         return None
     parts = [(part.number, part.etag, part.size, part.checksum) for part in multipart.parts]
-    return {"key": multipart.key, "id": multipart.id, "parts": parts}
+    return {"key": multipart.key, "id": multipart.id, "parts": parts, "closed": multipart.is_closed}
 
 
 def _read(found: dict[str, Any] | None) -> Multipart | None:
     if found is None:
         return None
-    return Multipart(found["key"], found["id"], [Part(*row) for row in found["parts"]])
+    return Multipart(found["key"], found["id"], [Part(*row) for row in found["parts"]], found["closed"])

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Final
 from weakref import WeakSet
 
+from storage.blobs.blocking import to_end
 from storage.blobs.interface import BlobWriter, Finding, Span, StoredCopy, StoredObject
 from storage.blobs.keys import is_key, is_upload_id, upload_of
 from storage.blobs.s3.bucket import Bucket
@@ -200,14 +201,14 @@ class S3Store:
         if not is_upload_id(naming.upload_id):
             raise StagedBytesMissing(naming.upload_id)
         writer_id = secrets.token_hex(8)
-        taken = await self._records.take(naming.upload_id, writer_id)
         writer = S3Writer(self._tools, naming, writer_id, algorithm)
-        self._writers.add(writer)
         try:
+            taken = await to_end(self._records.take(naming.upload_id, writer_id))
+            self._writers.add(writer)
             await writer.begin(taken.state, was_held=taken.was_held, offset=await committed())
             yield writer
         finally:
-            await writer.close()
+            await to_end(writer.close())  # this process would hold the upload for as long as it lives
 
     async def _unrecorded(self) -> AsyncGenerator[StoredObject, None]:
         """What the bucket tells of uploads that the records do not: a process died, or the records were lost."""

@@ -13,10 +13,10 @@ from contextlib import aclosing, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Final
 
-from storage.blobs.blocking import run_to_end
+from storage.blobs.blocking import run_to_end, to_end
 from storage.blobs.interface import Span, StoredCopy
 from storage.blobs.s3.bucket import Bucket
-from storage.blobs.s3.client import was_refused
+from storage.blobs.s3.client import ObjectMissing, was_refused
 from storage.blobs.s3.content import Content
 from storage.blobs.s3.held import Held
 from storage.blobs.s3.parts import COPIES, Naming, Parts, PartSizes, all_there
@@ -96,10 +96,12 @@ class S3Writer:
         """Take over what is staged, cut off at an offset."""
         staged = self._staged = Staged.parse(state)
         staged.is_contested = staged.is_contested or was_held
-        self._parts = Parts(self._tools.bucket, staged, self._tools.sizes, self._naming)
+        if was_held or offset < staged.size:
+            offset = await self._before_closed_group(offset)
         size, multiparts = staged.size, staged.multiparts
-        self._keys = staged.keys
+        self._keys = staged.keys | {*staged.spent}
         staged.cut(offset)
+        self._parts = Parts(self._tools.bucket, staged, self._tools.sizes, self._naming)
         self._kept = staged.size
         self._hasher = hasher(self._algorithm) if staged.size == 0 else None
         if staged.size != size or was_held:
@@ -109,6 +111,19 @@ class S3Writer:
         for multipart in multiparts:
             if multipart not in staged.multiparts:
                 await self._tools.bucket.abort(multipart.key, multipart.id)
+
+    async def _before_closed_group(self, offset: int) -> int:
+        """The offset, or where the group began if it was made one after the state was saved: it takes no more parts."""
+        main, group = self._staged.multipart, self._staged.group
+        if main is None or group is None:
+            return offset
+        try:
+            await self._tools.bucket.size(group.key)
+        except ObjectMissing:
+            group.is_closed = False
+            return offset
+        self._staged.spent.append(group.key)
+        return min(offset, main.size)
 
     async def write(self, chunks: Sequence[bytes]) -> None:
         """Append bytes; what fills a part is sent. Raises NoSpace or StoreUnavailable."""
@@ -143,11 +158,14 @@ class S3Writer:
                 await self._tools.bucket.delete(key)
             await self.abort()
             raise DigestMismatch(str(expected), str(actual))
-        await self._forget()
+        await to_end(self._forget())
         return StoredCopy(key.removeprefix(COPIES), size)
 
     async def abort(self) -> None:
         """Drop the staged bytes; does nothing after commit or abort. Raises StoreUnavailable when they are not gone."""
+        await to_end(self._abort())
+
+    async def _abort(self) -> None:
         if not self._is_open:
             return
         is_untold = not self.offset
@@ -195,7 +213,9 @@ class S3Writer:
         except BaseException as error:
             if isinstance(error, StoreUnavailable) and error.is_away and not was_refused(error):
                 self._silence = error
+            await self._settle()
             await self._fail()
+            self._hasher = None  # it may have seen what is lost
             raise
         finally:
             self._is_at_work = False
@@ -205,12 +225,11 @@ class S3Writer:
         """Wait for what was begun while the client was idle, whatever came of it."""
         if self._spilling is not None:
             await asyncio.wait([self._spilling])
+            self._spilling.exception()  # seen: what is lost shows in the offset
             self._spilling = None
 
     async def _fail(self) -> None:
         """Stand where the bucket does."""
-        if self._held.size + self._held.under_way:
-            self._hasher = None
         await self._parts.drop()
         self._held.drop()
 
@@ -227,7 +246,7 @@ class S3Writer:
         self._held.add(chunks)
         part = self._tools.sizes.part
         while self._held.size and self._staged.waiting + self._held.size >= part:
-            await self._send(part)
+            await self._send(max(part, self._staged.waiting))  # pieces of a time when parts were larger
         if not is_counted:
             self._tools.press()
             await self._spill()
@@ -259,8 +278,8 @@ class S3Writer:
         self._keys.add(key)
         length = await self._put(key, merged)
         start = self._staged.size - sum(piece.size for piece in merged)
-        kept = [] if merged else self._staged.pieces
-        self._staged.pieces = [*kept, Piece(key, start, length, length)]
+        self._staged.spend(merged)
+        self._staged.pieces.append(Piece(key, start, length, length))
 
     async def _put(self, key: str, pieces: Sequence[Piece]) -> int:
         """Make pieces and all that is held one object; returns its length."""
@@ -290,7 +309,7 @@ class S3Writer:
     async def _land(self) -> None:
         await self._parts.land()
         parts = self._staged.part_count
-        if parts - self._saved_parts > parts // _SAVED_SHARE:
+        if parts < self._saved_parts or parts - self._saved_parts > parts // _SAVED_SHARE:
             await self._save()
 
     async def _land_all(self) -> None:
@@ -303,8 +322,10 @@ class S3Writer:
         size = self._staged.size
         await self._tools.records.save(self._naming.upload_id, self._writer_id, self._staged.text(), size)
         self._kept, self._saved_parts = size, self._staged.part_count
+        self._keys.update(self._staged.spent)
         with suppress(StorageError):
             await self._delete(self._keys - self._staged.keys)
+        self._staged.spent = [key for key in self._staged.spent if key in self._keys]
 
     def _digest_with(self, algorithm: Algorithm, known: Digest | None) -> Digest | None:
         if self._staged.is_contested:
@@ -360,7 +381,7 @@ class S3Writer:
         self._is_open = False
         await self._fail()
         with suppress(StorageError):
-            await self._delete(set(self._keys))
+            await self._delete(self._keys | {*self._staged.spent})
         with suppress(StorageError):
             await self._tools.records.remove(self._naming.upload_id, self._writer_id)
 

@@ -49,7 +49,7 @@ class MortalMachine(UploadMachine):
 def _agree(stores: S3Stores, sizes: PartSizes, budget_bytes: int) -> None:
     run_state_machine_as_test(
         lambda: MortalMachine(stores, sizes, budget_bytes),  # type: ignore[arg-type]  # a factory is as good as a class
-        settings=settings(max_examples=30, stateful_step_count=25, deadline=None),
+        settings=settings(max_examples=10, stateful_step_count=20, deadline=None),
     )
 
 
