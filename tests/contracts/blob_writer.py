@@ -381,5 +381,5 @@ def test_uploads_agree_with_a_model(make_store: Callable[[], BlobStore]) -> None
     """Whatever order of begin, write, keep, suspend, resume, commit, abort and delete, no byte is lost or moved."""
     run_state_machine_as_test(
         lambda: UploadMachine(make_store()),  # type: ignore[arg-type]  # documented: a factory is as good as a class
-        settings=settings(max_examples=40, stateful_step_count=25, deadline=None),
+        settings=settings(max_examples=20, stateful_step_count=25, deadline=None),
     )
