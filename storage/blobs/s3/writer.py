@@ -137,7 +137,7 @@ class S3Writer:
 
     async def keep(self) -> None:
         """Put all of it into the bucket and the records; raises NoSpace or StoreUnavailable."""
-        if self.offset == self._kept:
+        if self.offset == self._kept and self._spilling is None:
             return
         async with self._at_work():
             await self._land_all()
@@ -196,7 +196,7 @@ class S3Writer:
     def free_if_idle(self, before: float) -> None:
         """Begin to put what is held into the bucket, if nothing was written since then."""
         if self._held.size and not self._is_at_work and self._spilling is None and self._written_at < before:
-            self._spilling = asyncio.ensure_future(self._spill())
+            self._spilling = asyncio.ensure_future(self._spill_alone())
 
     @asynccontextmanager
     async def _at_work(self) -> AsyncIterator[None]:
@@ -215,7 +215,6 @@ class S3Writer:
                 self._silence = error
             await self._settle()
             await self._fail()
-            self._hasher = None  # it may have seen what is lost
             raise
         finally:
             self._is_at_work = False
@@ -230,6 +229,7 @@ class S3Writer:
 
     async def _fail(self) -> None:
         """Stand where the bucket does."""
+        self._hasher = None  # it may have seen what is lost
         await self._parts.drop()
         self._held.drop()
 
@@ -258,6 +258,14 @@ class S3Writer:
             await self._send(rest)
         await self._land_all()
         await self._put_piece()
+
+    async def _spill_alone(self) -> None:
+        """Free the memory of an idle client; what a failure costs is told at its next word."""
+        try:
+            await self._spill()
+        except BaseException:
+            await self._fail()
+            raise
 
     async def _send(self, size: int) -> None:
         """Send a part of this size: what waits in pieces, then what is held."""

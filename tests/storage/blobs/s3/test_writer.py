@@ -6,6 +6,8 @@ from itertools import pairwise
 import pytest
 
 from storage.blobs.interface import BlobWriter
+from storage.blobs.s3.bucket import Part
+from storage.blobs.s3.content import Content
 from storage.blobs.s3.writer import S3Writer
 from storage.digest import Algorithm, Digest
 from storage.errors import DatabaseUnavailable, DigestMismatch, StagedBytesBusy, StoreUnavailable
@@ -287,6 +289,49 @@ async def test_an_idle_writer_says_once_that_its_memory_is_lost(corner: Corner) 
         await writer.commit(Digest.of(b"hello"))
 
     assert corner.copies() == [b"hello"]
+
+
+async def test_an_idle_writer_that_lost_its_memory_vouches_for_nothing(corner: Corner) -> None:
+    """Where nothing more comes, what was lost is told when the rest is to be kept: no digest counts for fewer bytes."""
+    whole = CONTENT[:20]
+    async with corner.store().stage(UPLOAD, Algorithm.SHA256, at(0)) as writer:
+        assert isinstance(writer, S3Writer)
+        await writer.write([whole[:16]])
+        await writer.keep()
+        await writer.write([whole[16:]])
+        corner.server.denied = {"PutObject"}
+        writer.free_if_idle(2**40)
+        await _idle(corner)
+        corner.server.denied = set()
+
+        assert (writer.offset, writer.digest) == (16, None)
+        with pytest.raises(StoreUnavailable):
+            await writer.keep()
+        assert (writer.offset, writer.kept, writer.digest) == (16, 16, None)
+
+
+async def test_parts_that_follow_a_lost_one_are_lost(corner: Corner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An idle writer that fails stands where the bucket does, and leaves no hole to the next one."""
+    bucket = corner.bucket()
+    store, put_part = corner.store(bucket=bucket), bucket.put_part
+
+    async def refuse_second(key: str, multipart_id: str, number: int, content: Content) -> Part:
+        if number == 2:
+            raise StoreUnavailable("", is_away=True)
+        return await put_part(key, multipart_id, number, content)
+
+    monkeypatch.setattr(bucket, "put_part", refuse_second)
+    async with store.stage(UPLOAD, Algorithm.SHA256, at(0)) as writer:
+        assert isinstance(writer, S3Writer)
+        await writer.write([CONTENT[:16]])
+        await writer.keep()
+        await writer.write([CONTENT[16:51]])
+        writer.free_if_idle(2**40)
+        await _idle(corner)
+        assert (writer.offset, store._budget.held_bytes) == (16, 0)
+
+    async with corner.store().stage(UPLOAD, Algorithm.SHA256, at(200)) as writer:
+        await writer.commit(Digest.of(CONTENT[:16]))
 
 
 async def test_a_writer_that_is_left_idle_settles_first(corner: Corner) -> None:
