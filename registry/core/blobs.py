@@ -193,11 +193,11 @@ class Blobs:
 
         def change(connection: Connection) -> tuple[bool, bool]:
             repository_id = locked_repository(connection, repository, create=create, now=now)
-            blob_id, is_new = _serving_copy(connection, digest, copy, now)
+            blob_id, is_served = _serving_copy(connection, digest, copy, now)
             if blob_id is None:
                 return False, False
             blobs.link_blob(connection, repository_id=repository_id, digest=str(digest), blob_id=blob_id, now=now)
-            return True, not is_new
+            return True, not is_served
 
         linked, superfluous = await self._database.write(change)
         if superfluous and copy is not None:
@@ -222,10 +222,11 @@ def _signed_url(store: SignedUrls, key: str, media_type: str) -> Awaitable[str]:
 def _serving_copy(
     connection: Connection, digest: Digest, copy: StoredCopy | None, now: float
 ) -> tuple[int | None, bool]:
-    """The id of the copy that serves a digest, and whether that is the new one."""
+    """The id of the copy that serves a digest, and whether that is the new one, or was recorded as such before."""
     served = blobs.find_stored_copy(connection, str(digest))
     if served is not None or copy is None:
-        return (served.id if served else None), False
+        is_recorded = served is not None and copy is not None and served.storage_key == copy.key
+        return (served.id if served else None), is_recorded
     added = blobs.add_copy(connection, digest=str(digest), size=copy.size, storage_key=copy.key, now=now)
     if added is not None:
         blobs.repair_readers(connection, digest=str(digest), blob_id=added, now=now)

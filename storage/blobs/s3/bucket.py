@@ -195,14 +195,17 @@ class Bucket:
         copied = answer["CopyPartResult"]
         return Part(number, str(copied["ETag"]), size, str(copied.get("ChecksumCRC32", "")))
 
-    async def complete(self, key: str, multipart_id: str, parts: Sequence[Part]) -> None:
+    async def complete(self, key: str, multipart_id: str, parts: Sequence[Part], *, look: bool = False) -> None:
         """Make an object of the parts; raises MultipartMissing, StoreUnavailable when it is not as long as they are.
 
         An answer that was lost is no failure: an object as long as the parts, where there can be no other, is this one.
+        With `look`, one that is there before counts as somebody else's.
         """
         size = sum(part.size for part in parts)
 
         def complete() -> None:
+            if look and self._is_there(key, size):  # AWS would complete it once more
+                raise MultipartMissing
             listed = [_in_list(part) for part in parts]
             try:
                 self._ask(

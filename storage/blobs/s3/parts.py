@@ -91,6 +91,7 @@ class Parts:
         self._flights: deque[_Flight] = deque()
         self._current: Multipart | None = None
         self._sent = 0
+        self._is_ours = staged.multipart is None
 
     @property
     def are_under_way(self) -> bool:
@@ -146,15 +147,20 @@ class Parts:
             flight.task.exception()  # seen: what failed first was told
         self._current = None
 
-    async def complete(self) -> str:
-        """Make the stored copy of all parts and tell its key; there must be one. Raises StoreUnavailable."""
+    async def complete(self, *, is_known: bool = True) -> str:
+        """Make the stored copy of all parts and tell its key; there must be one. Raises StoreUnavailable.
+
+        Where it is not known what the parts are, the copy may have to be deleted: it must not be another writer's.
+        """
         if self._staged.group is not None:
             await self._close_group()
         multipart = self._staged.multipart
         if multipart is None:
             raise AssertionError  # small copies have no parts
         with all_there():
-            await self._bucket.complete(multipart.key, multipart.id, multipart.parts)
+            look = not (is_known or self._is_ours)
+            self._is_ours = True  # what is asked for again may be there
+            await self._bucket.complete(multipart.key, multipart.id, multipart.parts, look=look)
         return multipart.key
 
     def _take(self, multipart: Multipart, part: Part, pieces: list[Piece]) -> None:

@@ -150,7 +150,7 @@ class S3Writer:
             await self._land_all()
             size = self.offset
             actual = self._digest_with(expected.algorithm, known)
-            key = await self._store(expected) if actual in {None, expected} else None
+            key = await self._store(expected, is_known=actual is not None) if actual in {None, expected} else None
             if key is not None and actual is None:
                 actual = await self._read_digest(key, size, expected.algorithm)
         if key is None or actual != expected:
@@ -341,10 +341,11 @@ class S3Writer:
         digests = (digest for digest in (known, self.digest) if digest is not None)
         return next((digest for digest in digests if digest.algorithm is algorithm), None)
 
-    async def _store(self, digest: Digest) -> str:
+    async def _store(self, digest: Digest, *, is_known: bool) -> str:
         """Make the stored copy and tell its key."""
         if self._staged.sent:
-            return await self._complete()
+            await self._send_rest()
+            return await self._parts.complete(is_known=is_known)
         key = self._naming.whole(digest)
         if (only := self._only_piece()) is not None:
             with all_there():
@@ -358,14 +359,13 @@ class S3Writer:
         pieces = self._staged.pieces
         return pieces[0] if len(pieces) == 1 and pieces[0].is_whole and not self._held.size else None
 
-    async def _complete(self) -> str:
-        """Send what is left as the last part, make the stored copy of all parts, and tell its key."""
+    async def _send_rest(self) -> None:
+        """Send what is left as the last part."""
         if (only := self._only_piece()) is not None and self._tools.bucket.copies_parts:
             await self._parts.copy(only)
         elif self._staged.waiting + self._held.size:
             await self._send(self._staged.waiting + self._held.size)
         await self._land_all()
-        return await self._parts.complete()
 
     async def _read_digest(self, key: str, size: int, algorithm: Algorithm) -> Digest:
         running = hasher(algorithm)

@@ -13,6 +13,7 @@ from storage.blobs.filesystem import FilesystemStore
 from storage.blobs.interface import StoredCopy
 from storage.blobs.memory import MemoryStore
 from storage.digest import Digest
+from storage.metadata.blobs import find_stored_copy
 from tests.registry.core.documents import image, parsed
 from tests.registry.core.services import ALICE, ALPHA, BETA, Clock, Core
 from tests.storage.metadata.rows import candidates
@@ -291,3 +292,14 @@ async def test_a_push_of_what_went_missing_stores_it_again(core: Core) -> None:
 
     assert await core.read(HELLO, BETA) == b"hello"
     assert await core.read(HELLO) == b"hello"
+
+
+async def test_a_copy_that_is_recorded_again_stays(core: Core) -> None:
+    """A client that heard no answer may close its upload a second time, where the activity database lost the first."""
+    digest = await core.push_blob(b"hello")
+    served = await core.database.read(lambda c: find_stored_copy(c, str(digest)))
+    assert served is not None
+
+    assert await core.blobs.record(BETA, digest, StoredCopy(served.storage_key, 5), create=True)
+
+    assert await core.read(digest, BETA) == b"hello"

@@ -1,6 +1,7 @@
 """The writer of an upload: failures cost what is in memory, and memory is given back."""
 
 import asyncio
+from copy import deepcopy
 from itertools import pairwise
 
 import pytest
@@ -363,3 +364,20 @@ async def test_a_contested_upload_is_read_again(corner: Corner) -> None:
 
     assert corner.copies() == []
     assert corner.leftovers() == []
+
+
+async def test_a_copy_that_another_writer_made_is_not_taken_for_ones_own(corner: Corner) -> None:
+    """Records may come back from before it was made: whoever goes on from them does not delete it."""
+    await stage_on(corner.store(), CONTENT[:32])
+    records = deepcopy(corner.records.rows)
+    async with corner.store().stage(UPLOAD, Algorithm.SHA256, at(32)) as writer:
+        copy = await writer.commit(Digest.of(CONTENT[:32]))
+    corner.records.rows = records
+
+    for named in (CONTENT[:32], b"other"):
+        async with corner.store().stage(UPLOAD, Algorithm.SHA256, at(32)) as writer:
+            with pytest.raises(StoreUnavailable):
+                await writer.commit(Digest.of(named))
+    await corner.sweep()
+
+    assert await read(corner.store(), copy.key, 0, 32) == CONTENT[:32]
