@@ -10,7 +10,7 @@ from bench.process import NotStarted
 
 MODULES = {
     "registry": "github.com/distribution/distribution/v3/cmd/registry@v3.1.2",
-    "minio": "github.com/minio/minio@latest",
+    "minio": "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c",
 }
 
 

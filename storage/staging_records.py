@@ -38,8 +38,8 @@ class StagingRecords(Protocol):
     async def release(self, upload_id: str, writer: str) -> None:
         """Let the next writer have it; does nothing when it is no longer this writer's."""
 
-    async def remove(self, upload_id: str, writer: str) -> None:
-        """Forget an upload; does nothing when it is no longer this writer's."""
+    async def remove(self, upload_id: str, writer: str) -> bool:
+        """Forget an upload; False, and nothing is done, when it is no longer this writer's."""
 
     async def still_here(self) -> None:
         """Say that this process lives; to be said every few seconds while it holds anything."""

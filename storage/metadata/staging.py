@@ -64,9 +64,10 @@ class StagingRows:
         free = update(staging).where(*_OURS).values(process=None, writer=None)
         await self._database.write(lambda c: c.execute(free, _names(upload_id, writer)))
 
-    async def remove(self, upload_id: str, writer: str) -> None:
-        """Forget an upload; does nothing when it is no longer this writer's."""
-        await self._database.write(lambda c: c.execute(delete(staging).where(*_OURS), _names(upload_id, writer)))
+    async def remove(self, upload_id: str, writer: str) -> bool:
+        """Forget an upload; False, and nothing is done, when it is no longer this writer's."""
+        gone = delete(staging).where(*_OURS)
+        return await self._database.write(lambda c: c.execute(gone, _names(upload_id, writer)).rowcount > 0)
 
     async def still_here(self) -> None:
         """Say that this process lives."""

@@ -64,9 +64,11 @@ class MemoryRecords:
         if upload_id in self.rows and self.rows[upload_id].writer == writer:
             self.rows[upload_id].writer = None
 
-    async def remove(self, upload_id: str, writer: str) -> None:
-        if upload_id in self.rows and self.rows[upload_id].writer == writer:
+    async def remove(self, upload_id: str, writer: str) -> bool:
+        is_ours = upload_id in self.rows and self.rows[upload_id].writer == writer
+        if is_ours:
             del self.rows[upload_id]
+        return is_ours
 
     async def still_here(self) -> None:
         """Nobody is taken for dead unless a test says so."""

@@ -161,6 +161,7 @@ class Parts:
             look = not (is_known or self._is_ours)
             self._is_ours = True  # what is asked for again may be there
             await self._bucket.complete(multipart.key, multipart.id, multipart.parts, look=look)
+        self._staged.multipart = None
         return multipart.key
 
     def _take(self, multipart: Multipart, part: Part, pieces: list[Piece]) -> None:

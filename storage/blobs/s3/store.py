@@ -21,14 +21,16 @@ from weakref import WeakSet
 
 from storage.blobs.blocking import to_end
 from storage.blobs.interface import BlobWriter, Finding, Span, StoredCopy, StoredObject
-from storage.blobs.keys import is_key, is_upload_id, upload_of
+from storage.blobs.keys import is_key, is_upload_id
 from storage.blobs.s3.bucket import Bucket
 from storage.blobs.s3.client import ObjectMissing, PreconditionFailed
 from storage.blobs.s3.content import Content
 from storage.blobs.s3.examination import Examination
+from storage.blobs.s3.leftovers import find_leftovers
 from storage.blobs.s3.parts import COPIES, STAGED, Naming, PartSizes
 from storage.blobs.s3.reader import read_span
-from storage.blobs.s3.writer import S3Writer, Tools
+from storage.blobs.s3.tools import Tools
+from storage.blobs.s3.writer import S3Writer
 from storage.budget import BufferBudget
 from storage.digest import Algorithm, Digest
 from storage.errors import StagedBytesMissing, StorageError, StoredBytesMissing, StoreUnavailable
@@ -135,7 +137,7 @@ class S3Store:
         """Every staged upload, then every stored copy: one committed meanwhile is seen twice rather than not at all."""
         async for record in self._records.all():
             yield StoredObject(None, record.upload_id, record.size, record.touched_at)
-        async for stored in self._unrecorded():
+        async for stored in find_leftovers(self._bucket, self._records):
             yield stored
         async for found in self._bucket.objects(COPIES):
             key = found.key.removeprefix(COPIES)
@@ -209,21 +211,6 @@ class S3Store:
             yield writer
         finally:
             await to_end(writer.close())  # this process would hold the upload for as long as it lives
-
-    async def _unrecorded(self) -> AsyncGenerator[StoredObject, None]:
-        """What the bucket tells of uploads that the records do not: a process died, or the records were lost."""
-        last = ""
-        async for found in self._bucket.objects(STAGED):
-            upload_id = found.key.removeprefix(STAGED).partition("/")[0]
-            if upload_id != last and is_upload_id(upload_id) and not await self._records.have(upload_id):
-                last = upload_id
-                yield StoredObject(None, upload_id, found.size, found.modified_at)
-        for prefix in (STAGED, COPIES + "upload/"):
-            async for found in self._bucket.multiparts(prefix):
-                key = found.key.removeprefix(COPIES)
-                named = upload_of(key) or found.key.removeprefix(STAGED).partition("/")[0]
-                if is_upload_id(named) and not await self._records.have(named):
-                    yield StoredObject(None, named, 0, found.modified_at)
 
     async def _missing(self, key: str) -> StoredBytesMissing | StoreUnavailable:
         """What to tell of a copy that is not there: that it is missing, unless all of the store is."""

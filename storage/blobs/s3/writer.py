@@ -8,42 +8,24 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Sequence
-from concurrent.futures import Executor
 from contextlib import aclosing, asynccontextmanager, nullcontext, suppress
-from dataclasses import dataclass
 from typing import Final
 
 from storage.blobs.blocking import run_to_end, to_end
 from storage.blobs.interface import Span, StoredCopy
-from storage.blobs.s3.bucket import Bucket
 from storage.blobs.s3.client import ObjectMissing, was_refused
 from storage.blobs.s3.content import Content
 from storage.blobs.s3.held import Held
-from storage.blobs.s3.parts import COPIES, Naming, Parts, PartSizes, all_there
+from storage.blobs.s3.leftovers import drop_leftovers
+from storage.blobs.s3.parts import COPIES, Naming, Parts, all_there
 from storage.blobs.s3.reader import read_span
 from storage.blobs.s3.staged import Piece, Staged
-from storage.budget import BufferBudget
+from storage.blobs.s3.tools import Tools
 from storage.digest import Algorithm, Digest, Hasher, hasher
-from storage.errors import DigestMismatch, StorageError, StoreUnavailable
-from storage.staging_records import StagingRecords
+from storage.errors import DatabaseUnavailable, DigestMismatch, StagedBytesBusy, StorageError, StoreUnavailable
 
 _MOST_PIECES: Final = 16
 _SAVED_SHARE: Final = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What all writers of a store work with; few may `gather` pieces at a time, for that memory is not counted."""
-
-    bucket: Bucket
-    records: StagingRecords
-    budget: BufferBudget
-    sizes: PartSizes
-    hashing: Executor
-    gathering: asyncio.Semaphore
-    new_suffix: Callable[[], str]
-    press: Callable[[], None]
-    """Asks the writers of idle clients for their memory."""
 
 
 class S3Writer:
@@ -158,7 +140,10 @@ class S3Writer:
                 await self._tools.bucket.delete(key)
             await self.abort()
             raise DigestMismatch(str(expected), str(actual))
-        await to_end(self._forget())
+        if not await to_end(self._forget()):
+            # Taken for dead meanwhile: another writer may have sent other parts under the numbers of ours, or have
+            # completed this very copy, so it stays where it is.
+            raise StagedBytesBusy(self._naming.upload_id)
         return StoredCopy(key.removeprefix(COPIES), size)
 
     async def abort(self) -> None:
@@ -173,11 +158,11 @@ class S3Writer:
         await self._fail()
         if self._silence is not None:
             raise self._silence  # the client has waited once; a later walk finds what is left
-        for multipart in self._staged.multiparts:
-            await self._tools.bucket.abort(multipart.key, multipart.id)
+        await self._abort_multiparts()
         if is_untold or self._staged.is_contested:
-            await self._drop_unrecorded()
-        await self._forget()
+            await drop_leftovers(self._tools.bucket, self._naming)
+        with suppress(DatabaseUnavailable):  # then a later walk finds the record
+            await self._forget()
 
     async def close(self) -> None:
         """Let the next writer continue with what was kept, and with parts that have arrived since."""
@@ -375,23 +360,26 @@ class S3Writer:
                     await run_to_end(self._tools.hashing, running.update, chunk)
         return Digest(algorithm, running.hexdigest())
 
-    async def _drop_unrecorded(self) -> None:
-        """Drop what only the bucket tells of: it was begun by a process that died, or whose records were lost."""
-        bucket = self._tools.bucket
-        for prefix in self._naming.prefixes:
-            async for found in bucket.multiparts(prefix):
-                await bucket.abort(found.key, found.multipart_id)
-        async for found in bucket.objects(self._naming.prefixes[0]):
-            await bucket.delete(found.key)
+    async def _forget(self) -> bool:
+        """Leave nothing but the stored copy, if the upload was this writer's to the end; False if it was not.
 
-    async def _forget(self) -> None:
-        """Leave nothing but the stored copy; pieces that cannot be removed now are found by a later walk."""
+        Pieces that cannot be removed now are found by a later walk.
+        """
         self._is_open = False
         await self._fail()
-        with suppress(StorageError):
-            await self._delete(self._keys | {*self._staged.spent})
-        with suppress(StorageError):
-            await self._tools.records.remove(self._naming.upload_id, self._writer_id)
+        is_ours = await self._tools.records.remove(self._naming.upload_id, self._writer_id)
+        if is_ours:
+            with suppress(StorageError):
+                await self._abort_multiparts()  # one that was begun, and then not needed
+                if self._staged.is_contested:
+                    await drop_leftovers(self._tools.bucket, self._naming)
+                await self._delete(self._keys | {*self._staged.spent})
+        return is_ours
+
+    async def _abort_multiparts(self) -> None:
+        for multipart in self._staged.multiparts:
+            await self._tools.bucket.abort(multipart.key, multipart.id)
+        self._staged.multipart = self._staged.group = None
 
     async def _delete(self, keys: Collection[str]) -> None:
         await asyncio.gather(*(self._tools.bucket.delete(key) for key in keys))

@@ -65,9 +65,9 @@ class SlowRecords(MemoryRecords):
         await asyncio.sleep(0)
         await super().release(upload_id, writer)
 
-    async def remove(self, upload_id: str, writer: str) -> None:
+    async def remove(self, upload_id: str, writer: str) -> bool:
         await asyncio.sleep(0)
-        await super().remove(upload_id, writer)
+        return await super().remove(upload_id, writer)
 
 
 async def _write(writer: BlobWriter) -> None:

@@ -77,7 +77,6 @@ def test_cutting_goes_back_to_the_last_place_that_can_be_had(value: Staged, offs
     assert place == expected
     assert value.earlier == value.pieces
     assert value.spent == []
-    assert value.is_contested is False or value.size > 0
 
 
 @given(value=staged())
