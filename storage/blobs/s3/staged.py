@@ -121,6 +121,7 @@ class Staged:
         self.earlier = list(self.pieces)
         self.spent = []
         if not self.size:
+            self.multipart = self.group = None  # nobody else may be sending to what comes next
             self.is_contested = False
 
     def _reaches_further(self, pieces: list[Piece], offset: int) -> bool:
