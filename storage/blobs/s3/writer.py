@@ -24,7 +24,7 @@ from storage.blobs.s3.reader import read_span
 from storage.blobs.s3.staged import Piece, Staged
 from storage.budget import BufferBudget
 from storage.digest import Algorithm, Digest, Hasher, hasher
-from storage.errors import DigestMismatch, StorageError, StoreUnavailable
+from storage.errors import DigestMismatch, StagedBytesBusy, StorageError, StoreUnavailable
 from storage.staging_records import StagingRecords
 
 _MOST_PIECES: Final = 16
@@ -173,9 +173,16 @@ class S3Writer:
         await self._fail()
         if self._silence is not None:
             raise self._silence  # the client has waited once; a later walk finds what is left
-        for multipart in self._staged.multiparts:
+        dropped, self._staged = self._staged, Staged(is_contested=self._staged.is_contested)
+        self._keys.update(dropped.spent)
+        try:
+            await self._save()  # rows before bytes: who dies here leaves nothing that looks whole
+        except StagedBytesBusy:
+            self._is_open = False  # the next writer needs it
+            return
+        for multipart in dropped.multiparts:
             await self._tools.bucket.abort(multipart.key, multipart.id)
-        if is_untold or self._staged.is_contested:
+        if is_untold or dropped.is_contested:
             await self._drop_unrecorded()
         await self._forget()
 

@@ -381,3 +381,32 @@ async def test_a_copy_that_another_writer_made_is_not_taken_for_ones_own(corner:
     await corner.sweep()
 
     assert await read(corner.store(), copy.key, 0, 32) == CONTENT[:32]
+
+
+async def test_a_writer_that_lost_its_upload_drops_nothing_of_the_next_one(corner: Corner) -> None:
+    """Whoever was taken for dead and gives up leaves what its successor goes on with."""
+    await stage_on(corner.store(), CONTENT[:40])
+    async with corner.store().stage(UPLOAD, Algorithm.SHA256, at(40)) as zombie:
+        corner.bury()
+        async with corner.store().stage(UPLOAD, Algorithm.SHA256, at(40)) as writer:
+            await zombie.abort()
+            await writer.write([CONTENT[40:]])
+            await writer.commit(Digest.of(CONTENT))
+
+    assert corner.copies() == [CONTENT]
+    assert corner.leftovers() == []
+
+
+async def test_an_upload_is_dropped_in_the_records_first(corner: Corner) -> None:
+    """A process that dies while it drops one leaves none that looks whole and is not."""
+    await stage_on(corner.store(), CONTENT[:40])
+    corner.server.denied = {"AbortMultipartUpload"}
+    async with corner.store().stage(UPLOAD, Algorithm.SHA256, at(40)) as writer:
+        with pytest.raises(StoreUnavailable):
+            await writer.abort()
+    corner.server.denied = set()
+
+    async with corner.store().stage(UPLOAD, Algorithm.SHA256, at(40)) as writer:
+        assert writer.offset == 0
+    await corner.sweep()
+    assert corner.leftovers() == []
