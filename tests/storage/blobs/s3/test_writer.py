@@ -9,6 +9,7 @@ import pytest
 from storage.blobs.interface import BlobWriter
 from storage.blobs.s3.bucket import Part
 from storage.blobs.s3.content import Content
+from storage.blobs.s3.parts import PartSizes
 from storage.blobs.s3.writer import S3Writer
 from storage.digest import Algorithm, Digest
 from storage.errors import DatabaseUnavailable, DigestMismatch, StagedBytesBusy, StoreUnavailable
@@ -410,3 +411,33 @@ async def test_an_upload_is_dropped_in_the_records_first(corner: Corner) -> None
         assert writer.offset == 0
     await corner.sweep()
     assert corner.leftovers() == []
+
+
+async def test_uploads_whose_clients_pause_do_not_wait_for_each_other(
+    corner: Corner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each holds less than a part, all of them nearly all memory, and none can take its next bytes."""
+    monkeypatch.setattr("storage.blobs.s3.store._IDLE_SECONDS", 0.01)
+    monkeypatch.setattr("storage.budget._PRESS_SECONDS", 0.02)
+    store = corner.store(budget_bytes=100, sizes=PartSizes(part=1000, smallest=500))
+    budget = store._budget
+    begun = asyncio.Barrier(4)
+
+    async def push_slowly(number: int) -> None:
+        content = bytes([number]) * 65
+        async with store.stage(f"{number:032x}", Algorithm.SHA256, at(0)) as writer:
+            for position in range(24):
+                await budget.take(1)
+                await writer.write([content[position : position + 1]])
+                budget.give(1)
+            await begun.wait()
+            await budget.take(41)
+            await writer.write([content[24:]])
+            budget.give(41)
+            await writer.commit(Digest.of(content))
+
+    async with asyncio.timeout(5):
+        await asyncio.gather(*map(push_slowly, range(4)))
+
+    assert sorted(corner.copies()) == [bytes([number]) * 65 for number in range(4)]
+    assert budget.held_bytes == 0
