@@ -2,14 +2,21 @@
 
 import asyncio
 from collections import deque
-from contextlib import suppress
+from collections.abc import Callable
+from typing import Final
+
+_PRESS_SECONDS: Final = 0.5
 
 
 class BufferBudget:
-    """Counts bytes that streams hold; whoever holds some must never wait for more, or streams wait for each other."""
+    """Counts bytes that streams hold; whoever holds some must never wait for more, or streams wait for each other.
+
+    What holds bytes for a stream that may wait says so with `when_short`, and gives them when it is asked.
+    """
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit = limit_bytes
+        self._press: Callable[[], None] = lambda: None
         self._held = 0
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
@@ -22,6 +29,10 @@ class BufferBudget:
     def is_short(self) -> bool:
         """Whether more than half of it is held."""
         return 2 * self._held > self._limit
+
+    def when_short(self, press: Callable[[], None]) -> None:
+        """Have this called for as long as somebody waits, now and then, to have bytes given that need not be held."""
+        self._press = press
 
     def try_take(self, size: int) -> bool:
         """Take bytes if they are free and nobody waits."""
@@ -38,14 +49,15 @@ class BufferBudget:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((size, turn))
         try:
-            await turn
+            while not turn.done():
+                self._press()
+                await asyncio.wait([turn], timeout=_PRESS_SECONDS)
         except asyncio.CancelledError:
-            if turn.cancelled():
-                with suppress(ValueError):  # its turn came after it had given up
-                    self._waiting.remove((size, turn))
-                self._let_go_on()
-            else:
+            if turn.done():
                 self.give(size)
+            else:
+                self._waiting.remove((size, turn))
+                self._let_go_on()
             raise
 
     def give(self, size: int) -> None:
@@ -56,9 +68,8 @@ class BufferBudget:
     def _let_go_on(self) -> None:
         while self._waiting and self._fits(self._waiting[0][0]):
             waited_size, turn = self._waiting.popleft()
-            if not turn.done():
-                self._held += waited_size
-                turn.set_result(None)
+            self._held += waited_size
+            turn.set_result(None)
 
     def _fits(self, size: int) -> bool:
         return self._held == 0 or self._held + size <= self._limit

@@ -280,7 +280,7 @@ class Uploads:
 
         try:
             await chunk.body.pour(write)
-        except (NoSpace, BlobTooLarge):
+        except (NoSpace, BlobTooLarge, StagedBytesBusy):
             raise
         except BaseException:
             await self._promise(promised, writer)
@@ -293,12 +293,22 @@ class Uploads:
         return promised
 
     async def _promise(self, row: StoredUpload, writer: BlobWriter) -> None:
-        """Have what was written kept, and let the row say so; where it cannot be kept, what was kept before."""
+        """Have what was written kept, and let the row say so; where it cannot be kept, what was kept before.
+
+        A writer that finds another in its place promises nothing any more.
+        """
         try:
             await writer.keep()
-        finally:
-            if writer.kept != row.committed:
-                await self._move(row, writer.kept)
+        except StagedBytesBusy:
+            raise
+        except BaseException:
+            await self._promise_kept(row, writer)
+            raise
+        await self._promise_kept(row, writer)
+
+    async def _promise_kept(self, row: StoredUpload, writer: BlobWriter) -> None:
+        if writer.kept != row.committed:
+            await self._move(row, writer.kept)
 
     async def _publish(
         self, repository: RepositoryName, writer: BlobWriter, digest: Digest, known: Digest | None, *, create: bool
@@ -322,11 +332,15 @@ class Uploads:
 
     async def _move(self, row: StoredUpload, offset: int) -> StoredUpload:
         now = self._now()
-        moved = await self._activity.write(
-            lambda c: uploads.move_upload(c, row.id, before=row.committed, after=offset, now=now)
-        )
-        if not moved:
-            raise UploadUnknown
+
+        def change(connection: Connection) -> None:
+            if uploads.move_upload(connection, row.id, before=row.committed, after=offset, now=now):
+                return
+            if uploads.find_upload(connection, row.id) is None:
+                raise UploadUnknown
+            raise StagedBytesBusy(row.id)  # whoever moved it has it by now, and needs what is staged
+
+        await self._activity.write(change)
         return replace(row, committed=offset)
 
     async def _forget(self, upload_id: str) -> bool:

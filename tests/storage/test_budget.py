@@ -120,6 +120,28 @@ async def test_two_of_one_size_give_up_each_for_itself() -> None:
     assert budget.held_bytes == 5
 
 
+async def test_who_holds_without_need_is_asked_for_as_long_as_somebody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What could be sent may be held by streams that stand still, or come to stand still later."""
+    monkeypatch.setattr("storage.budget._PRESS_SECONDS", 0.01)
+    budget = BufferBudget(100)
+    asked = 0
+
+    def press() -> None:
+        nonlocal asked
+        asked += 1
+        if asked == 3:
+            budget.give(60)
+
+    budget.when_short(press)
+    await budget.take(100)
+    assert asked == 0
+
+    async with asyncio.timeout(5):
+        await budget.take(50)
+
+    assert (asked, budget.held_bytes) == (3, 90)
+
+
 @settings(deadline=None)
 @given(
     limit=st.integers(1, 50),

@@ -120,6 +120,8 @@ class Staged:
         self.pieces = list(_cut(self.pieces, offset))
         self.earlier = list(self.pieces)
         self.spent = []
+        if not self.size:
+            self.multipart = self.group = None  # nobody else may be sending to what comes next
 
     def _reaches_further(self, pieces: list[Piece], offset: int) -> bool:
         """Whether pieces that follow a part that is still there go on past the last end of a part before `offset`."""

@@ -80,6 +80,7 @@ class S3Store:
             new_suffix=parts.new_suffix,
             press=self._press,
         )
+        parts.budget.when_short(self._press)
 
     async def size(self, key: str) -> int:
         """Length in bytes of a stored copy; raises StoredBytesMissing."""

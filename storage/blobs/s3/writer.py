@@ -158,8 +158,16 @@ class S3Writer:
         await self._fail()
         if self._silence is not None:
             raise self._silence  # the client has waited once; a later walk finds what is left
-        await self._abort_multiparts()
-        if is_untold or self._staged.is_contested:
+        dropped, self._staged = self._staged, Staged(is_contested=self._staged.is_contested)
+        self._keys.update(dropped.spent)
+        try:
+            await self._save()  # rows before bytes: who dies here leaves nothing that looks whole
+        except StagedBytesBusy:
+            self._is_open = False  # the next writer needs it
+            return
+        for multipart in dropped.multiparts:
+            await self._tools.bucket.abort(multipart.key, multipart.id)
+        if is_untold or dropped.is_contested:
             await drop_leftovers(self._tools.bucket, self._naming)
         with suppress(DatabaseUnavailable):  # then a later walk finds the record
             await self._forget()
@@ -370,16 +378,12 @@ class S3Writer:
         is_ours = await self._tools.records.remove(self._naming.upload_id, self._writer_id)
         if is_ours:
             with suppress(StorageError):
-                await self._abort_multiparts()  # one that was begun, and then not needed
+                for multipart in self._staged.multiparts:  # begun, and then not needed
+                    await self._tools.bucket.abort(multipart.key, multipart.id)
                 if self._staged.is_contested:
                     await drop_leftovers(self._tools.bucket, self._naming)
                 await self._delete(self._keys | {*self._staged.spent})
         return is_ours
-
-    async def _abort_multiparts(self) -> None:
-        for multipart in self._staged.multiparts:
-            await self._tools.bucket.abort(multipart.key, multipart.id)
-        self._staged.multipart = self._staged.group = None
 
     async def _delete(self, keys: Collection[str]) -> None:
         await asyncio.gather(*(self._tools.bucket.delete(key) for key in keys))

@@ -114,3 +114,12 @@ def test_spent_pieces_are_named_until_they_are_deleted() -> None:
     assert value.pieces == []
     assert value.spent == ["piece-1"]
     assert value.keys == {"piece-0"}
+
+
+def test_an_upload_without_a_byte_begins_anew() -> None:
+    """What was opened for its first part, a writer that was taken for dead may still be sending to."""
+    staged = Staged(Multipart("key", "id"), is_contested=True)
+
+    staged.cut(0)
+
+    assert staged == Staged(is_contested=True)

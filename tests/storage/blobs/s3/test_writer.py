@@ -1,7 +1,6 @@
 """The writer of an upload: failures cost what is in memory, and memory is given back."""
 
 import asyncio
-from copy import deepcopy
 from itertools import pairwise
 
 import pytest
@@ -11,7 +10,7 @@ from storage.blobs.s3.bucket import Part
 from storage.blobs.s3.content import Content
 from storage.blobs.s3.writer import S3Writer
 from storage.digest import Algorithm, Digest
-from storage.errors import DatabaseUnavailable, DigestMismatch, StagedBytesBusy, StoreUnavailable
+from storage.errors import DatabaseUnavailable, StoreUnavailable
 from tests.contracts.blob_access import UPLOAD, at, push, read
 from tests.contracts.s3_places import BUCKET, MemoryRecords
 from tests.s3.faults import Fault, FaultKind
@@ -348,36 +347,3 @@ async def test_a_writer_that_is_left_idle_settles_first(corner: Corner) -> None:
     corner.server.denied = set()
     await push(corner.store(), b"hello")
     assert corner.leftovers() == []
-
-
-async def test_a_contested_upload_is_read_again(corner: Corner) -> None:
-    """Where a writer may still be at work that was taken for dead, no digest is believed."""
-    await stage_on(corner.store(), CONTENT[:40])
-    async with corner.store().stage(UPLOAD, Algorithm.SHA256, at(40)) as zombie:
-        corner.bury()
-        async with corner.store().stage(UPLOAD, Algorithm.SHA256, at(40)) as writer:
-            with pytest.raises(DigestMismatch):
-                await writer.commit(Digest.of(b"other"), known=Digest.of(b"other"))
-        with pytest.raises(StagedBytesBusy):
-            await _write_and_keep(zombie, 11)
-    await corner.sweep()
-
-    assert corner.copies() == []
-    assert corner.leftovers() == []
-
-
-async def test_a_copy_that_another_writer_made_is_not_taken_for_ones_own(corner: Corner) -> None:
-    """Records may come back from before it was made: whoever goes on from them does not delete it."""
-    await stage_on(corner.store(), CONTENT[:32])
-    records = deepcopy(corner.records.rows)
-    async with corner.store().stage(UPLOAD, Algorithm.SHA256, at(32)) as writer:
-        copy = await writer.commit(Digest.of(CONTENT[:32]))
-    corner.records.rows = records
-
-    for named in (CONTENT[:32], b"other"):
-        async with corner.store().stage(UPLOAD, Algorithm.SHA256, at(32)) as writer:
-            with pytest.raises(StoreUnavailable):
-                await writer.commit(Digest.of(named))
-    await corner.sweep()
-
-    assert await read(corner.store(), copy.key, 0, 32) == CONTENT[:32]
