@@ -228,3 +228,17 @@ def all_there() -> Iterator[None]:
     except (MultipartMissing, ObjectMissing) as error:
         words = "staged parts were removed from the bucket: does a lifecycle rule abort uploads or delete objects?"
         raise unavailable(words, is_away=False) from error
+
+
+async def before_closed_group(bucket: Bucket, staged: Staged, offset: int) -> int:
+    """The offset, or where the group began if S3 made it one after the state was saved: it takes no more parts."""
+    main, group = staged.multipart, staged.group
+    if main is None or group is None:
+        return offset
+    try:
+        await bucket.size(group.key)
+    except ObjectMissing:
+        group.is_closed = False
+        return offset
+    staged.spent.append(group.key)
+    return min(offset, main.size)

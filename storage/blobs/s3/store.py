@@ -79,6 +79,7 @@ class S3Store:
             gathering=asyncio.Semaphore(_GATHERING),
             new_suffix=parts.new_suffix,
             press=self._press,
+            unreleased=set(),
         )
         parts.budget.when_short(self._press)
 
@@ -193,9 +194,12 @@ class S3Store:
     async def _renew(self) -> None:
         while True:
             await asyncio.sleep(_RENEW_SECONDS)
-            if any(writer.is_open for writer in self._writers):
-                with suppress(StorageError):  # a writer that lost its upload learns it when it saves
+            with suppress(StorageError):  # a writer that lost its upload learns it when it saves
+                if any(writer.is_open for writer in self._writers):
                     await self._records.still_here()
+                for upload_id, writer_id in list(self._tools.unreleased):
+                    await self._records.release(upload_id, writer_id)
+                    self._tools.unreleased.discard((upload_id, writer_id))
 
     @asynccontextmanager
     async def _writing(

@@ -24,3 +24,5 @@ class Tools:
     new_suffix: Callable[[], str]
     press: Callable[[], None]
     """Asks the writers of idle clients for their memory."""
+    unreleased: set[tuple[str, str]]
+    """Uploads and their writers that are to be let go once the records answer."""

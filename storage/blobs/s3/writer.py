@@ -7,17 +7,17 @@
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Sequence
-from contextlib import aclosing, asynccontextmanager, nullcontext, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager, nullcontext, suppress
 from typing import Final
 
 from storage.blobs.blocking import run_to_end, to_end
 from storage.blobs.interface import Span, StoredCopy
-from storage.blobs.s3.client import ObjectMissing, was_refused
+from storage.blobs.s3.client import was_refused
 from storage.blobs.s3.content import Content
 from storage.blobs.s3.held import Held
 from storage.blobs.s3.leftovers import drop_leftovers
-from storage.blobs.s3.parts import COPIES, Naming, Parts, all_there
+from storage.blobs.s3.parts import COPIES, Naming, Parts, all_there, before_closed_group
 from storage.blobs.s3.reader import read_span
 from storage.blobs.s3.staged import Piece, Staged
 from storage.blobs.s3.tools import Tools
@@ -79,7 +79,7 @@ class S3Writer:
         staged = self._staged = Staged.parse(state)
         staged.is_contested = staged.is_contested or was_held
         if was_held or offset < staged.size:
-            offset = await self._before_closed_group(offset)
+            offset = await before_closed_group(self._tools.bucket, staged, offset)
         size, multiparts = staged.size, staged.multiparts
         self._keys = staged.keys | {*staged.spent}
         staged.cut(offset)
@@ -93,19 +93,6 @@ class S3Writer:
         for multipart in multiparts:
             if multipart not in staged.multiparts:
                 await self._tools.bucket.abort(multipart.key, multipart.id)
-
-    async def _before_closed_group(self, offset: int) -> int:
-        """The offset, or where the group began if it was made one after the state was saved: it takes no more parts."""
-        main, group = self._staged.multipart, self._staged.group
-        if main is None or group is None:
-            return offset
-        try:
-            await self._tools.bucket.size(group.key)
-        except ObjectMissing:
-            group.is_closed = False
-            return offset
-        self._staged.spent.append(group.key)
-        return min(offset, main.size)
 
     async def write(self, chunks: Sequence[bytes]) -> None:
         """Append bytes; what fills a part is sent. Raises NoSpace or StoreUnavailable."""
@@ -183,7 +170,7 @@ class S3Writer:
                 await self._save()
         await self._fail()
         self._is_open = False
-        with suppress(StorageError):  # else it is free when this process has been silent for long enough
+        with suppress(StorageError), self._let_go_later():
             await self._tools.records.release(self._naming.upload_id, self._writer_id)
 
     def free_if_idle(self, before: float) -> None:
@@ -375,7 +362,8 @@ class S3Writer:
         """
         self._is_open = False
         await self._fail()
-        is_ours = await self._tools.records.remove(self._naming.upload_id, self._writer_id)
+        with self._let_go_later():
+            is_ours = await self._tools.records.remove(self._naming.upload_id, self._writer_id)
         if is_ours:
             with suppress(StorageError):
                 for multipart in self._staged.multiparts:  # begun, and then not needed
@@ -384,6 +372,15 @@ class S3Writer:
                     await drop_leftovers(self._tools.bucket, self._naming)
                 await self._delete(self._keys | {*self._staged.spent})
         return is_ours
+
+    @contextmanager
+    def _let_go_later(self) -> Iterator[None]:
+        """Where the records are away: this process lives on, and would hold the upload for as long."""
+        try:
+            yield
+        except StorageError:
+            self._tools.unreleased.add((self._naming.upload_id, self._writer_id))
+            raise
 
     async def _delete(self, keys: Collection[str]) -> None:
         await asyncio.gather(*(self._tools.bucket.delete(key) for key in keys))

@@ -9,7 +9,7 @@ import pytest
 
 from storage.blobs.interface import BlobStore, Owned, Restores, SignedUrls, Span
 from storage.digest import Algorithm, Digest
-from storage.errors import StagedBytesMissing, StoredBytesMissing, StoreUnavailable
+from storage.errors import DatabaseUnavailable, StagedBytesMissing, StoredBytesMissing, StoreUnavailable
 from tests.contracts.blob_access import OTHER_UPLOAD, UPLOAD, at, push, read, walk
 from tests.contracts.s3_places import BUCKET, MemoryRecords
 from tests.s3.faults import Fault, FaultKind
@@ -265,3 +265,40 @@ async def test_a_process_says_that_it_lives_while_it_writes(corner: Corner, monk
     async with running, store.stage(str(uuid.uuid4()), Algorithm.SHA256, at(0)):
         while records.said < 2:  # noqa: ASYNC110  it is said now and then
             await asyncio.sleep(0.01)
+
+
+class Forgetful(MemoryRecords):
+    """Records that do not answer for a while when they are told that an upload is free or over."""
+
+    is_away = True
+
+    async def release(self, upload_id: str, writer: str) -> None:
+        if self.is_away:
+            raise DatabaseUnavailable
+        await super().release(upload_id, writer)
+
+    async def remove(self, upload_id: str, writer: str) -> bool:
+        if self.is_away:
+            raise DatabaseUnavailable
+        return await super().remove(upload_id, writer)
+
+
+async def test_an_upload_that_could_not_be_let_go_is_let_go_later(
+    corner: Corner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process lives on and says so, for all that it holds: it would hold this one for as long."""
+    monkeypatch.setattr("storage.blobs.s3.store._RENEW_SECONDS", 0.01)
+    records = corner.records = Forgetful()
+    store = corner.store()
+    async with store.running():
+        async with store.stage(UPLOAD, Algorithm.SHA256, at(0)) as writer:
+            await writer.write([b"hello"])
+        with pytest.raises(DatabaseUnavailable):  # nobody can tell whether the upload was this writer's to the end
+            await push(store, b"hello", OTHER_UPLOAD)
+        await asyncio.sleep(0.05)
+        records.is_away = False
+        await asyncio.sleep(0.05)
+
+        async with asyncio.timeout(5):
+            await corner.sweep()
+    assert corner.leftovers() == []
