@@ -93,7 +93,7 @@ class Bucket:
         payer = {"RequestPayer": "requester"} if place.requester_pays else {}
         self._common = {"Bucket": place.bucket, **payer}
         self._sealed = _encryption(place.sse)
-        self._learning = asyncio.Lock()
+        self._learning: asyncio.Future[PartCopies] | None = None
         self._copies: PartCopies | None = None
 
     async def run(self, call: Callable[[], T]) -> T:
@@ -143,10 +143,17 @@ class Bucket:
 
     async def begin(self, key: str) -> str:
         """Open a multipart upload for a key and tell its id."""
-        async with self._learning:
-            if self._copies is None:
-                self._copies = await learn_copies(self)
-        return await self.begin_as(key, self._copies)
+        return await self.begin_as(key, await self.learn())
+
+    async def learn(self) -> PartCopies:
+        """How this server copies parts; whoever asks meanwhile waits for the same answer, or failure."""
+        if self._copies is None:
+            if self._learning is None or self._learning.done():
+                self._learning = asyncio.ensure_future(learn_copies(self))
+            learning = self._learning
+            await asyncio.wait([learning])
+            self._copies = learning.result()
+        return self._copies
 
     async def begin_as(self, key: str, copies: "PartCopies") -> str:
         """Open a multipart upload, saying beforehand which checksum its parts will have, or not."""
@@ -159,7 +166,7 @@ class Bucket:
 
     @property
     def copies_parts(self) -> bool:
-        """Whether an object can be made a part; known once a multipart upload was begun."""
+        """Whether an object can be made a part; known once `learn` has told."""
         return self._copies is not PartCopies.NONE
 
     async def put_part(self, key: str, multipart_id: str, number: int, content: Content) -> Part:

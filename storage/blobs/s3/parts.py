@@ -114,12 +114,15 @@ class Parts:
         task = asyncio.ensure_future(self._bucket.put_part(multipart.key, multipart.id, self._sent, content))
         self._flights.append(_Flight(task, pieces, give_back))
 
-    async def copy(self, piece: Piece) -> None:
-        """Make a whole piece the last part."""
+    async def copy(self, piece: Piece) -> bool:
+        """Make a whole piece the last part; False where S3 cannot."""
         multipart = await self._open()
+        if not self._bucket.copies_parts:
+            return False
         with all_there():
             part = await self._bucket.copy_part(multipart.key, multipart.id, self._sent + 1, piece.key, piece.size)
         self._take(multipart, part, [piece])
+        return True
 
     async def land(self) -> None:
         """Wait for the part that was sent first; when it failed, which this raises, those after it are lost as well."""
@@ -193,6 +196,7 @@ class Parts:
 
     async def _opened(self) -> Multipart:
         staged, sizes = self._staged, self._sizes
+        await self._bucket.learn()  # another process may have begun the upload
         if staged.multipart is None:
             key = self._naming.in_place()
             staged.multipart = Multipart(key, await self._bucket.begin(key))

@@ -341,9 +341,10 @@ class S3Writer:
 
     async def _send_rest(self) -> None:
         """Send what is left as the last part."""
-        if (only := self._only_piece()) is not None and self._tools.bucket.copies_parts:
-            await self._parts.copy(only)
-        elif self._staged.waiting + self._held.size:
+        only = self._only_piece()
+        if only is not None and await self._parts.copy(only):
+            return
+        if self._staged.waiting + self._held.size:
             await self._send(self._staged.waiting + self._held.size)
         await self._land_all()
 

@@ -1,6 +1,5 @@
 """One corner of a bucket: a store there, and what lies there."""
 
-import asyncio
 from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -35,7 +34,7 @@ class Corner:
             self.buckets[settings] = self.stores.bucket_at("", **changes)
         bucket = copy(self.buckets[settings])
         bucket.place = replace(bucket.place, prefix=self.prefix)
-        bucket._copies, bucket._learning = PartCopies.ANNOUNCED, asyncio.Lock()
+        bucket._copies, bucket._learning = PartCopies.ANNOUNCED, None
         return bucket
 
     def store(self, *, bucket: Bucket | None = None, **settings: Any) -> S3Store:

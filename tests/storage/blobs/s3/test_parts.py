@@ -1,10 +1,12 @@
 """Parts: how many requests a blob costs, where parts become one, and what ends an upload."""
 
+import asyncio
 import itertools
 from dataclasses import replace
 
 import pytest
 
+from storage.blobs.s3.bucket import PartCopies
 from storage.blobs.s3.parts import PartSizes
 from storage.blobs.s3.staged import Staged
 from storage.digest import Algorithm, Digest
@@ -182,3 +184,30 @@ async def test_an_upload_goes_on_whenever_its_process_died(corner: Corner, died_
     await corner.sweep()
     assert corner.copies() == [CONTENT]
     assert corner.leftovers() == []
+
+
+async def test_what_another_worker_began_is_finished_where_nothing_can_be_copied_into_it(corner: Corner) -> None:
+    """Each process finds out by itself what the server can, also one that began no upload."""
+    corner.server.faults.add(Fault("UploadPartCopy", FaultKind.ERROR, times=None, code="NotImplemented", status=501))
+    bucket = corner.bucket()
+    bucket._copies = PartCopies.NONE
+    await stage_on(corner.store(bucket=bucket), CONTENT[:20])
+    bucket = corner.bucket()
+    bucket._copies = None
+
+    async with corner.store(bucket=bucket).stage(UPLOAD, Algorithm.SHA256, at(20)) as writer:
+        await writer.commit(Digest.of(CONTENT[:20]))
+
+    assert corner.copies() == [CONTENT[:20]]
+
+
+async def test_uploads_that_find_out_together_wait_for_a_silent_server_once(corner: Corner) -> None:
+    """Not each for the attempts of those before it."""
+    bucket = corner.bucket()
+    bucket._copies = None
+    corner.server.faults.add(Fault("*", FaultKind.RESET, times=None, match=corner.prefix))
+
+    results = await asyncio.gather(*(bucket.begin(f"key-{number}") for number in range(5)), return_exceptions=True)
+
+    assert {type(result) for result in results} == {StoreUnavailable}
+    assert corner.server.requests.count("PutObject") == 2
