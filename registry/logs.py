@@ -33,6 +33,8 @@ Logger = structlog.typing.FilteringBoundLogger
 _MASK: Final = "**********"
 _STANDARD_ERROR: Final = 2
 _LEVELS: Final = {name: getattr(logging, name.upper()) for name in ("debug", "info", "warning", "error")}
+# Their details are whole requests and answers, with session tokens and secret keys of AWS.
+_INDISCREET: Final = ("boto3", "botocore", "urllib3")
 # C0, DEL and C1, line and paragraph separators, and what turns the direction of text
 _CONTROL: Final = {
     code: f"\\u{code:04x}"
@@ -86,6 +88,8 @@ def configure(settings: LogSettings, write: Write = write_line) -> None:
     root.handlers[:] = [_Forward()]
     # what libraries find worth telling is our detail (Alembic: thirteen lines for one migration)
     root.setLevel(logging.DEBUG if settings.level == "debug" else max(logging.WARNING, _LEVELS[settings.level]))
+    for name in _INDISCREET:
+        logging.getLogger(name).setLevel(max(logging.WARNING, _LEVELS[settings.level]))
 
 
 def logger(**bound: object) -> Logger:

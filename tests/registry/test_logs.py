@@ -127,3 +127,14 @@ def test_access_lines_can_be_off(settings: LogSettings, lines: list[bytes]) -> N
     logs.access_log(settings, lines.append)(ACCESS)
 
     assert lines == []
+
+
+@pytest.mark.parametrize("name", ["botocore.auth", "botocore.parsers", "boto3.resources", "urllib3.connectionpool"])
+def test_what_clients_of_aws_say_in_detail_is_not_written(name: str, lines: list[bytes]) -> None:
+    """It has session tokens and, in answers of STS, secret keys."""
+    logs.configure(LogSettings(format="json", level="debug"), lines.append)
+
+    logging.getLogger(name).debug("x-amz-security-token:hunter2")
+    logging.getLogger(name).warning("yes")
+
+    assert [json.loads(line)["event"] for line in lines] == ["yes"]
