@@ -99,12 +99,14 @@ _MISSING: Final[Mapping[str, type[Exception]]] = {
     "ConditionalRequestConflict": PreconditionFailed,
     "InvalidRange": ObjectMissing,  # shorter than it should be
 }
+_ARCHIVED: Final = "InvalidObjectState"
 _OF_ONE_REQUEST: Final = frozenset(
     {
         "BadDigest",
         "EntityTooLarge",
         "EntityTooSmall",
         "InvalidArgument",
+        _ARCHIVED,
         "InvalidPart",
         "InvalidPartOrder",
         "InvalidRequest",
@@ -216,6 +218,10 @@ def _advice(code: str, status: int, place: S3Place) -> str:
     for applies, advice in (
         (code == "NoSuchBucket", "the bucket {bucket} does not exist: make it, or correct storage.bucket"),
         (code in _UNTRUSTED, "S3 does not know these credentials ({code}): correct them, or storage.region"),
+        (
+            code == _ARCHIVED,
+            "S3 holds this object in an archive ({code}): restore it there, and move no content",
+        ),
         (code == _SKEWED, "the clock of this machine is more than 15 minutes wrong ({code}): set it"),
         (code in _THROTTLED or status == 503, "S3 asks for fewer requests ({code}): try again later"),  # noqa: PLR2004
         (status == 403, "S3 refuses this to these credentials ({code}): ask `lading doctor` what is missing"),  # noqa: PLR2004

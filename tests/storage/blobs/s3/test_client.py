@@ -105,3 +105,14 @@ def test_settings_that_boto3_refuses_are_told(corner: Corner) -> None:
         Bucket(_SESSION(), place, corner.stores.threads, connections=1, patience=HASTY)
 
     assert raised.value.words.startswith("S3 cannot be used: ")
+
+
+async def test_an_object_in_an_archive_is_a_matter_of_that_object(corner: Corner) -> None:
+    """All others can be read, so that whoever looks at every one goes on."""
+    corner.server.faults.add(Fault("*", FaultKind.ERROR, times=None, code="InvalidObjectState", status=403))
+
+    with pytest.raises(StoreUnavailable) as raised:
+        await _ask(corner.bucket(), "GetObject")
+
+    assert raised.value.words.startswith("S3 holds this object in an archive (InvalidObjectState): restore it there")
+    assert not raised.value.is_away
