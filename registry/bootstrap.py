@@ -106,6 +106,9 @@ async def adopt(database: Database, store: BlobStore) -> None:
         raise StoreUnavailable(message, is_away=True)
     if registry_id is not None:
         await store.claim(registry_id)
+        if await store.owner() != registry_id:  # of two that claim at once, one does
+            message = "another registry was founded in the content store at this moment: choose another place"
+            raise StoreUnavailable(message, is_away=True)
 
 
 async def _is_any_there(store: BlobStore, copies: Sequence[CheckedCopy]) -> bool:

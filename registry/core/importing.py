@@ -84,7 +84,8 @@ class Import:
         owner = await self._target.owner()
         if owner is None:
             await self._target.claim(unfinished_mark(self._registry_id))
-        elif owner not in {self._registry_id, unfinished_mark(self._registry_id)}:
+            owner = await self._target.owner()  # of two that claim at once, one does
+        if owner not in {self._registry_id, unfinished_mark(self._registry_id)}:
             message = f"the target holds the content of another registry ({owner}): choose another place"
             raise StoreUnavailable(message, is_away=True)
 

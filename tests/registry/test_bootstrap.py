@@ -7,6 +7,7 @@ import pytest
 
 from registry.bootstrap import prepare
 from registry.config import Settings
+from storage.blobs.filesystem import FilesystemStore
 from storage.errors import StoreUnavailable
 
 COPY = f"sha256/2c/f2/2cf2{'0' * 60}.copy"
@@ -106,3 +107,18 @@ async def test_the_content_of_another_registry_is_refused_before_one_is_founded(
     with sqlite3.connect(root / "registry.db") as database:
         assert database.execute("SELECT count(*) FROM registry_setting").fetchone() == (0,)
     database.close()
+
+
+async def test_a_store_that_another_registry_marks_first_is_refused(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two that find no mark, one makes it; the other would keep its content where it is nobody's."""
+    claim = FilesystemStore.claim
+
+    async def come_second(store: FilesystemStore, _registry_id: str) -> None:
+        await claim(store, "another")
+
+    monkeypatch.setattr(FilesystemStore, "claim", come_second)
+
+    with pytest.raises(StoreUnavailable, match="another registry was founded"):
+        await prepare(settings)

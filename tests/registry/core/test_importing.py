@@ -122,6 +122,24 @@ async def test_a_store_of_another_registry_is_refused(core: Core, files: Filesys
     assert [stored async for stored in files.walk()] == []
 
 
+async def test_a_store_that_another_registry_marks_first_is_refused(
+    core: Core, files: FilesystemStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two that find no mark, one makes it."""
+    await core.push_blob(b"hello")
+    claim = files.claim
+
+    async def come_second(_registry_id: str) -> None:
+        await claim("another")
+
+    monkeypatch.setattr(files, "claim", come_second)
+
+    with pytest.raises(StoreUnavailable, match=r"another registry \(another\)"):
+        await run(core, files)
+
+    assert [stored async for stored in files.walk()] == []
+
+
 async def test_a_copy_that_was_found_bad_is_served_again(core: Core, files: FilesystemStore) -> None:
     """The source had good bytes for it all the time, say because the server was started on the target too early."""
     await core.push_blob(b"hello")
