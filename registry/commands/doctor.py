@@ -65,27 +65,33 @@ async def _observations(settings: Settings) -> AsyncIterator[Observation]:
         yield Observation("settings", "settings", Verdict.FAILED, problem)
     if not found:
         yield Observation("settings", "settings", Verdict.OK, "can be served with")
+    is_founded = True
     try:
         require_registry(settings)
     except FileNotFoundError as error:
         yield Observation("database", "registry", Verdict.WARNING, f"{error}, or start `lading serve` once")
-        if not settings.storage.root.is_dir() or settings.storage.backend == "filesystem":
-            return
+        is_founded = False  # and a look must not make its databases
+    if is_founded or settings.storage.backend == "s3":
+        async for observation in _of_parts(settings, is_founded=is_founded):
+            yield observation
+
+
+async def _of_parts(settings: Settings, *, is_founded: bool) -> AsyncIterator[Observation]:
     databases = open_databases(settings)
     try:
-        async for observation in _of_databases(settings, databases):
-            yield observation
+        if is_founded:
+            async for observation in _of_databases(databases):
+                yield observation
         async with open_store(settings.storage, databases) as store:
-            yield await _of_owner(store, databases.registry)
+            if is_founded:
+                yield await _of_owner(store, databases.registry)
             async for finding in store.examine():
                 yield Observation("content", finding.subject, finding.verdict, finding.detail)
     finally:
         await databases.close()
 
 
-async def _of_databases(settings: Settings, databases: Databases) -> AsyncIterator[Observation]:
-    if settings.metadata.url is None and not (settings.storage.root / "registry.db").is_file():
-        return
+async def _of_databases(databases: Databases) -> AsyncIterator[Observation]:
     for subject, database, schema in (
         ("registry", databases.registry, REGISTRY_SCHEMA),
         ("activity", databases.activity, ACTIVITY_SCHEMA),

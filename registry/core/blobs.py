@@ -204,6 +204,11 @@ class Blobs:
             await self._store.delete(copy.key)
         return linked
 
+    async def drop_unrecorded(self, copy: StoredCopy) -> None:
+        """Remove a copy that a push could not record, unless some row names it all the same."""
+        if not await self._database.read(lambda c: blobs.is_recorded(c, copy.key)):
+            await self._store.delete(copy.key)
+
     async def _sources(self, digest: Digest, source: RepositoryName | None) -> list[RepositoryName]:
         if source is not None:
             return [source]

@@ -28,7 +28,7 @@ from registry.core.repositories import Repositories
 from registry.core.upload_hints import UploadHint
 from storage.blobs.interface import BlobStore, BlobWriter
 from storage.digest import Algorithm, Digest
-from storage.errors import NoSpace, StagedBytesBusy
+from storage.errors import NoSpace, StagedBytesBusy, StoreUnavailable
 from storage.metadata import uploads
 from storage.metadata.database import Database
 from storage.metadata.uploads import StoredUpload
@@ -203,6 +203,8 @@ class Uploads:
         except (UploadBusy, UploadUnknown, NoSpace):
             # On a full disk, a session that never staged a byte must not keep the others from giving theirs back.
             return False
+        except StoreUnavailable as error:
+            return _skipped(error)
 
     async def _sweep_orphan(self, upload_id: str) -> bool:
         async def committed() -> int:
@@ -215,6 +217,8 @@ class Uploads:
                 await writer.abort()
         except StagedBytesBusy:
             return False
+        except StoreUnavailable as error:
+            return _skipped(error)
         return True
 
     async def _drop(self, row: StoredUpload) -> bool:
@@ -322,7 +326,7 @@ class Uploads:
             await self._blobs.record(repository, digest, copy, create=create)
         except (RepositoryUnknown, NoSpace):
             # Nothing was recorded; after any other error it may have been, and the copy be the one that is read.
-            await self._store.delete(copy.key)
+            await self._blobs.drop_unrecorded(copy)
             raise
 
     def _check_size(self, size: int) -> None:
@@ -351,3 +355,10 @@ def _present(row: StoredUpload | None) -> StoredUpload:
     if row is None:
         raise UploadUnknown
     return row
+
+
+def _skipped(error: StoreUnavailable) -> bool:
+    """False for an upload that cannot be dropped now, so that the others can; raises when the whole store is away."""
+    if error.is_away:
+        raise error
+    return False

@@ -70,6 +70,11 @@ def find_stored_copy(connection: Connection, digest: str, *, hold: bool = True) 
     return None if row is None else StoredBlob(*row)
 
 
+def is_recorded(connection: Connection, storage_key: str) -> bool:
+    """Whether any row names a stored copy."""
+    return connection.execute(select(blob.c.id).where(blob.c.storage_key == storage_key)).first() is not None
+
+
 def list_readers(connection: Connection, digest: str, *, limit: int) -> list[str]:
     """Repositories that may read a digest, by name; for a mount that names no source."""
     return list(

@@ -80,7 +80,7 @@ class Examination:
         return f"{self.bucket.place.name} can be listed (s3:ListBucket)"
 
     async def _clock(self) -> str:
-        answer = await self.bucket.ask("list_objects_v2", MaxKeys=1)
+        answer = await self.bucket.ask("list_objects_v2", MaxKeys=1, Prefix=self.bucket.place.prefix)
         sent = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
         if sent is None:
             message = "S3 does not tell the time"

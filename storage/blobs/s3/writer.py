@@ -121,7 +121,12 @@ class S3Writer:
             actual = self._digest_with(expected.algorithm, known)
             key = await self._store(expected, is_known=actual is not None) if actual in {None, expected} else None
             if key is not None and actual is None:
-                actual = await self._read_digest(key, size, expected.algorithm)
+                try:
+                    actual = await self._read_digest(key, size, expected.algorithm)
+                except BaseException:
+                    with suppress(StorageError):  # nobody is told of it
+                        await to_end(self._tools.bucket.delete(key))
+                    raise
         if key is None or actual != expected:
             if key is not None:
                 await self._tools.bucket.delete(key)

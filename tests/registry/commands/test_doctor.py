@@ -87,3 +87,14 @@ def test_before_the_first_start_it_says_so(lading: Run, tmp_path: Path) -> None:
     assert (ran.code, ran.err) == (0, "")
     assert "start `lading serve` once" in ran.out
     assert not (tmp_path / "nothing").exists()
+
+
+def test_a_bucket_can_be_looked_at_before_the_first_start(lading: Run, server: S3Server, tmp_path: Path) -> None:
+    """A look makes no database."""
+    (tmp_path / "empty").mkdir()
+
+    ran = lading("doctor", "--root", str(tmp_path / "empty"), *in_bucket(server))
+
+    assert ran.code == 0, ran.out
+    assert "ok       content   write" in ran.out
+    assert list((tmp_path / "empty").iterdir()) == []

@@ -1,6 +1,7 @@
 """Sweeping uploads that nobody will finish."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 import pytest
@@ -8,7 +9,10 @@ from sqlalchemy import Connection
 
 from registry.core.errors import UploadUnknown
 from registry.core.uploads import Chunk, Uploads
+from storage.blobs.interface import BlobWriter
+from storage.blobs.memory import MemoryStore
 from storage.digest import Algorithm, Digest
+from storage.errors import StoreUnavailable
 from storage.metadata.database import Database
 from tests.contracts.blob_access import at
 from tests.registry.core.services import ALICE, LIMITS, NOTHING, Body, Clock, Core, chunk
@@ -167,3 +171,36 @@ async def test_a_session_that_ends_while_it_is_taken_up_leaves_nothing_staged(
         await core.uploads.append(ALICE, upload_id, chunk(b"def"))
 
     assert await core.stored() == set()
+
+
+class Stuck(MemoryStore):
+    """A store in which one upload cannot be dropped; all of it is away where the error says so."""
+
+    error = StoreUnavailable("its pieces cannot be read")
+
+    @asynccontextmanager
+    async def stage(
+        self, upload_id: str, algorithm: Algorithm, committed: Callable[[], Awaitable[int]]
+    ) -> AsyncGenerator[BlobWriter, None]:
+        if upload_id.startswith("00000001"):
+            raise self.error
+        async with super().stage(upload_id, algorithm, committed) as writer:
+            yield writer
+
+
+async def test_an_upload_that_cannot_be_dropped_does_not_keep_the_others(core: Core) -> None:
+    for _ in range(3):
+        await core.uploads.start(ALICE, Algorithm.SHA256, create=True)
+    core.store.__class__ = Stuck
+
+    assert await core.uploads.sweep(idle_since=9000.0) == 2
+
+
+async def test_a_store_that_is_away_ends_the_sweep(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is to be done until it is back."""
+    monkeypatch.setattr(Stuck, "error", StoreUnavailable("away", is_away=True))
+    await core.uploads.start(ALICE, Algorithm.SHA256, create=True)
+    core.store.__class__ = Stuck
+
+    with pytest.raises(StoreUnavailable):
+        await core.uploads.sweep(idle_since=9000.0)
