@@ -70,7 +70,8 @@ async def _s3(
     from storage.blobs.s3.bucket import Bucket  # noqa: PLC0415  boto3 is loaded only where it is used
     from storage.blobs.s3.client import Patience, new_session  # noqa: PLC0415  the same
     from storage.blobs.s3.parts import PartSizes  # noqa: PLC0415  the same
-    from storage.blobs.s3.store import S3Parts, S3Store  # noqa: PLC0415  the same
+    from storage.blobs.s3.store import S3Store  # noqa: PLC0415  the same
+    from storage.blobs.s3.tools import Tools  # noqa: PLC0415  the same
 
     haste = Patience(connect=2, read=3, attempts=1)
     session, place, part = new_session(), s3_place(settings), settings.part_bytes
@@ -79,18 +80,16 @@ async def _s3(
         ThreadPoolExecutor(_PROBES, thread_name_prefix="s3-probe") as probes,
         ThreadPoolExecutor(_HASHING_THREADS, thread_name_prefix="hash") as hashing,
     ):
-        store = S3Store(
-            S3Parts(
-                bucket=Bucket(session, place, threads, connections=_CONNECTIONS, patience=Patience()),
-                probing=Bucket(session, place, probes, connections=_PROBES, patience=haste),
-                records=StagingRows(databases.activity, process=secrets.token_hex(8), now=time.time),
-                budget=budget,
-                hashing=hashing,
-                new_suffix=lambda: secrets.token_hex(16),
-                sizes=PartSizes() if part is None else PartSizes(part=part, equal=True),
-            ),
-            registry_id=registry_id,
+        tools = Tools(
+            bucket=Bucket(session, place, threads, connections=_CONNECTIONS, patience=Patience()),
+            records=StagingRows(databases.activity, process=secrets.token_hex(8), now=time.time),
+            budget=budget,
+            hashing=hashing,
+            new_suffix=lambda: secrets.token_hex(16),
+            sizes=PartSizes() if part is None else PartSizes(part=part, equal=True),
         )
+        probing = Bucket(session, place, probes, connections=_PROBES, patience=haste)
+        store = S3Store(tools, probing=probing, registry_id=registry_id)
         async with store.running():
             yield store
 

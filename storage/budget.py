@@ -16,7 +16,7 @@ class BufferBudget:
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit = limit_bytes
-        self._press: Callable[[], None] = lambda: None
+        self._pressed: Callable[[], None] = lambda: None
         self._held = 0
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
@@ -32,7 +32,11 @@ class BufferBudget:
 
     def when_short(self, press: Callable[[], None]) -> None:
         """Have this called for as long as somebody waits, now and then, to have bytes given that need not be held."""
-        self._press = press
+        self._pressed = press
+
+    def press(self) -> None:
+        """Ask for bytes that need not be held."""
+        self._pressed()
 
     def try_take(self, size: int) -> bool:
         """Take bytes if they are free and nobody waits."""
@@ -50,7 +54,7 @@ class BufferBudget:
         self._waiting.append((size, turn))
         try:
             while not turn.done():
-                self._press()
+                self.press()
                 await asyncio.wait([turn], timeout=_PRESS_SECONDS)
         except asyncio.CancelledError:
             if turn.done():

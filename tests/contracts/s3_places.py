@@ -19,7 +19,8 @@ import pytest
 from storage.blobs.s3.bucket import Bucket
 from storage.blobs.s3.client import Patience, S3Place, new_session
 from storage.blobs.s3.parts import PartSizes
-from storage.blobs.s3.store import S3Parts, S3Store
+from storage.blobs.s3.store import S3Store
+from storage.blobs.s3.tools import Tools
 from storage.budget import BufferBudget
 from storage.errors import StagedBytesBusy
 from storage.staging_records import StagingRecord, Taken
@@ -114,16 +115,15 @@ class S3Stores:
     ) -> S3Store:
         """An empty store, or another process's view of one: with the same records and prefix, or bucket."""
         bucket = bucket or self.bucket_at(prefix or self.prefix())
-        parts = S3Parts(
+        tools = Tools(
             bucket=bucket,
-            probing=bucket,
             records=records or MemoryRecords(),
             budget=BufferBudget(budget_bytes),
             hashing=self.threads,
             new_suffix=lambda: uuid.uuid4().hex,
             sizes=sizes or PartSizes(),
         )
-        return S3Store(parts, registry_id=registry_id)
+        return S3Store(tools, probing=bucket, registry_id=registry_id)
 
 
 @contextmanager

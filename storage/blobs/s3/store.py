@@ -13,9 +13,7 @@ import asyncio
 import secrets
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from concurrent.futures import Executor
 from contextlib import aclosing, asynccontextmanager, suppress
-from dataclasses import dataclass
 from typing import Final
 from weakref import WeakSet
 
@@ -27,61 +25,36 @@ from storage.blobs.s3.client import ObjectMissing, PreconditionFailed
 from storage.blobs.s3.content import Content
 from storage.blobs.s3.examination import Examination
 from storage.blobs.s3.leftovers import find_leftovers
-from storage.blobs.s3.parts import COPIES, STAGED, Naming, PartSizes
+from storage.blobs.s3.parts import COPIES, STAGED, Naming
 from storage.blobs.s3.reader import read_span
 from storage.blobs.s3.tools import Tools
 from storage.blobs.s3.writer import S3Writer
-from storage.budget import BufferBudget
 from storage.digest import Algorithm, Digest
 from storage.errors import StagedBytesMissing, StorageError, StoredBytesMissing, StoreUnavailable
-from storage.staging_records import StagingRecords
 
 _MARK: Final = COPIES + ".store"
 _PROBE: Final = STAGED + ".probe"
 _MARK_BYTES: Final = 256
 _RENEW_SECONDS: Final = 3.0
 _IDLE_SECONDS: Final = 1.0
-_GATHERING: Final = 1
-
-
-@dataclass(frozen=True, slots=True)
-class S3Parts:
-    """What an S3Store is made of; `probing` is a bucket with less patience, for `probe`."""
-
-    bucket: Bucket
-    probing: Bucket
-    records: StagingRecords
-    budget: BufferBudget
-    hashing: Executor
-    new_suffix: Callable[[], str]
-    sizes: PartSizes
 
 
 class S3Store:
     """A BlobStore, and a place for SignedUrls, in a bucket.
 
-    With a `registry_id`, a bucket that is not marked with it is away: nothing counts as missing there.
+    `probing` is the bucket again, with less patience, for `probe`. With a `registry_id`, a bucket that is not marked
+    with it is away: nothing counts as missing there.
     """
 
-    def __init__(self, parts: S3Parts, *, registry_id: str | None = None) -> None:
-        self._bucket = parts.bucket
-        self._probing = parts.probing
-        self._records = parts.records
-        self._budget = parts.budget
+    def __init__(self, tools: Tools, *, probing: Bucket, registry_id: str | None = None) -> None:
+        self._tools = tools
+        self._bucket = tools.bucket
+        self._records = tools.records
+        self._budget = tools.budget
+        self._probing = probing
         self._registry_id = registry_id
         self._writers: WeakSet[S3Writer] = WeakSet()
-        self._tools = Tools(
-            bucket=parts.bucket,
-            records=parts.records,
-            budget=parts.budget,
-            sizes=parts.sizes,
-            hashing=parts.hashing,
-            gathering=asyncio.Semaphore(_GATHERING),
-            new_suffix=parts.new_suffix,
-            press=self._press,
-            unreleased=set(),
-        )
-        parts.budget.when_short(self._press)
+        self._budget.when_short(self._press)
 
     async def size(self, key: str) -> int:
         """Length in bytes of a stored copy; raises StoredBytesMissing."""

@@ -233,7 +233,7 @@ class S3Writer:
         while self._held.size and self._staged.waiting + self._held.size >= part:
             await self._send(max(part, self._staged.waiting))  # pieces of a time when parts were larger
         if not is_counted:
-            self._tools.press()
+            self._tools.budget.press()
             await self._spill()
 
     async def _spill(self) -> None:
