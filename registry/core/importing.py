@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, Protocol
 
+from registry.core.copies import all_copies
 from registry.core.several import several
 from storage.blobs.interface import BlobStore, Owned, Restores, Span
 from storage.digest import Digest
@@ -21,7 +22,6 @@ from storage.metadata import verification
 from storage.metadata.database import Database
 from storage.metadata.verification import CheckedCopy
 
-_PAGE: Final = 200
 _AT_ONCE: Final = 8
 _UNFINISHED: Final = "importing "
 
@@ -73,7 +73,7 @@ class Import:
         """
         await self._begin()
         failed = 0
-        async with aclosing(several(self._copies(), self._import, at_once=_AT_ONCE)) as done:
+        async with aclosing(several(all_copies(self._database), self._import, at_once=_AT_ONCE)) as done:
             async for imported in done:
                 failed += imported.outcome is Outcome.FAILED
                 yield imported
@@ -88,16 +88,6 @@ class Import:
         if owner not in {self._registry_id, unfinished_mark(self._registry_id)}:
             message = f"the target holds the content of another registry ({owner}): choose another place"
             raise StoreUnavailable(message, is_away=True)
-
-    async def _copies(self) -> AsyncIterator[CheckedCopy]:
-        after = 0
-        while page := await self._page(after):
-            for copy in page:
-                yield copy
-            after = page[-1].id
-
-    async def _page(self, after: int) -> list[CheckedCopy]:
-        return await self._database.scan(lambda c: verification.list_copies(c, after=after, limit=_PAGE))
 
     async def _import(self, copy: CheckedCopy) -> Imported:
         problem = ""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
+from registry.core.copies import all_copies
 from registry.core.several import several
 from storage.blobs.interface import BlobStore, Span
 from storage.digest import Digest, hasher
@@ -90,7 +91,8 @@ class Verification:
         """
         missing: list[int] = []
         tally = _Tally()
-        async with aclosing(several(self._copies(chosen), self._look_at, at_once=_AT_ONCE)) as findings:
+        copies = (copy async for copy in all_copies(self._database) if chosen(copy.digest))
+        async with aclosing(several(copies, self._look_at, at_once=_AT_ONCE)) as findings:
             async for finding in findings:
                 copy = finding.copy
                 if not copy.is_quarantined:
@@ -114,17 +116,6 @@ class Verification:
             restored = await self._database.write(lambda c: verification.restore(c, copy.id))
             return None if restored else "it was found bad before"
         return finding.problem
-
-    async def _copies(self, chosen: Callable[[str], bool]) -> AsyncIterator[CheckedCopy]:
-        after = 0
-        while page := await self._page_of_copies(after):
-            for copy in page:
-                if chosen(copy.digest):
-                    yield copy
-            after = page[-1].id
-
-    async def _page_of_copies(self, after: int) -> list[CheckedCopy]:
-        return await self._database.scan(lambda c: verification.list_copies(c, after=after, limit=_PAGE))
 
     async def _manifests(self) -> AsyncIterator[CheckedManifest]:
         after = (0, "")
