@@ -26,6 +26,7 @@ if not _RICH_IS_LOADED:
     del sys.modules["rich"]
 
 from registry.config import LogSettings  # noqa: E402 (after the guard above)
+from storage.errors import StorageError  # noqa: E402 (after the guard above)
 
 Write = Callable[[bytes], None]
 Logger = structlog.typing.FilteringBoundLogger
@@ -95,6 +96,12 @@ def configure(settings: LogSettings, write: Write = write_line) -> None:
 def logger(**bound: object) -> Logger:
     """Return a logger whose lines all carry these values."""
     return structlog.get_logger(**bound)  # type: ignore[no-any-return]  # structlog types it as Any
+
+
+def log_failure(request_id: str, error: Exception) -> None:
+    """Write why a request failed through no fault of its client, in words that its answer does not have."""
+    words = error.words if isinstance(error, StorageError) else ""
+    logger().warning("request failed", request_id=request_id, error=str(error), words=words)
 
 
 def access_log(settings: LogSettings, write: Write = write_line) -> Callable[[Access], None]:

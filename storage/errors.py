@@ -2,7 +2,14 @@
 
 
 class StorageError(Exception):
-    """Base of every fact that storage raises."""
+    """Base of every fact that storage raises; `words` say more to who runs the registry, and are for no client."""
+
+    words = ""
+
+    @property
+    def in_full(self) -> str:
+        """The message with the words."""
+        return f"{self}: {self.words}" if self.words else str(self)
 
 
 class DigestInvalid(StorageError):

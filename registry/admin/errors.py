@@ -15,7 +15,7 @@ from registry.admin.facts import PreconditionFailed, RequestInvalid
 from registry.http.access import CHALLENGE
 from registry.http.bodies import BodyTooLong, BodyTooSlow
 from registry.http.middleware import REQUEST_ID
-from registry.logs import logger
+from registry.logs import log_failure, logger
 
 CONTENT_TYPE: Final = "application/problem+json"
 _RETRY_SECONDS: Final = "5"
@@ -68,7 +68,7 @@ def render(request: web.Request, error: Exception) -> web.Response:
         message = "the registry failed to answer: its log says why, under this request id"
         return _problem(request, HTTPStatus.INTERNAL_SERVER_ERROR, "Unexpected", message)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        logger().warning("request failed", request_id=request[REQUEST_ID], error=str(error))
+        log_failure(request[REQUEST_ID], error)
     response = _problem(request, status, type(error).__name__, str(error), **_members(error))
     response.headers.extend(_headers(request, error, status))
     return response

@@ -19,7 +19,7 @@ from registry.http.access import CHALLENGE, NOT_CREATED
 from registry.http.bodies import BodyTooLong, BodyTooSlow
 from registry.http.middleware import REQUEST_ID
 from registry.http.ranges import RangeNotSatisfiable
-from registry.logs import logger
+from registry.logs import log_failure, logger
 
 VERSION_HEADER = "Docker-Distribution-API-Version"
 VERSION = "registry/2.0"
@@ -104,8 +104,7 @@ def render(request: web.Request, error: Exception) -> web.Response:
         return _unexpected(request)
     status, code = row
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        words = getattr(error, "words", "")
-        logger().warning("request failed", request_id=request[REQUEST_ID], error=str(error), words=words)
+        log_failure(request[REQUEST_ID], error)
     return answer(status, list(_entries(request, error, code, status)), headers=_headers(request, error, status))
 
 
