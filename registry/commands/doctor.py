@@ -2,15 +2,12 @@
 
 import argparse
 import asyncio
-import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict, dataclass
 
-import orjson
-
 from registry.bootstrap import founded
 from registry.commands.settings import add_settings, settings_of
-from registry.commands.subcommands import complain
+from registry.commands.subcommands import complain, tell_in_a_line
 from registry.config import Settings, SettingsInvalid
 from registry.databases import Databases, open_databases, require_registry
 from registry.preflight import problems
@@ -44,10 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
         seen = asyncio.run(_examine(settings, _quiet if arguments.json else _show))
     except (SettingsInvalid, StorageError, OSError) as error:
         return complain(error)
-    if arguments.json:
-        sys.stdout.write(orjson.dumps([asdict(observation) for observation in seen]).decode() + "\n")
-    else:
-        print(_summary(seen))  # noqa: T201 (a command speaks)
+    tell_in_a_line([asdict(observation) for observation in seen], [_summary(seen)], as_json=arguments.json)
     return 1 if any(observation.verdict is Verdict.FAILED for observation in seen) else 0
 
 
@@ -103,8 +97,7 @@ async def _of_database(subject: str, database: Database, schema: Schema) -> Obse
     try:
         is_made = await database.read(lambda connection: check_revision(connection, schema))
     except StorageError as error:
-        words = getattr(error, "words", "")
-        return Observation("database", subject, Verdict.FAILED, f"{error}: {words}" if words else str(error))
+        return Observation("database", subject, Verdict.FAILED, error.in_full)
     if not is_made:
         return Observation("database", subject, Verdict.WARNING, "is empty: the first `lading serve` makes its tables")
     return Observation("database", subject, Verdict.OK, f"answers, with the tables of this version ({schema.revision})")
@@ -115,8 +108,7 @@ async def _of_owner(store: Owned, database: Database) -> Observation:
     try:
         owner, registry_id = await store.owner(), await founded(database)
     except StorageError as error:
-        words = getattr(error, "words", "")
-        return Observation("content", "owner", Verdict.FAILED, words or str(error))
+        return Observation("content", "owner", Verdict.FAILED, error.words or str(error))
     if owner == registry_id:
         return Observation("content", "owner", Verdict.OK, f"holds the content of this registry ({registry_id})")
     if owner is None:

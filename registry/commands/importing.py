@@ -2,18 +2,16 @@
 
 import argparse
 import asyncio
-import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
-import orjson
 from pydantic import ValidationError
 
 from registry.bootstrap import founded
 from registry.commands.progress import progress
 from registry.commands.settings import add_settings, settings_of
-from registry.commands.subcommands import complain
+from registry.commands.subcommands import complain, tell_in_a_line
 from registry.config import Settings, SettingsInvalid
 from registry.config_sources import load
 from registry.config_storage import StorageSettings
@@ -63,12 +61,8 @@ def run(arguments: argparse.Namespace) -> int:
         report = asyncio.run(_import(settings, source))
     except (SettingsInvalid, StorageError, OSError) as error:
         return complain(error)
-    if arguments.json:
-        sys.stdout.write(orjson.dumps(asdict(report)).decode() + "\n")
-    else:
-        for failed in report.failed:
-            print(f"{failed['digest']}: {failed['problem']}")  # noqa: T201 (a command speaks)
-        print(_summary(report))  # noqa: T201 (a command speaks)
+    failed = (f"{copy['digest']}: {copy['problem']}" for copy in report.failed)
+    tell_in_a_line(asdict(report), (*failed, _summary(report)), as_json=arguments.json)
     return 1 if report.failed else 0
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from registry.commands.settings import add_settings
-from storage.errors import DatabaseUnavailable, StoreUnavailable
+from storage.errors import StorageError
 
 if TYPE_CHECKING:
     from registry.commands.api import Api
@@ -95,10 +95,15 @@ def tell(report: Report, *, as_json: bool) -> None:
         sys.stdout.write(report.text + "\n")
 
 
+def tell_in_a_line(document: object, lines: Iterable[str], *, as_json: bool) -> None:
+    """Print what was found as one line of JSON, or as lines for a person."""
+    sys.stdout.write((orjson.dumps(document).decode() if as_json else "\n".join(lines)) + "\n")
+
+
 def complain(error: object) -> int:
     """Say on standard error why nothing came of it; returns the exit code of a failure."""
-    words = error.words if isinstance(error, DatabaseUnavailable | StoreUnavailable) else ""
-    print(f"lading: {error}" + (f": {words}" if words else ""), file=sys.stderr)  # noqa: T201 (a command speaks)
+    said = error.in_full if isinstance(error, StorageError) else error
+    print(f"lading: {said}", file=sys.stderr)  # noqa: T201 (a command speaks)
     return 1
 
 

@@ -3,16 +3,13 @@
 import argparse
 import asyncio
 import random
-import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-
-import orjson
 
 from registry.bootstrap import adopt, founded
 from registry.commands.progress import progress
 from registry.commands.settings import add_settings, settings_of
-from registry.commands.subcommands import complain
+from registry.commands.subcommands import complain, tell_in_a_line
 from registry.config import Settings, SettingsInvalid
 from registry.core.verification import Checked, Verification
 from registry.databases import open_databases, require_registry
@@ -45,12 +42,8 @@ def run(arguments: argparse.Namespace) -> int:
         report = asyncio.run(_verify(settings, arguments.sample))
     except (SettingsInvalid, StorageError, OSError) as error:
         return complain(error)
-    if arguments.json:
-        sys.stdout.write(orjson.dumps(asdict(report)).decode() + "\n")
-    else:
-        for bad in report.bad:
-            print(f"{bad['digest']}: {bad['problem']}")  # noqa: T201 (a command speaks)
-        print(_summary(report))  # noqa: T201 (a command speaks)
+    bad = (f"{copy['digest']}: {copy['problem']}" for copy in report.bad)
+    tell_in_a_line(asdict(report), (*bad, _summary(report)), as_json=arguments.json)
     return 1 if report.bad else 0
 
 

@@ -117,19 +117,13 @@ async def _send_parts(
 
 
 @asynccontextmanager
-async def _begun(blob: OpenBlob, span: Span) -> AsyncIterator[AsyncIterator[bytes]]:
-    """What a store streams, from the second chunk on with the first put back, so that errors come before the head."""
+async def _begun(blob: OpenBlob, span: Span) -> AsyncIterator[AsyncIterator[bytes] | None]:
+    """What a store streams, its first chunk being there, so that errors come before the head; None for a file."""
     if blob.file is not None or not span.length:
-        yield _none()
+        yield None
         return
     async with aclosing(blob.read(span)) as chunks:
         yield _put_back(await anext(chunks), chunks)
-
-
-async def _none() -> AsyncIterator[bytes]:
-    nothing: tuple[bytes, ...] = ()
-    for chunk in nothing:
-        yield chunk
 
 
 async def _put_back(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -139,10 +133,10 @@ async def _put_back(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[b
 
 
 async def _send_span(
-    request: web.Request, response: web.StreamResponse, blob: OpenBlob, span: Span, chunks: AsyncIterator[bytes]
+    request: web.Request, response: web.StreamResponse, blob: OpenBlob, span: Span, chunks: AsyncIterator[bytes] | None
 ) -> None:
     sender = request.app[SERVICES].sender
-    if blob.file is None:
+    if chunks is not None:
         await sender.send_chunks(response, chunks)
-    elif span.length:
+    elif blob.file is not None and span.length:
         await sender.send_file(request, response, blob.file, span)
