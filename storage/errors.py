@@ -92,6 +92,38 @@ class KeyFileInvalid(StorageError):
     """The key file is missing, readable by others, or not the one this database was made with."""
 
 
+class SealBroken(StorageError):
+    """A sealed object does not open: it is damaged, or it is not the one that belongs in its place."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"a sealed object does not open: {reason}")
+        self.reason = reason
+
+
+class WrongKey(StorageError):
+    """An object is sealed with another key than the one at hand."""
+
+    def __init__(self) -> None:
+        super().__init__("the object is sealed with another key: put back the database, or the key, it was made with")
+
+
+class KeyUnavailable(StorageError):
+    """A key of encryption at rest cannot be had now; `words` say more to who runs the registry, for no client."""
+
+    def __init__(self, message: str, words: str = "") -> None:
+        super().__init__(message)
+        self.words = words
+
+
+class DomainUnusable(StorageError):
+    """The keys of an encryption domain are being destroyed, or were: nothing in it can be read or written."""
+
+    def __init__(self, domain: str, state: str) -> None:
+        super().__init__(f"the keys of the encryption domain {domain} {state}")
+        self.domain = domain
+        self.state = state
+
+
 class AuditTrailBroken(StorageError):
     """The audit trail was changed by something else than the registry; `event_id` is the first event that shows it."""
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from storage.blobs.blocking import run_to_end
 from storage.blobs.disk import SYSTEM, Disk, Durability, FileOperations, storage_errors
-from storage.blobs.interface import BlobWriter, Finding, Span, StoredCopy, StoredObject, Verdict
+from storage.blobs.interface import BlobWriter, Expected, Finding, Opening, Span, StoredCopy, StoredObject, Verdict
 from storage.blobs.keys import is_key, is_upload_id
 from storage.blobs.staging import StagedWriter
 from storage.digest import Algorithm, Digest
@@ -54,13 +54,16 @@ class FilesystemStore:
         self._new_suffix = new_suffix
         self._executor = executor
 
-    async def size(self, key: str) -> int:
+    async def size(self, key: str, *, expected: Expected | None = None) -> int:
         """Length in bytes of a stored copy; raises StoredBytesMissing."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, self._size, key)
+        size = await asyncio.get_running_loop().run_in_executor(self._executor, self._size, key)
+        if expected is not None and size != expected.size:
+            raise StoredBytesMissing(key)
+        return size
 
-    async def read(self, key: str, span: Span, *, size: int | None = None) -> AsyncGenerator[bytes, None]:
+    async def read(self, key: str, span: Span, *, expected: Expected | None = None) -> AsyncGenerator[bytes, None]:
         """Stream a span of a stored copy in chunks of at most 512 KiB."""
-        reader = _SpanReader(self.open, key, span, size)
+        reader = _SpanReader(self.open, key, span, None if expected is None else expected.size)
         try:
             while not reader.is_finished:
                 chunk = await run_to_end(self._executor, reader.next)
@@ -77,10 +80,15 @@ class FilesystemStore:
 
     @asynccontextmanager
     async def stage(
-        self, upload_id: str, algorithm: Algorithm, committed: Callable[[], Awaitable[int]]
+        self,
+        upload_id: str,
+        algorithm: Algorithm,
+        committed: Callable[[], Awaitable[int]],
+        *,
+        opening: Opening | None = None,
     ) -> AsyncGenerator[BlobWriter, None]:
         """Hold the staged bytes of an upload, cut off at what `committed` says once they are locked."""
-        writer = self._writer(upload_id, algorithm)
+        writer = self._writer(upload_id, algorithm, opening)
         try:
             await run_to_end(self._executor, writer.open)
             await run_to_end(self._executor, writer.continue_at, await committed())
@@ -89,9 +97,11 @@ class FilesystemStore:
             if writer.is_open:
                 await run_to_end(self._executor, writer.close)
 
-    async def restore(self, key: str, digest: Digest, chunks: AsyncIterator[bytes]) -> StoredCopy:
+    async def restore(
+        self, key: str, digest: Digest, chunks: AsyncIterator[bytes], *, opening: Opening | None = None
+    ) -> StoredCopy:
         """Store bytes durably under a key that another store gave them, in place of whatever is there."""
-        writer = self._writer(str(uuid.uuid4()), digest.algorithm)
+        writer = self._writer(str(uuid.uuid4()), digest.algorithm, opening)
         try:
             await run_to_end(self._executor, writer.open)
             await run_to_end(self._executor, writer.continue_at, 0)
@@ -101,8 +111,8 @@ class FilesystemStore:
         finally:
             await writer.abort()
 
-    def _writer(self, upload_id: str, algorithm: Algorithm) -> StagedWriter:
-        return StagedWriter(self._disk, self._executor, upload_id, algorithm, self._new_suffix)
+    def _writer(self, upload_id: str, algorithm: Algorithm, opening: Opening | None) -> StagedWriter:
+        return StagedWriter(self._disk, self._executor, upload_id, algorithm, self._new_suffix, opening)
 
     async def delete(self, key: str) -> None:
         """Remove a stored copy; succeeds when there is none. A power cut may bring the copy back."""

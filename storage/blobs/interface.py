@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
-from storage.digest import Algorithm, Digest
+from storage.digest import Algorithm, Digest, Hasher
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +33,22 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class StoredCopy:
-    """One immutable copy of some bytes."""
+    """One immutable copy of some bytes; `domain` and `key_version` name the key it is sealed with, none for a plain one."""
 
     key: str
     size: int
+    """How many bytes it is a copy of."""
+    domain: str = ""
+    key_version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a stored copy must be a copy of, and the encryption domain it must be sealed in: none for a plain one."""
+
+    size: int
+    digest: Digest
+    domain: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +60,10 @@ class StoredObject:
     size: int
     modified_at: float
     """Seconds since the epoch."""
+
+
+Opening = Callable[[Algorithm], Hasher]
+"""Makes what reads sealed bytes, from the first to the last, and tells the digest of what they are a copy of."""
 
 
 class BlobWriter(Protocol):
@@ -65,6 +81,10 @@ class BlobWriter(Protocol):
         """How many of them the next writer finds even if this process is killed; at most `offset`."""
 
     @property
+    def keeps_chunks(self) -> bool:
+        """Whether chunks may still be needed once `write` has returned."""
+
+    @property
     def mark(self) -> str:
         """A text that staged bytes of this upload at this offset had only if they were these very bytes.
 
@@ -75,7 +95,7 @@ class BlobWriter(Protocol):
     def digest(self) -> Digest | None:
         """Digest of all staged bytes when this writer knows it without reading them again, else None."""
 
-    async def write(self, chunks: Sequence[bytes]) -> None:
+    async def write(self, chunks: Sequence[bytes | memoryview]) -> None:
         """Append bytes; returns when the store took them, which need not be when they are kept.
 
         Raises NoSpace or StoreUnavailable; what was kept before stays, and `offset` tells what is left.
@@ -101,25 +121,32 @@ class BlobWriter(Protocol):
 class BlobStore(Protocol):
     """A store of immutable bytes."""
 
-    async def size(self, key: str) -> int:
-        """Length in bytes of a stored copy; raises StoredBytesMissing."""
+    async def size(self, key: str, *, expected: Expected | None = None) -> int:
+        """How many bytes a stored copy is a copy of; raises StoredBytesMissing, also for one of another length."""
 
-    def read(self, key: str, span: Span, *, size: int | None = None) -> AsyncGenerator[bytes, None]:
+    def read(self, key: str, span: Span, *, expected: Expected | None = None) -> AsyncGenerator[bytes, None]:
         """Stream a span of a stored copy in bounded chunks; raises StoredBytesMissing before the first chunk.
 
-        A copy that the span does not lie within, or that has another length than `size`, is missing too. Raises
-        StoreUnavailable when the store does not give it; what was given before that is right.
+        A copy that the span does not lie within, or that has another length than is expected, is missing too. Raises
+        SealBroken where a sealed one is damaged or is not what is expected, and StoreUnavailable when the store does
+        not give it; what was given before that is right.
         """
 
     def stage(
-        self, upload_id: str, algorithm: Algorithm, committed: Callable[[], Awaitable[int]]
+        self,
+        upload_id: str,
+        algorithm: Algorithm,
+        committed: Callable[[], Awaitable[int]],
+        *,
+        opening: Opening | None = None,
     ) -> AbstractAsyncContextManager[BlobWriter]:
         """Hold the staged bytes of an upload, none at first, as their one writer.
 
         `committed` is asked while nobody else can write: staged bytes past the offset it gives are cut off. The
         writer's own `offset` is the truth: it is smaller when the store holds fewer bytes (after a power cut), or
         cannot cut there. It can where the last writer began, and where one kept last. `algorithm` is the one to hash
-        with on the way. Raises StagedBytesBusy while another writer is at it.
+        with on the way. With `opening` the bytes are sealed: they are not hashed on the way, and can be cut where a
+        chunk ended that was kept. Raises StagedBytesBusy while another writer is at it.
         """
 
     async def delete(self, key: str) -> None:
@@ -149,6 +176,36 @@ class LocalFiles(Protocol):
 
     def open(self, key: str) -> int:
         """A read-only file descriptor of a stored copy, the caller's to close; raises StoredBytesMissing."""
+
+
+class BlockingReader(Protocol):
+    """One stored copy, open for worker threads, one at a time."""
+
+    def read(self, offset: int, end: int) -> memoryview:
+        """Some of the bytes from an offset on, at least one and none at or past `end`; blocks.
+
+        What it gives is the thread's own, and good until the thread reads again, from whatever copy. Raises SealBroken
+        or StoredBytesMissing.
+        """
+
+    def close(self) -> None:
+        """Let go of the copy."""
+
+
+@runtime_checkable
+class BlockingReads(Protocol):
+    """A store whose copies worker threads can read by themselves, with no hop through the event loop for each piece."""
+
+    async def open_reader(self, key: str, *, expected: Expected | None = None) -> BlockingReader:
+        """Open a stored copy; raises what `read` raises before its first chunk."""
+
+
+@runtime_checkable
+class Domains(Protocol):
+    """A store that seals what it keeps, with the keys of encryption domains."""
+
+    def within(self, domain: str) -> BlobStore:
+        """The same store, where whatever is staged is sealed in this domain; `""` keeps it plain."""
 
 
 @runtime_checkable
@@ -189,8 +246,10 @@ class Examined(Protocol):
 class Restores(Protocol):
     """A store that takes copies under the keys that another store gave them."""
 
-    async def restore(self, key: str, digest: Digest, chunks: AsyncIterator[bytes]) -> StoredCopy:
-        """Store bytes durably under a key, in place of whatever is there.
+    async def restore(
+        self, key: str, digest: Digest, chunks: AsyncIterator[bytes], *, opening: Opening | None = None
+    ) -> StoredCopy:
+        """Store bytes durably under a key, in place of whatever is there; with `opening`, they are sealed.
 
         Raises DigestMismatch, having stored nothing, where they are not what `digest` names; and what `chunks` raises.
         """

@@ -5,9 +5,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from storage.blobs.interface import BlobWriter, Span, StoredCopy, StoredObject
+from storage.blobs.interface import BlobWriter, Expected, Opening, Span, StoredCopy, StoredObject
 from storage.blobs.keys import key_of
-from storage.digest import Algorithm, Digest
+from storage.digest import Algorithm, Digest, hasher
 from storage.errors import DigestMismatch, NoSpace, StagedBytesBusy, StoredBytesMissing
 
 _READ_BYTES: Final = 64 * 1024
@@ -50,25 +50,33 @@ class MemoryStore:
     ) -> None:
         self._contents = _Contents(new_suffix, now, capacity_bytes)
 
-    async def size(self, key: str) -> int:
+    async def size(self, key: str, *, expected: Expected | None = None) -> int:
         """Length in bytes of a stored copy; raises StoredBytesMissing."""
-        return len(self._content(key))
+        size = len(self._content(key))
+        if expected is not None and size != expected.size:
+            raise StoredBytesMissing(key)
+        return size
 
-    async def read(self, key: str, span: Span, *, size: int | None = None) -> AsyncGenerator[bytes, None]:
+    async def read(self, key: str, span: Span, *, expected: Expected | None = None) -> AsyncGenerator[bytes, None]:
         """Stream a span of a stored copy in chunks of at most 64 KiB."""
         content = self._content(key)
-        if span.end > len(content) or len(content) != (len(content) if size is None else size):
+        if span.end > len(content) or (expected is not None and len(content) != expected.size):
             raise StoredBytesMissing(key)
         for offset in range(span.offset, span.end, _READ_BYTES):
             yield content[offset : min(offset + _READ_BYTES, span.end)]
 
     @asynccontextmanager
     async def stage(
-        self, upload_id: str, algorithm: Algorithm, committed: Callable[[], Awaitable[int]]
+        self,
+        upload_id: str,
+        algorithm: Algorithm,
+        committed: Callable[[], Awaitable[int]],
+        *,
+        opening: Opening | None = None,
     ) -> AsyncGenerator[BlobWriter, None]:
         """Hold the staged bytes of an upload, cut off at what `committed` says once nobody else can write."""
         staged = self._contents.staged.setdefault(upload_id, _Staged(self._contents.now()))
-        writer = _MemoryWriter(self._contents, upload_id, staged, algorithm)
+        writer = _MemoryWriter(self._contents, upload_id, staged, algorithm, opening)
         try:
             writer.continue_at(await committed())
             yield writer
@@ -96,7 +104,9 @@ class MemoryStore:
 class _MemoryWriter:
     """The one writer of some staged bytes."""
 
-    def __init__(self, contents: _Contents, upload_id: str, staged: _Staged, algorithm: Algorithm) -> None:
+    def __init__(
+        self, contents: _Contents, upload_id: str, staged: _Staged, algorithm: Algorithm, opening: Opening | None
+    ) -> None:
         if staged.is_busy:
             raise StagedBytesBusy(upload_id)
         staged.is_busy = True
@@ -104,13 +114,14 @@ class _MemoryWriter:
         self._upload_id = upload_id
         self._staged = staged
         self._algorithm = algorithm
+        self._opening = opening
         self._saw_every_byte = False
         self._is_open = True
 
     def continue_at(self, offset: int) -> None:
         """Cut the staged bytes off at `offset`, or go on where they end if that is earlier."""
         del self._staged.content[offset:]
-        self._saw_every_byte = not self._staged.content
+        self._saw_every_byte = not self._staged.content and self._opening is None
 
     @property
     def offset(self) -> int:
@@ -121,6 +132,11 @@ class _MemoryWriter:
     def kept(self) -> int:
         """All of them."""
         return self.offset
+
+    @property
+    def keeps_chunks(self) -> bool:
+        """No chunk that `write` has returned from."""
+        return False
 
     @property
     def mark(self) -> str:
@@ -149,7 +165,9 @@ class _MemoryWriter:
         content = bytes(self._staged.content)
         actual = known
         if actual is None or actual.algorithm is not expected.algorithm:
-            actual = Digest.of(content, expected.algorithm)
+            running = (self._opening or hasher)(expected.algorithm)
+            running.update(content)
+            actual = Digest(expected.algorithm, running.hexdigest())
         await self.abort()
         if actual != expected:
             raise DigestMismatch(str(expected), str(actual))

@@ -16,7 +16,7 @@ from typing import Final
 
 from storage.blobs.blocking import run_to_end
 from storage.blobs.disk import Disk, storage_errors
-from storage.blobs.interface import StoredCopy
+from storage.blobs.interface import Opening, StoredCopy
 from storage.blobs.keys import key_of
 from storage.digest import Algorithm, Digest, Hasher, hasher
 from storage.errors import DigestMismatch, StagedBytesBusy, StoreUnavailable
@@ -30,13 +30,20 @@ class StagedWriter:
     """The one writer of a staged file. `open`, `continue_at` and `close` block: run them on a thread."""
 
     def __init__(
-        self, disk: Disk, executor: Executor, upload_id: str, algorithm: Algorithm, new_suffix: Callable[[], str]
+        self,
+        disk: Disk,
+        executor: Executor,
+        upload_id: str,
+        algorithm: Algorithm,
+        new_suffix: Callable[[], str],
+        opening: Opening | None = None,
     ) -> None:
         self._disk = disk
         self._executor = executor
         self._upload_id = upload_id
         self._path = disk.staged_path(upload_id)
         self._algorithm = algorithm
+        self._opening = opening
         self._new_suffix = new_suffix
         self._descriptor: int | None = None
         self._offset = 0
@@ -53,6 +60,11 @@ class StagedWriter:
     def kept(self) -> int:
         """All of them: what is in the file outlives the process."""
         return self._offset
+
+    @property
+    def keeps_chunks(self) -> bool:
+        """No chunk that `write` has returned from."""
+        return False
 
     @property
     def mark(self) -> str:
@@ -99,7 +111,7 @@ class StagedWriter:
         with storage_errors():
             self._offset = offset
             self._offset = min(offset, self._cut_tail())
-            self._hasher = hasher(self._algorithm) if self._offset == 0 else None
+            self._hasher = hasher(self._algorithm) if self._offset == 0 and self._opening is None else None
 
     def close(self) -> None:
         """Release the lock and keep what is staged; does nothing when it is released already."""
@@ -158,7 +170,7 @@ class StagedWriter:
         for digest in (known, self.digest):
             if digest is not None and digest.algorithm is algorithm:
                 return digest
-        return read_digest(self._held(), algorithm)
+        return Digest(algorithm, read_through((self._opening or hasher)(algorithm), self._held()))
 
     def _abort(self) -> None:
         if not self.is_open:
@@ -194,12 +206,11 @@ def lock(open_file: Callable[[], int], path: Path, upload_id: str) -> int:
     raise StagedBytesBusy(upload_id)
 
 
-def read_digest(descriptor: int, algorithm: Algorithm) -> Digest:
-    """Digest of a whole file, read through one reused buffer."""
-    running = hasher(algorithm)
+def read_through(running: Hasher, descriptor: int) -> str:
+    """What a hash says of a whole file, read through one reused buffer."""
     buffer = memoryview(bytearray(_REREAD_BYTES))
     offset = 0
     while length := os.preadv(descriptor, [buffer], offset):
         running.update(buffer[:length])
         offset += length
-    return Digest(algorithm, running.hexdigest())
+    return running.hexdigest()

@@ -18,7 +18,7 @@ from typing import Final
 from weakref import WeakSet
 
 from storage.blobs.blocking import to_end
-from storage.blobs.interface import BlobWriter, Finding, Span, StoredCopy, StoredObject
+from storage.blobs.interface import BlobWriter, Expected, Finding, Opening, Span, StoredCopy, StoredObject
 from storage.blobs.keys import is_key, is_upload_id
 from storage.blobs.s3.bucket import Bucket
 from storage.blobs.s3.client import ObjectMissing, PreconditionFailed
@@ -56,22 +56,25 @@ class S3Store:
         self._writers: WeakSet[S3Writer] = WeakSet()
         self._budget.when_short(self._press)
 
-    async def size(self, key: str) -> int:
+    async def size(self, key: str, *, expected: Expected | None = None) -> int:
         """Length in bytes of a stored copy; raises StoredBytesMissing."""
         _known(key)
         try:
-            return await self._bucket.size(COPIES + key)
+            size = await self._bucket.size(COPIES + key)
         except ObjectMissing:
             raise await self._missing(key) from None
+        if expected is not None and size != expected.size:
+            raise StoredBytesMissing(key)
+        return size
 
-    async def read(self, key: str, span: Span, *, size: int | None = None) -> AsyncGenerator[bytes, None]:
+    async def read(self, key: str, span: Span, *, expected: Expected | None = None) -> AsyncGenerator[bytes, None]:
         """Stream a span of a stored copy in chunks of at most 512 KiB."""
         if not span.length:
-            found = await self.size(key)
-            if found < span.end or (size is not None and found != size):
+            if await self.size(key, expected=expected) < span.end:
                 raise StoredBytesMissing(key)
             return
         _known(key)
+        size = None if expected is None else expected.size
         try:
             async with aclosing(read_span(self._bucket, self._budget, COPIES + key, span, size)) as chunks:
                 async for chunk in chunks:
@@ -81,13 +84,20 @@ class S3Store:
 
     @asynccontextmanager
     async def stage(
-        self, upload_id: str, algorithm: Algorithm, committed: Callable[[], Awaitable[int]]
+        self,
+        upload_id: str,
+        algorithm: Algorithm,
+        committed: Callable[[], Awaitable[int]],
+        *,
+        opening: Opening | None = None,
     ) -> AsyncGenerator[BlobWriter, None]:
         """Hold the staged bytes of an upload, cut off at what `committed` says once they are held."""
-        async with self._writing(Naming(upload_id, self._tools.new_suffix), algorithm, committed) as writer:
+        async with self._writing(Naming(upload_id, self._tools.new_suffix), algorithm, committed, opening) as writer:
             yield writer
 
-    async def restore(self, key: str, digest: Digest, chunks: AsyncIterator[bytes]) -> StoredCopy:
+    async def restore(
+        self, key: str, digest: Digest, chunks: AsyncIterator[bytes], *, opening: Opening | None = None
+    ) -> StoredCopy:
         """Store bytes under a key that another store gave them, in place of whatever is there."""
         _known(key)
 
@@ -95,7 +105,7 @@ class S3Store:
             return 0
 
         naming = Naming(str(uuid.uuid4()), self._tools.new_suffix, final_key=key)
-        async with self._writing(naming, digest.algorithm, nothing) as writer:
+        async with self._writing(naming, digest.algorithm, nothing, opening) as writer:
             try:
                 async for chunk in chunks:
                     await writer.write([chunk])
@@ -176,12 +186,16 @@ class S3Store:
 
     @asynccontextmanager
     async def _writing(
-        self, naming: Naming, algorithm: Algorithm, committed: Callable[[], Awaitable[int]]
+        self,
+        naming: Naming,
+        algorithm: Algorithm,
+        committed: Callable[[], Awaitable[int]],
+        opening: Opening | None,
     ) -> AsyncIterator[S3Writer]:
         if not is_upload_id(naming.upload_id):
             raise StagedBytesMissing(naming.upload_id)
         writer_id = secrets.token_hex(8)
-        writer = S3Writer(self._tools, naming, writer_id, algorithm)
+        writer = S3Writer(self._tools, naming, writer_id, algorithm, opening)
         try:
             taken = await to_end(self._records.take(naming.upload_id, writer_id))
             self._writers.add(writer)

@@ -12,7 +12,7 @@ from contextlib import aclosing, asynccontextmanager, contextmanager, nullcontex
 from typing import Final
 
 from storage.blobs.blocking import run_to_end, to_end
-from storage.blobs.interface import Span, StoredCopy
+from storage.blobs.interface import Opening, Span, StoredCopy
 from storage.blobs.s3.client import was_refused
 from storage.blobs.s3.content import Content
 from storage.blobs.s3.held import Held
@@ -31,11 +31,14 @@ _SAVED_SHARE: Final = 32
 class S3Writer:
     """A BlobWriter; `begin` comes first, `close` last."""
 
-    def __init__(self, tools: Tools, naming: Naming, writer_id: str, algorithm: Algorithm) -> None:
+    def __init__(
+        self, tools: Tools, naming: Naming, writer_id: str, algorithm: Algorithm, opening: Opening | None = None
+    ) -> None:
         self._tools = tools
         self._naming = naming
         self._writer_id = writer_id
         self._algorithm = algorithm
+        self._opening = opening
         self._staged = Staged()
         self._parts = Parts(tools.bucket, self._staged, tools.sizes, naming)
         self._held = Held(tools.budget)
@@ -65,6 +68,11 @@ class S3Writer:
         return self._kept
 
     @property
+    def keeps_chunks(self) -> bool:
+        """Until they are sent."""
+        return True
+
+    @property
     def mark(self) -> str:
         """What the last `keep` drew, while nothing was written since."""
         return self._staged.mark if self.offset == self._kept else ""
@@ -85,7 +93,7 @@ class S3Writer:
         staged.cut(offset)
         self._parts = Parts(self._tools.bucket, staged, self._tools.sizes, self._naming)
         self._kept = staged.size
-        self._hasher = hasher(self._algorithm) if staged.size == 0 else None
+        self._hasher = hasher(self._algorithm) if staged.size == 0 and self._opening is None else None
         if staged.size != size or was_held:
             await self._save()
         elif staged.keys != self._keys:
@@ -354,7 +362,7 @@ class S3Writer:
         await self._land_all()
 
     async def _read_digest(self, key: str, size: int, algorithm: Algorithm) -> Digest:
-        running = hasher(algorithm)
+        running = (self._opening or hasher)(algorithm)
         if size:
             async with aclosing(self._read(key, size, size)) as chunks:
                 async for chunk in chunks:
