@@ -7,6 +7,7 @@
 import hashlib
 import hmac
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, Self
@@ -46,6 +47,12 @@ class Hasher(Protocol):
 def hasher(algorithm: Algorithm) -> Hasher:
     """A new hash in progress."""
     return hashlib.new(algorithm.value, usedforsecurity=False)
+
+
+def update(running: Hasher, chunks: Iterable[bytes | memoryview]) -> None:
+    """Take in chunks, in order."""
+    for chunk in chunks:
+        running.update(chunk)
 
 
 @dataclass(frozen=True, slots=True)

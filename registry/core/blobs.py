@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from registry.core.errors import BlobUnknown, RepositoryUnknown
 from registry.core.names import RepositoryName
 from registry.core.repositories import locked_repository
-from storage.blobs.interface import BlobStore, LocalFiles, SignedUrls, Span, StoredCopy
+from storage.blobs.interface import BlobStore, Expected, LocalFiles, SignedUrls, Span, StoredCopy
 from storage.digest import Digest
 from storage.errors import StoredBytesMissing, StoreUnavailable
 from storage.metadata import blobs, repositories
@@ -121,7 +121,9 @@ class Blobs:
                 raise StoredBytesMissing(found.storage_key)
 
     async def _read(self, found: blobs.StoredBlob, span: Span) -> AsyncGenerator[bytes, None]:
-        async with self._missed(found), aclosing(self._store.read(found.storage_key, span, size=found.size)) as chunks:
+        expected = Expected(found.size, Digest.parse(found.digest))
+        stream = self._store.read(found.storage_key, span, expected=expected)
+        async with self._missed(found), aclosing(stream) as chunks:
             async for chunk in chunks:
                 yield chunk
 

@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 from registry.core.copies import all_copies
 from registry.core.several import several
-from storage.blobs.interface import BlobStore, Owned, Restores, Span
+from storage.blobs.interface import BlobStore, Expected, Owned, Restores, Span
 from storage.digest import Digest
 from storage.errors import DigestInvalid, DigestMismatch, StoredBytesMissing, StoreUnavailable
 from storage.metadata import verification
@@ -108,7 +108,8 @@ class Import:
         if not copy.is_quarantined and await self._has(copy):
             return Outcome.THERE_ALREADY
         digest = Digest.parse(copy.digest)
-        async with aclosing(self._source.read(copy.storage_key, Span(0, copy.size), size=copy.size)) as chunks:
+        expected = Expected(copy.size, digest)
+        async with aclosing(self._source.read(copy.storage_key, Span(0, copy.size), expected=expected)) as chunks:
             await self._target.restore(copy.storage_key, digest, chunks)
         if copy.is_quarantined:
             await self._database.write(lambda c: verification.restore(c, copy.id))

@@ -186,7 +186,7 @@ class Disk:
             self._make_directory(path.parent)
             return self.operations.open(path, os.O_RDWR | os.O_CREAT)
 
-    def write(self, descriptor: int, chunks: Sequence[bytes], offset: int) -> None:
+    def write(self, descriptor: int, chunks: Sequence[bytes | memoryview], offset: int) -> None:
         """Write every byte of the chunks at an offset, in as many system calls as it takes."""
         pending = [memoryview(chunk) for chunk in chunks if chunk]
         first = 0

@@ -33,7 +33,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class StoredCopy:
-    """One immutable copy of some bytes; `domain` and `key_version` name the key it is sealed with, none for a plain one."""
+    """One immutable copy of some bytes; `domain` and `key_version` name the key that seals it, none a plain one."""
 
     key: str
     size: int

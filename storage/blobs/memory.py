@@ -104,6 +104,8 @@ class MemoryStore:
 class _MemoryWriter:
     """The one writer of some staged bytes."""
 
+    keeps_chunks = False
+
     def __init__(
         self, contents: _Contents, upload_id: str, staged: _Staged, algorithm: Algorithm, opening: Opening | None
     ) -> None:
@@ -134,11 +136,6 @@ class _MemoryWriter:
         return self.offset
 
     @property
-    def keeps_chunks(self) -> bool:
-        """No chunk that `write` has returned from."""
-        return False
-
-    @property
     def mark(self) -> str:
         """Nothing: the bytes are as short-lived as the process."""
         return ""
@@ -148,7 +145,7 @@ class _MemoryWriter:
         """Digest of all staged bytes if this writer saw every one of them, else None."""
         return Digest.of(bytes(self._staged.content), self._algorithm) if self._saw_every_byte else None
 
-    async def write(self, chunks: Sequence[bytes]) -> None:
+    async def write(self, chunks: Sequence[bytes | memoryview]) -> None:
         """Append bytes; raises NoSpace."""
         self._require_open()
         self._contents.require_space(sum(map(len, chunks)))

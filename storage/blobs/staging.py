@@ -18,7 +18,7 @@ from storage.blobs.blocking import run_to_end
 from storage.blobs.disk import Disk, storage_errors
 from storage.blobs.interface import Opening, StoredCopy
 from storage.blobs.keys import key_of
-from storage.digest import Algorithm, Digest, Hasher, hasher
+from storage.digest import Algorithm, Digest, Hasher, hasher, update
 from storage.errors import DigestMismatch, StagedBytesBusy, StoreUnavailable
 
 _LOCK_ATTEMPTS: Final = 16
@@ -28,6 +28,8 @@ _SPACE_CHECK_BYTES: Final = 64 * 1024 * 1024
 
 class StagedWriter:
     """The one writer of a staged file. `open`, `continue_at` and `close` block: run them on a thread."""
+
+    keeps_chunks = False
 
     def __init__(
         self,
@@ -62,11 +64,6 @@ class StagedWriter:
         return self._offset
 
     @property
-    def keeps_chunks(self) -> bool:
-        """No chunk that `write` has returned from."""
-        return False
-
-    @property
     def mark(self) -> str:
         """Nothing: what is in the file may be lost with the machine, so a later start of the server trusts no mark."""
         return ""
@@ -81,7 +78,7 @@ class StagedWriter:
         """Whether the staged file is open and locked."""
         return self._descriptor is not None
 
-    async def write(self, chunks: Sequence[bytes]) -> None:
+    async def write(self, chunks: Sequence[bytes | memoryview]) -> None:
         """Append bytes and hash them, on a thread; raises NoSpace or StoreUnavailable."""
         await run_to_end(self._executor, self._write, chunks)
 
@@ -130,7 +127,7 @@ class StagedWriter:
             raise ValueError("the writer is closed")
         return self._descriptor
 
-    def _write(self, chunks: Sequence[bytes]) -> None:
+    def _write(self, chunks: Sequence[bytes | memoryview]) -> None:
         descriptor = self._held()
         length = sum(map(len, chunks))
         with storage_errors():
@@ -142,8 +139,7 @@ class StagedWriter:
                     self._cut_tail()
                 raise
         if self._hasher is not None:
-            for chunk in chunks:
-                self._hasher.update(chunk)
+            update(self._hasher, chunks)
         self._offset += length
 
     def _count_towards_space_check(self, length: int) -> None:

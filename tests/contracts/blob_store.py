@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from storage.blobs.interface import BlobStore, Span, StoredObject
+from storage.blobs.interface import BlobStore, Expected, Span, StoredObject
 from storage.digest import Algorithm, Digest
 from storage.errors import DigestMismatch, StoredBytesMissing
 from tests.contracts.blob_access import OTHER_UPLOAD, UPLOAD, at, push, read, stage, walk
@@ -128,14 +128,15 @@ async def test_a_copy_of_another_length_than_expected_is_missing(store: BlobStor
     copy = await push(store, b"hello")
 
     with pytest.raises(StoredBytesMissing):
-        await anext(store.read(copy.key, Span(0, length), size=size), None)
+        await anext(store.read(copy.key, Span(0, length), expected=Expected(size, HELLO, copy.domain)), None)
 
 
 async def test_a_copy_of_the_expected_length_is_read(store: BlobStore) -> None:
     """The length is compared, not believed."""
     copy = await push(store, b"hello")
 
-    assert [chunk async for chunk in store.read(copy.key, Span(1, 3), size=5)] == [b"ell"]
+    expected = Expected(5, HELLO, copy.domain)
+    assert [chunk async for chunk in store.read(copy.key, Span(1, 3), expected=expected)] == [b"ell"]
 
 
 async def test_reading_can_stop_early(store: BlobStore) -> None:

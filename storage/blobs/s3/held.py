@@ -23,10 +23,19 @@ class Held:
         self._counted += size
         return True
 
-    def add(self, chunks: Sequence[bytes]) -> None:
+    def add(self, chunks: Sequence[bytes | memoryview]) -> None:
         """Append chunks."""
         self._chunks.extend(chunk for chunk in chunks if chunk)
         self.size += sum(map(len, chunks))
+
+    def whole(self, limit: int) -> int:
+        """Bytes of the first chunks that together have at most `limit`."""
+        size = 0
+        for chunk in self._chunks:
+            if size + len(chunk) > limit:
+                break
+            size += len(chunk)
+        return size
 
     def cut_off(self, size: int) -> tuple[list[bytes | memoryview], Callable[[], None]]:
         """The first so many bytes, from now on under way, and what to call once they are not."""

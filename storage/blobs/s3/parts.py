@@ -17,6 +17,7 @@ from storage.blobs.keys import key_of, key_of_upload
 from storage.blobs.s3.bucket import Bucket, Part
 from storage.blobs.s3.client import MultipartMissing, ObjectMissing, unavailable
 from storage.blobs.s3.content import Content
+from storage.blobs.s3.held import Held
 from storage.blobs.s3.staged import Multipart, Piece, Staged
 from storage.digest import Digest
 from storage.errors import NoSpace
@@ -42,6 +43,17 @@ class PartSizes:
     direct: int = 1000
     group: int = 16
     equal: bool = False
+
+    def next(self, waiting: int, held: Held, *, is_sealed: bool) -> int:
+        """Bytes of the next part, of what waits in pieces and what is held.
+
+        One of sealed bytes ends where a chunk does, so that they can be gone on with there.
+        """
+        if is_sealed and not self.equal:
+            whole = waiting + held.whole(self.part - waiting)
+            if whole >= self.smallest:
+                return whole
+        return max(self.part, waiting)  # pieces of a time when parts were larger
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from storage.blobs.s3.parts import COPIES, Naming, Parts, all_there, before_clos
 from storage.blobs.s3.reader import read_span
 from storage.blobs.s3.staged import Piece, Staged
 from storage.blobs.s3.tools import Tools
-from storage.digest import Algorithm, Digest, Hasher, hasher
+from storage.digest import Algorithm, Digest, Hasher, hasher, update
 from storage.errors import DatabaseUnavailable, DigestMismatch, StagedBytesBusy, StorageError, StoreUnavailable
 
 _MOST_PIECES: Final = 16
@@ -30,6 +30,8 @@ _SAVED_SHARE: Final = 32
 
 class S3Writer:
     """A BlobWriter; `begin` comes first, `close` last."""
+
+    keeps_chunks = True
 
     def __init__(
         self, tools: Tools, naming: Naming, writer_id: str, algorithm: Algorithm, opening: Opening | None = None
@@ -68,11 +70,6 @@ class S3Writer:
         return self._kept
 
     @property
-    def keeps_chunks(self) -> bool:
-        """Until they are sent."""
-        return True
-
-    @property
     def mark(self) -> str:
         """What the last `keep` drew, while nothing was written since."""
         return self._staged.mark if self.offset == self._kept else ""
@@ -102,7 +99,7 @@ class S3Writer:
             if multipart not in staged.multiparts:
                 await self._tools.bucket.abort(multipart.key, multipart.id)
 
-    async def write(self, chunks: Sequence[bytes]) -> None:
+    async def write(self, chunks: Sequence[bytes | memoryview]) -> None:
         """Append bytes; what fills a part is sent. Raises NoSpace or StoreUnavailable."""
         async with self._at_work():
             hashing = asyncio.ensure_future(self._hash(chunks))
@@ -226,20 +223,20 @@ class S3Writer:
         await self._parts.drop()
         self._held.drop()
 
-    async def _hash(self, chunks: Sequence[bytes]) -> None:
+    async def _hash(self, chunks: Sequence[bytes | memoryview]) -> None:
         if self._hasher is not None:
-            await run_to_end(self._tools.hashing, _update, self._hasher, chunks)
+            await run_to_end(self._tools.hashing, update, self._hasher, chunks)
 
-    async def _take(self, chunks: Sequence[bytes]) -> None:
+    async def _take(self, chunks: Sequence[bytes | memoryview]) -> None:
         length = sum(map(len, chunks))
         is_counted = self._held.count(length)
         while not is_counted and self._parts.are_under_way:
             await self._land()
             is_counted = self._held.count(length)
         self._held.add(chunks)
-        part = self._tools.sizes.part
-        while self._held.size and self._staged.waiting + self._held.size >= part:
-            await self._send(max(part, self._staged.waiting))  # pieces of a time when parts were larger
+        sizes, is_sealed = self._tools.sizes, self._opening is not None
+        while self._held.size and self._staged.waiting + self._held.size >= sizes.part:
+            await self._send(sizes.next(self._staged.waiting, self._held, is_sealed=is_sealed))
         if not is_counted:
             self._tools.budget.press()
             await self._spill()
@@ -399,8 +396,3 @@ class S3Writer:
     async def _delete(self, keys: Collection[str]) -> None:
         await asyncio.gather(*(self._tools.bucket.delete(key) for key in keys))
         self._keys.difference_update(keys)
-
-
-def _update(running: Hasher, chunks: Sequence[bytes]) -> None:
-    for chunk in chunks:
-        running.update(chunk)

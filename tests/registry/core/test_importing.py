@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 
 from registry.core.importing import Import, Imported, Outcome, unfinished_mark
 from storage.blobs.filesystem import FilesystemStore
-from storage.blobs.interface import Span, StoredCopy
+from storage.blobs.interface import Expected, Opening, Span, StoredCopy
 from storage.blobs.memory import MemoryStore
 from storage.digest import Digest
 from storage.errors import StoreUnavailable
@@ -154,10 +154,10 @@ async def test_a_copy_that_was_found_bad_is_served_again(core: Core, files: File
 class Away(MemoryStore):
     """A store that is away."""
 
-    async def read(self, key: str, span: Span, *, size: int | None = None) -> AsyncGenerator[bytes, None]:
+    async def read(self, key: str, span: Span, *, expected: Expected | None = None) -> AsyncGenerator[bytes, None]:
         if key:
             raise StoreUnavailable("away", is_away=True)
-        async for chunk in super().read(key, span, size=size):
+        async for chunk in super().read(key, span, expected=expected):
             yield chunk
 
 
@@ -176,12 +176,14 @@ class Crowded(FilesystemStore):
 
     now = most = 0
 
-    async def restore(self, key: str, digest: Digest, chunks: AsyncIterator[bytes]) -> StoredCopy:
+    async def restore(
+        self, key: str, digest: Digest, chunks: AsyncIterator[bytes], *, opening: Opening | None = None
+    ) -> StoredCopy:
         self.now += 1
         self.most = max(self.now, self.most)
         await asyncio.sleep(0)
         try:
-            return await super().restore(key, digest, chunks)
+            return await super().restore(key, digest, chunks, opening=opening)
         finally:
             self.now -= 1
 

@@ -10,7 +10,7 @@ from registry.core.errors import (
     UploadBusy,
 )
 from registry.core.uploads import Chunk
-from storage.blobs.interface import BlobWriter
+from storage.blobs.interface import BlobWriter, Opening
 from storage.blobs.memory import MemoryStore
 from storage.digest import Algorithm
 from storage.errors import StagedBytesBusy
@@ -35,7 +35,12 @@ class Taken(MemoryStore):
 
     @asynccontextmanager
     async def stage(
-        self, upload_id: str, algorithm: Algorithm, committed: Callable[[], Awaitable[int]]
+        self,
+        upload_id: str,
+        algorithm: Algorithm,
+        committed: Callable[[], Awaitable[int]],
+        *,
+        opening: Opening | None = None,
     ) -> AsyncGenerator[BlobWriter, None]:
         store = self
 
@@ -54,7 +59,7 @@ class Taken(MemoryStore):
                 store.aborted += 1
                 await self._writer.abort()
 
-        async with super().stage(upload_id, algorithm, committed) as writer:
+        async with super().stage(upload_id, algorithm, committed, opening=opening) as writer:
             yield cast("BlobWriter", Writer(writer))
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from registry.core.errors import UploadUnknown
 from registry.core.uploads import Chunk, Uploads
-from storage.blobs.interface import BlobWriter
+from storage.blobs.interface import BlobWriter, Opening
 from storage.blobs.memory import MemoryStore
 from storage.digest import Algorithm, Digest
 from storage.errors import StoreUnavailable
@@ -180,11 +180,16 @@ class Stuck(MemoryStore):
 
     @asynccontextmanager
     async def stage(
-        self, upload_id: str, algorithm: Algorithm, committed: Callable[[], Awaitable[int]]
+        self,
+        upload_id: str,
+        algorithm: Algorithm,
+        committed: Callable[[], Awaitable[int]],
+        *,
+        opening: Opening | None = None,
     ) -> AsyncGenerator[BlobWriter, None]:
         if upload_id.startswith("00000001"):
             raise self.error
-        async with super().stage(upload_id, algorithm, committed) as writer:
+        async with super().stage(upload_id, algorithm, committed, opening=opening) as writer:
             yield writer
 
 

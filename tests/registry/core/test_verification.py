@@ -7,7 +7,7 @@ from sqlalchemy import select, update
 
 from registry.core.errors import BlobUnknown
 from registry.core.verification import Checked
-from storage.blobs.interface import Span
+from storage.blobs.interface import Expected, Span
 from storage.blobs.memory import MemoryStore
 from storage.digest import Digest
 from storage.errors import StoreUnavailable
@@ -199,10 +199,10 @@ class Unreadable(MemoryStore):
 
     is_away = False
 
-    async def read(self, key: str, span: Span, *, size: int | None = None) -> AsyncGenerator[bytes, None]:
+    async def read(self, key: str, span: Span, *, expected: Expected | None = None) -> AsyncGenerator[bytes, None]:
         if HELLO.hex in key:
             raise StoreUnavailable("the disk failed", is_away=self.is_away)
-        async for chunk in super().read(key, span, size=size):
+        async for chunk in super().read(key, span, expected=expected):
             yield chunk
 
 
