@@ -16,7 +16,7 @@ class BufferBudget:
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit = limit_bytes
-        self._pressed: Callable[[], None] = lambda: None
+        self._pressed: list[Callable[[], None]] = []
         self._held = 0
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
@@ -32,11 +32,12 @@ class BufferBudget:
 
     def when_short(self, press: Callable[[], None]) -> None:
         """Have this called for as long as somebody waits, now and then, to have bytes given that need not be held."""
-        self._pressed = press
+        self._pressed.append(press)
 
     def press(self) -> None:
         """Ask for bytes that need not be held."""
-        self._pressed()
+        for press in self._pressed:
+            press()
 
     def try_take(self, size: int) -> bool:
         """Take bytes if they are free and nobody waits."""

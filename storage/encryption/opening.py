@@ -10,14 +10,13 @@ _NOTHING = ""
 
 
 class OpeningHasher:
-    """Takes in the bytes of one object, and tells the digest of what it is a copy of.
+    """Takes in the bytes of one object, and tells the digest of what it is a copy of, whatever its trailer says of it.
 
     An object that is damaged, or not whole, has the digest of nothing: an empty text.
     """
 
     def __init__(self, key: DomainKey, algorithm: Algorithm) -> None:
         self._key = key
-        self._algorithm = algorithm
         self._running: Hasher = hasher(algorithm)
         self._pending = bytearray()
         self._cipher: ObjectCipher | None = None
@@ -64,9 +63,7 @@ class OpeningHasher:
         last, end = bytes(self._pending[:-TRAILER_BYTES]), bytes(self._pending[-TRAILER_BYTES:])
         if last:
             self._take(cipher, last)
-        trailer = cipher.open_trailer(end, self._size)
-        if trailer.digest.algorithm is self._algorithm and trailer.digest.hex != self._running.hexdigest():
-            raise SealBroken("it is a copy of something else than it says")
+        cipher.open_trailer(end, self._size)
 
     def _take(self, cipher: ObjectCipher, sealed: bytes) -> None:
         plain = cipher.open(self._index, sealed)

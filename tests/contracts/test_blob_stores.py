@@ -11,9 +11,12 @@ import pytest
 from storage.blobs.filesystem import FilesystemStore
 from storage.blobs.interface import BlobStore
 from storage.blobs.memory import MemoryStore
+from tests.contracts.encrypted_places import encrypted_store
 from tests.contracts.s3_places import CREDENTIALS, REAL, S3Stores, s3_server
 
 pytest.register_assert_rewrite("tests.contracts.blob_store", "tests.contracts.blob_writer")
+
+SEALED = {f"encrypted {kind}": kind for kind in ("memory", "filesystem", "s3")}
 
 # The suite is imported once its asserts are explained.
 from tests.contracts.blob_store import *  # noqa: E402, F403  # every test of it
@@ -34,7 +37,7 @@ def s3(executor: ThreadPoolExecutor) -> Iterator[S3Stores]:
         yield S3Stores(server.url, executor)
 
 
-@pytest.fixture(params=["memory", "filesystem", "s3", *REAL])
+@pytest.fixture(params=["memory", "filesystem", "s3", *SEALED, *REAL])
 def make_store(
     request: pytest.FixtureRequest, tmp_path: Path, executor: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[], BlobStore]:
@@ -60,6 +63,8 @@ def make_store(
     makers: dict[str, Callable[[], BlobStore]] = {"memory": memory, "filesystem": filesystem, "s3": s3}
     if request.param in makers:
         return makers[request.param]
+    if request.param in SEALED:
+        return lambda: encrypted_store(makers[SEALED[request.param]](), executor)
     for name, value in CREDENTIALS.items():
         monkeypatch.setenv(name, value)
     return S3Stores(request.param, executor).store

@@ -1,0 +1,204 @@
+"""Reading sealed copies: only the segments that are needed, and nothing before its tag was right."""
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, AsyncIterator
+from concurrent.futures import Executor
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Final
+
+from storage.blobs.blocking import run_to_end
+from storage.blobs.interface import BlobStore, Expected, Span
+from storage.encryption.cipher import ObjectCipher, Trailer, cipher_of
+from storage.encryption.header import HEADER_BYTES, MAGIC, TRAILER_BYTES, Header, Layout
+from storage.encryption.keys import DomainKeys
+from storage.errors import SealBroken, StoredBytesMissing, WrongKey
+
+_REMEMBERED: Final = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class SealedCopy:
+    """A sealed copy whose header and trailer were read and found right."""
+
+    cipher: ObjectCipher
+    trailer: Trailer
+    domain: str
+
+
+class SealedCopies:
+    """Opens the copies of a store; what was learned of the last thousand is remembered, for copies never change."""
+
+    def __init__(self, inner: BlobStore, keys: DomainKeys, layout: Layout) -> None:
+        """`layout` is that of the objects that are made now."""
+        self._inner = inner
+        self._layout = layout
+        self._keys = keys
+        self._known: OrderedDict[str, SealedCopy] = OrderedDict()
+
+    async def open(self, key: str, expected: Expected | None) -> SealedCopy | None:
+        """A copy that is what is expected, or None for a plain one.
+
+        Raises StoredBytesMissing, SealBroken, and what the keys raise. A key is asked for each time: it may have been
+        taken away.
+        """
+        if expected is not None and not expected.domain:
+            return None
+        found = self._known.get(key)
+        if found is None:
+            found = await self._opened(key, expected)
+            if found is None:
+                return None
+            self._known[key] = found
+            if len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
+        else:
+            self._known.move_to_end(key)
+            await self._keys.of(found.cipher.header.domain_id, found.cipher.header.key_version)
+        _compare(key, found, expected)
+        return found
+
+    def forget(self, key: str) -> None:
+        """Remember nothing of a copy that is deleted."""
+        self._known.pop(key, None)
+
+    async def _opened(self, key: str, expected: Expected | None) -> SealedCopy | None:
+        length = await self._length(key, expected)
+        packed = await self._bytes(key, Span(0, min(length, HEADER_BYTES)))
+        if packed[: len(MAGIC)] != MAGIC and expected is None:
+            return None
+        header = Header.parse(packed)
+        domain_key = await self._keys.of(header.domain_id, header.key_version)
+        size = header.layout.size(length)
+        try:
+            cipher = cipher_of(header, domain_key)
+        except WrongKey as error:  # the key is the one of its name, for it was unwrapped: the header is not
+            raise SealBroken("its header was changed") from error
+        trailer = cipher.open_trailer(await self._bytes(key, Span(length - TRAILER_BYTES, TRAILER_BYTES)), size)
+        return SealedCopy(cipher, trailer, domain_key.domain)
+
+    async def _length(self, key: str, expected: Expected | None) -> int:
+        """Bytes that the copy takes in the inner store: known, or asked for."""
+        length = await self._inner.size(key)
+        if expected is not None and length != self._layout.length(expected.size):
+            await self._look_at_segments(key, length, expected)
+        return length
+
+    async def _look_at_segments(self, key: str, length: int, expected: Expected) -> None:
+        """Raise StoredBytesMissing unless a copy of an unusual length is one with other segments than ours."""
+        if length >= HEADER_BYTES + TRAILER_BYTES:
+            header = Header.parse(await self._bytes(key, Span(0, HEADER_BYTES)))
+            if header.layout != self._layout and header.layout.length(expected.size) == length:
+                return
+        raise StoredBytesMissing(key)
+
+    async def _bytes(self, key: str, span: Span) -> bytes:
+        async with aclosing(self._inner.read(key, span)) as chunks:
+            return b"".join([chunk async for chunk in chunks])
+
+
+def _compare(key: str, found: SealedCopy, expected: Expected | None) -> None:
+    if expected is None:
+        return
+    if found.trailer.size != expected.size:
+        raise StoredBytesMissing(key)
+    if found.domain != expected.domain:
+        raise SealBroken("it is sealed in another domain")
+    if found.trailer.digest != expected.digest:
+        raise SealBroken("it is a copy of something else")
+
+
+async def open_span(
+    inner: BlobStore, key: str, copy: SealedCopy, span: Span, executor: Executor
+) -> AsyncGenerator[bytes, None]:
+    """Stream a span of a sealed copy that is not empty, a few segments at a time, opened by threads."""
+    layout, size = copy.cipher.layout, copy.trailer.size
+    first, last = layout.index(span.offset), layout.index(span.end - 1)
+    start, end = layout.place(first), min(layout.place(last + 1), layout.end_of(size))
+    skip, left, index = span.offset - first * layout.segment, span.length, first
+    async with aclosing(inner.read(key, Span(start, end - start))) as chunks:
+        async for batch in _batches(chunks, layout.sealed_segment):
+            plain = await run_to_end(executor, _open_batch, copy.cipher, index, batch)
+            index += len(plain)
+            for opened in plain:
+                piece = opened[skip : skip + left]
+                skip = 0
+                left -= len(piece)
+                yield piece
+    if left:
+        raise StoredBytesMissing(key)
+
+
+async def _batches(chunks: AsyncIterator[bytes], length: int) -> AsyncIterator[list[bytes]]:
+    """Whole sealed segments, as many as have come; the last may be shorter."""
+    pending = bytearray()
+    async for chunk in chunks:
+        pending += chunk
+        whole = len(pending) // length
+        if whole:
+            view = bytes(memoryview(pending)[: whole * length])
+            del pending[: whole * length]
+            yield [view[place : place + length] for place in range(0, whole * length, length)]
+    if pending:
+        yield [bytes(pending)]
+
+
+def _open_batch(cipher: ObjectCipher, first: int, batch: list[bytes]) -> list[bytes]:
+    return [cipher.open(first + number, sealed) for number, sealed in enumerate(batch)]
+
+
+class _Buffers(threading.local):
+    """A thread's own memory for one sealed segment and what it is in plain."""
+
+    def __init__(self) -> None:
+        self._sealed = memoryview(b"")
+        self._plain = memoryview(b"")
+
+    def of(self, layout: Layout) -> tuple[memoryview, memoryview]:
+        """The two, large enough for a segment."""
+        if len(self._plain) < layout.segment:
+            self._sealed = memoryview(bytearray(layout.sealed_segment))
+            self._plain = memoryview(bytearray(layout.segment))
+        return self._sealed, self._plain
+
+
+_BUFFERS: Final = _Buffers()
+
+
+class SealedFile:
+    """A sealed copy that is a file, read by worker threads (BlockingReader); the descriptor is its own."""
+
+    def __init__(self, descriptor: int, copy: SealedCopy) -> None:
+        self._descriptor = descriptor
+        self._cipher = copy.cipher
+        self._layout = copy.cipher.layout
+        self._size = copy.trailer.size
+
+    def read(self, offset: int, end: int) -> memoryview:
+        """The bytes from an offset to the end of its segment, or to `end`."""
+        layout, index = self._layout, self._layout.index(offset)
+        start = index * layout.segment
+        length = min(layout.segment, self._size - start)
+        sealed, plain = _BUFFERS.of(layout)
+        wanted = length + layout.sealed_segment - layout.segment
+        if _fill(self._descriptor, sealed[:wanted], layout.place(index)) != wanted:
+            raise SealBroken("it ends too early")
+        self._cipher.open_into(index, sealed[:wanted], plain[:length])
+        return plain[offset - start : min(end - start, length)]
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._descriptor)
+
+
+def _fill(descriptor: int, buffer: memoryview, offset: int) -> int:
+    """Read until a buffer is full or the file ends; returns how many bytes were read."""
+    filled = 0
+    while filled < len(buffer):
+        taken = os.preadv(descriptor, [buffer[filled:]], offset + filled)
+        if not taken:
+            break
+        filled += taken
+    return filled

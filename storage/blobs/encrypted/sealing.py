@@ -1,0 +1,100 @@
+"""Making sealed segments of bytes as they come."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+
+from storage.encryption.cipher import ObjectCipher
+
+_SEGMENTS_AT_ONCE: Final = 5  # a batch of an upload has 1 MiB, and the tail before it is a part of a segment
+
+
+class Tail:
+    """The bytes after the last full segment: fewer than one has."""
+
+    def __init__(self, limit: int, content: bytes = b"") -> None:
+        self._limit = limit
+        self._buffer = bytearray(content)
+        self.size = len(content)
+
+    def cut(self, size: int) -> None:
+        """Drop what is past a size."""
+        self.size = size
+
+    def content(self) -> bytes:
+        """A copy of it."""
+        return bytes(memoryview(self._buffer)[: self.size])
+
+    def cut_segments(self, chunks: Iterable[bytes | memoryview]) -> Iterator[memoryview]:
+        """Every segment that chunks complete, each good until the next; what is left is the tail."""
+        for chunk in chunks:
+            view = memoryview(chunk)
+            while self.size + len(view) >= self._limit:
+                if self.size:
+                    taken = self._limit - self.size
+                    self._append(view[:taken])
+                    yield memoryview(self._buffer)[: self._limit]
+                    self.size = 0
+                else:
+                    taken = self._limit
+                    yield view[:taken]
+                view = view[taken:]
+            self._append(view)
+
+    def _append(self, view: memoryview) -> None:
+        end = self.size + len(view)
+        if end > len(self._buffer):
+            self._buffer += bytes(min(self._limit, max(end, 2 * len(self._buffer))) - len(self._buffer))
+        self._buffer[self.size : end] = view
+        self.size = end
+
+
+class Seat:
+    """Buffers for a batch of sealed segments, used again and again: fresh memory costs more than sealing."""
+
+    def __init__(self) -> None:
+        self._buffers: list[memoryview] = []
+
+    def buffers(self, length: int) -> list[memoryview]:
+        """As many buffers of a length as a batch may need."""
+        if not self._buffers or len(self._buffers[0]) != length:
+            self._buffers = [memoryview(bytearray(length)) for _ in range(_SEGMENTS_AT_ONCE)]
+        return self._buffers
+
+
+class Seats:
+    """A few seats that all writers of a process share; who has one waits for nothing but the disk."""
+
+    def __init__(self, count: int) -> None:
+        self._free = [Seat() for _ in range(count)]
+        self._room = asyncio.Semaphore(count)
+
+    @asynccontextmanager
+    async def one(self) -> AsyncGenerator[Seat, None]:
+        """A seat of one's own for a while."""
+        async with self._room:
+            seat = self._free.pop()
+            try:
+                yield seat
+            finally:
+                self._free.append(seat)
+
+
+def seal_batch(
+    cipher: ObjectCipher, first: int, segments: Iterator[memoryview], seat: Seat | None
+) -> Sequence[bytes | memoryview]:
+    """Seal the next few segments, from number `first` on; in buffers of the seat, or in memory of their own. Blocks."""
+    sealed: list[bytes | memoryview] = []
+    buffers = None if seat is None else seat.buffers(cipher.layout.sealed_segment)
+    while len(sealed) < _SEGMENTS_AT_ONCE:
+        segment = next(segments, None)
+        if segment is None:
+            break
+        if buffers is None:
+            sealed.append(cipher.seal(first + len(sealed), segment))
+        else:
+            buffer = buffers[len(sealed)]
+            cipher.seal_into(first + len(sealed), segment, buffer)
+            sealed.append(buffer)
+    return sealed

@@ -1,0 +1,78 @@
+"""What must be known of an unfinished upload, besides its sealed bytes, to go on with it.
+
+Full segments are in the store. The bytes after them, fewer than a segment, are here: sealed as an object of their own.
+"""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Protocol
+
+from storage.staging_records import StagingRecord
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAt:
+    """An offset that an upload can be gone on with from; `tail` seals the bytes after its last full segment, if any."""
+
+    offset: int
+    tail: bytes | None = field(default=None, repr=False)
+
+
+class Recorded(Enum):
+    """One of the two that a record holds, without moving its bytes."""
+
+    LATEST = auto()
+    EARLIER = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class SealedUpload:
+    """An unfinished upload as its last writer left it."""
+
+    mark: str
+    """Drawn whenever this is written: whoever knows it knows these very bytes."""
+    header: bytes | None
+    """The header of the object; None while no segment was sealed."""
+    is_open: bool
+    """A writer seals more than this tells of, and has not told how much."""
+    is_cut: bool
+    """Segments of the object were sealed and thrown away: who could copy them may have kept them."""
+    latest: KeptAt
+    earlier: KeptAt | None = None
+    """Where the last writer began."""
+    inner_mark: str = ""
+    """What the store said of the full segments when `latest` was kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a record is to be; `before` is the mark of the one that it replaces, None where there is none."""
+
+    before: str | None
+    mark: str
+    header: bytes | None
+    is_open: bool
+    is_cut: bool
+    latest: KeptAt | Recorded
+    earlier: KeptAt | Recorded
+    inner_mark: str
+
+
+class SealedUploads(Protocol):
+    """The records of all unfinished uploads that are sealed, shared by all processes of all nodes."""
+
+    async def find(self, upload_id: str) -> SealedUpload | None:
+        """The record of an upload, None where there is none."""
+
+    async def have(self, upload_id: str) -> bool:
+        """Whether there is a record of an upload."""
+
+    async def save(self, upload_id: str, change: Change) -> None:
+        """Change a record; raises StagedBytesBusy where another writer changed it meanwhile."""
+
+    async def remove(self, upload_id: str, mark: str) -> None:
+        """Forget an upload; does nothing where the record has another mark, or there is none."""
+
+    def all(self) -> AsyncGenerator[StagingRecord, None]:
+        """Every record, in bounded memory, in no particular order."""
