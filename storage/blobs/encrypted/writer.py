@@ -274,16 +274,21 @@ class EncryptedWriter:
     async def _tail_here(self) -> Tail:
         """The tail, read back from the record if that is where it is."""
         if self._tail is None:
-            found = await self._tools.records.find(self._upload_id)
-            kept = None if found is None else (found.earlier if self._safe is Recorded.EARLIER else found.latest)
+            kept = await self._kept_tail()
             if kept is None or kept.tail is None or kept.offset != self._safe_offset:
-                raise StoreUnavailable("the last bytes of the upload are gone: ask for its offset, and go on")
+                raise StoreUnavailable("the last bytes of the upload are gone: ask for its offset, and go on from it")
             binding = self._binding(self._safe_offset - self._tail_size)
             plain = open_whole(await key_of(self._tools.keys, kept.tail), kept.tail)
             if not plain.startswith(binding):
                 raise SealBroken("it is the tail of another upload")
             self._tail = Tail(self._layout.segment, plain[len(binding) :])
         return self._tail
+
+    async def _kept_tail(self) -> KeptAt | None:
+        if isinstance(self._safe, KeptAt):
+            return self._safe
+        found = await self._tools.records.find(self._upload_id)
+        return None if found is None else (found.latest if self._safe is Recorded.LATEST else found.earlier)
 
     def _sealed_tail(self, tail: Tail) -> bytes | None:
         return seal_whole(self._key, self._binding() + tail.content()) if tail.size else None
