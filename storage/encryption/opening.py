@@ -64,6 +64,8 @@ class OpeningHasher:
         last, end = bytes(self._pending[:-TRAILER_BYTES]), bytes(self._pending[-TRAILER_BYTES:])
         if last:
             self._take(cipher, last)
+        if self._index != cipher.layout.segments(self._size):
+            raise SealBroken("it has a segment without content")
         trailer = cipher.open_trailer(end, self._size)
         if trailer.digest.algorithm is self._algorithm and trailer.digest.hex != self._running.hexdigest():
             raise SealBroken("it is a copy of something else than it says")
