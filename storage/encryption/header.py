@@ -30,8 +30,7 @@ SEGMENT_BITS: Final = 18
 _LAYOUT: Final = struct.Struct(">8s H B B H H 16s I 12s 32s 32s 16s")
 _VERSION: Final = 1
 _AES_256_GCM_HKDF_SHA256: Final = 1
-_LEAST_BITS: Final = 14
-_MOST_BITS: Final = 24
+_ALLOWED_BITS: Final = range(14, 25)
 _ZERO: Final = bytes(12)
 
 
@@ -47,7 +46,9 @@ class Header:
     object_id: bytes
 
     def packed(self) -> bytes:
-        """The header's 128 bytes."""
+        """The header's 128 bytes; raises ValueError for segments of a size that no reader takes."""
+        if self.segment_bits not in _ALLOWED_BITS:
+            raise ValueError(f"segments have 2^14 to 2^24 bytes, not 2^{self.segment_bits}")
         return _LAYOUT.pack(
             MAGIC,
             _VERSION,
@@ -73,7 +74,7 @@ class Header:
         )
         if (version, algorithm) != (_VERSION, _AES_256_GCM_HKDF_SHA256):
             raise SealBroken(f"it has version {version} and algorithm {algorithm}, which this program does not know")
-        if (length, flags, zero) != (HEADER_BYTES, 0, _ZERO) or not _LEAST_BITS <= bits <= _MOST_BITS:
+        if (length, flags, zero) != (HEADER_BYTES, 0, _ZERO) or bits not in _ALLOWED_BITS:
             raise SealBroken("its header has values that are not allowed")
         return cls(domain_id, key_version, bits, salt, commitment, object_id)
 

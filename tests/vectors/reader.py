@@ -1,6 +1,6 @@
 """A reader of sealed objects written from the description of the format alone: it shares no code with the package.
 
-- It knows only the standard library and AES-GCM; HKDF is written out, so that no library's idea of it is taken on trust.
+- It knows the standard library and AES-GCM; HKDF is written out, so that no library's idea of it is taken on trust.
 - It is slow, keeps everything in memory and refuses whatever the description does not allow.
 """
 
