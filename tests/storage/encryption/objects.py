@@ -9,6 +9,8 @@ from storage.encryption.cipher import ObjectCipher, Trailer, new_cipher
 from storage.encryption.header import HEADER_BYTES, NONCE_BYTES, TRAILER_BYTES, Header, Layout
 from storage.encryption.keys import DomainKey
 from storage.encryption.opening import OpeningHasher
+from storage.encryption.whole import open_whole
+from storage.errors import SealBroken, WrongKey
 
 BITS = 14
 SEGMENT = 1 << BITS
@@ -70,6 +72,15 @@ def hashed(chunks: Iterable[bytes], key: DomainKey = KEY, algorithm: Algorithm =
     for chunk in chunks:
         running.update(chunk)
     return running.hexdigest()
+
+
+def is_refused(changed: bytes, key: DomainKey = KEY) -> bool:
+    """Whether nobody takes this for a whole object: opened at once or in pieces, and of no other error."""
+    try:
+        open_whole(key, changed)
+    except (SealBroken, WrongKey):
+        return hashed([changed], key) == NOTHING
+    return False
 
 
 def layout_of(bits: int = BITS) -> Layout:

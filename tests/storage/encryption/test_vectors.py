@@ -1,4 +1,4 @@
-"""The format is frozen: what was sealed once opens for ever, to the registry and to a reader that knows no more of it."""
+"""The format is frozen: what was sealed once opens for ever, to the registry and to a reader of its description."""
 
 import base64
 import hashlib
