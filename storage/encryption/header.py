@@ -1,15 +1,7 @@
-"""The header of a sealed object, and where things are in one. All numbers are big endian.
+"""The header of a sealed object, and where things are in one.
 
-    0    magic "LADINGE1"             32   domain key version, 4
-    8    format version 1, 2          36   zero, 12
-    10   algorithm 1, 1               48   salt, 32
-    11   log2 of the segment size, 1  80   key commitment, 32
-    12   header length 128, 2         112  object id, 16
-    14   flags 0, 2
-    16   domain id, 16
-
-After it come the segments, each `nonce 12 · ciphertext · tag 16`, all of one size but the last, then the trailer. An
-object of no bytes has no segments.
+docs/encryption-format.md draws the format, which tests/vectors/encryption-v1.json freezes. All numbers are big endian.
+After the header come the segments, all of one size but the last, then the trailer; no bytes are no segments.
 """
 
 import struct

@@ -14,7 +14,7 @@ SIZES = [0, 1, SEGMENT - 1, SEGMENT, SEGMENT + 1, 3 * SEGMENT - 1, 3 * SEGMENT, 
 OBJECTS = {size: sealed(content(size)) for size in SIZES}
 CUTS = st.lists(st.floats(0, 1), max_size=12)
 
-few = settings(max_examples=60, deadline=None)
+few = settings(max_examples=40, deadline=None)
 
 
 def _chunks(whole: bytes, cuts: list[float]) -> list[bytes]:
