@@ -116,6 +116,6 @@ class Layout:
         """How many bytes an object of a length is a copy of; raises SealBroken for a length that none has."""
         body = length - HEADER_BYTES - TRAILER_BYTES
         size = body - SEGMENT_OVERHEAD * -(-body // self.sealed_segment)
-        if body < 0 or size < 0 or self.length(size) != length:
+        if size < 0 or self.length(size) != length:
             raise SealBroken("it has a length that no whole object has")
         return size
