@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from storage.digest import Algorithm, Digest
 from storage.encryption.header import NONCE_BYTES, SEGMENT_BITS, Header
 from storage.encryption.keys import DomainKey
-from storage.errors import SealBroken, WrongKey
+from storage.errors import DigestInvalid, SealBroken, WrongKey
 
 _TRAILER: Final = struct.Struct(">B B 64s Q I 2s")
 _ALGORITHMS: Final = {1: Algorithm.SHA256, 2: Algorithm.SHA512}
@@ -51,7 +51,7 @@ class ObjectCipher:
         self._binding = hashlib.sha256(self.packed).digest()
 
     def seal_into(self, index: int, plain: bytes | memoryview, sealed: memoryview) -> None:
-        """Seal a segment; `sealed` has 28 bytes more than `plain`."""
+        """Seal a segment; `sealed` has 28 bytes more than `plain`, and they share no memory."""
         nonce = os.urandom(NONCE_BYTES)
         sealed[:NONCE_BYTES] = nonce
         self._cipher.encrypt_into(nonce, plain, self._bound(index, _SEGMENT), sealed[NONCE_BYTES:])
@@ -62,7 +62,10 @@ class ObjectCipher:
         return nonce + self._cipher.encrypt(nonce, plain, self._bound(index, _SEGMENT))
 
     def open_into(self, index: int, sealed: memoryview, plain: memoryview) -> None:
-        """Open a segment; raises SealBroken, and what is in `plain` then is nothing to be used."""
+        """Open a segment; raises SealBroken, and then `plain` may hold bytes that nothing vouches for.
+
+        `plain` has 28 bytes fewer than `sealed`, and they share no memory.
+        """
         try:
             self._cipher.decrypt_into(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], self._bound(index, _SEGMENT), plain)
         except (InvalidTag, ValueError) as error:
@@ -77,24 +80,23 @@ class ObjectCipher:
 
     def seal_trailer(self, trailer: Trailer) -> bytes:
         """The end of an object whose segments are all sealed."""
-        count, raw = self.layout.segments(trailer.size), bytes.fromhex(trailer.digest.hex)
-        algorithm = _NUMBERS[trailer.digest.algorithm]
-        plain = _TRAILER.pack(algorithm, len(raw), raw.ljust(64, b"\0"), trailer.size, count, b"\0\0")
+        count = self.layout.segments(trailer.size)
         nonce = os.urandom(NONCE_BYTES)
-        return nonce + self._cipher.encrypt(nonce, plain, self._bound(count, _END))
+        return nonce + self._cipher.encrypt(nonce, _packed(trailer, count), self._bound(count, _END))
 
     def open_trailer(self, sealed: bytes, size: int) -> Trailer:
         """What the object is a copy of; `size` is what its length tells. Raises SealBroken."""
         count = self.layout.segments(size)
         try:
             plain = self._cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], self._bound(count, _END))
-            algorithm, length, raw, sealed_size, sealed_count, _ = _TRAILER.unpack(plain)
-            digest = Digest(_ALGORITHMS[algorithm], raw[:length].hex())
-        except (InvalidTag, ValueError, KeyError, struct.error) as error:
+            algorithm, length, raw, *_ = _TRAILER.unpack(plain)
+            trailer = Trailer(Digest.parse(f"{_ALGORITHMS[algorithm]}:{raw[:length].hex()}"), size)
+        except (InvalidTag, ValueError, KeyError, struct.error, DigestInvalid) as error:
             raise SealBroken("its trailer is damaged, or another object's") from error
-        if (sealed_size, sealed_count) != (size, count):
-            raise SealBroken("it is longer or shorter than it was")
-        return Trailer(digest, size)
+        # There is one way to write a trailer: that also holds for its padding, and for how long a digest is.
+        if plain != _packed(trailer, count):
+            raise SealBroken("it is longer or shorter than its trailer says, or that has values that are not allowed")
+        return trailer
 
     def _bound(self, number: int, kind: bytes) -> bytes:
         return self._binding + number.to_bytes(8, "big") + kind
@@ -116,6 +118,13 @@ def cipher_of(header: Header, key: DomainKey) -> ObjectCipher:
     if not (is_ours and hmac.compare_digest(commitment, header.commitment)):
         raise WrongKey
     return ObjectCipher(header, cipher)
+
+
+def _packed(trailer: Trailer, count: int) -> bytes:
+    """What is sealed in the trailer of an object of `count` segments."""
+    raw = bytes.fromhex(trailer.digest.hex)
+    number = _NUMBERS[trailer.digest.algorithm]
+    return _TRAILER.pack(number, len(raw), raw.ljust(64, b"\0"), trailer.size, count, b"\0\0")
 
 
 def _derived(key: DomainKey, salt: bytes, object_id: bytes) -> tuple[AESGCM, bytes]:

@@ -1,15 +1,7 @@
-"""The header of a sealed object, and where things are in one. All numbers are big endian.
+"""The header of a sealed object, and where things are in one.
 
-    0    magic "LADINGE1"             32   domain key version, 4
-    8    format version 1, 2          36   zero, 12
-    10   algorithm 1, 1               48   salt, 32
-    11   log2 of the segment size, 1  80   key commitment, 32
-    12   header length 128, 2         112  object id, 16
-    14   flags 0, 2
-    16   domain id, 16
-
-After it come the segments, each `nonce 12 · ciphertext · tag 16`, all of one size but the last, then the trailer. An
-object of no bytes has no segments.
+docs/encryption-format.md draws the format, which tests/vectors/encryption-v1.json freezes. All numbers are big endian.
+After the header come the segments, all of one size but the last, then the trailer; no bytes are no segments.
 """
 
 import struct
@@ -30,8 +22,7 @@ SEGMENT_BITS: Final = 18
 _LAYOUT: Final = struct.Struct(">8s H B B H H 16s I 12s 32s 32s 16s")
 _VERSION: Final = 1
 _AES_256_GCM_HKDF_SHA256: Final = 1
-_LEAST_BITS: Final = 14
-_MOST_BITS: Final = 24
+_ALLOWED_BITS: Final = range(14, 25)
 _ZERO: Final = bytes(12)
 
 
@@ -47,7 +38,9 @@ class Header:
     object_id: bytes
 
     def packed(self) -> bytes:
-        """The header's 128 bytes."""
+        """The header's 128 bytes; raises ValueError for segments of a size that no reader takes."""
+        if self.segment_bits not in _ALLOWED_BITS:
+            raise ValueError(f"segments have 2^14 to 2^24 bytes, not 2^{self.segment_bits}")
         return _LAYOUT.pack(
             MAGIC,
             _VERSION,
@@ -73,7 +66,7 @@ class Header:
         )
         if (version, algorithm) != (_VERSION, _AES_256_GCM_HKDF_SHA256):
             raise SealBroken(f"it has version {version} and algorithm {algorithm}, which this program does not know")
-        if (length, flags, zero) != (HEADER_BYTES, 0, _ZERO) or not _LEAST_BITS <= bits <= _MOST_BITS:
+        if (length, flags, zero) != (HEADER_BYTES, 0, _ZERO) or bits not in _ALLOWED_BITS:
             raise SealBroken("its header has values that are not allowed")
         return cls(domain_id, key_version, bits, salt, commitment, object_id)
 
@@ -123,6 +116,6 @@ class Layout:
         """How many bytes an object of a length is a copy of; raises SealBroken for a length that none has."""
         body = length - HEADER_BYTES - TRAILER_BYTES
         size = body - SEGMENT_OVERHEAD * -(-body // self.sealed_segment)
-        if body < 0 or size < 0 or self.length(size) != length:
+        if size < 0 or self.length(size) != length:
             raise SealBroken("it has a length that no whole object has")
         return size

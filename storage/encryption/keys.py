@@ -1,17 +1,26 @@
 """The keys of encryption domains, as who seals and opens sees them."""
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
+
+_ID_BYTES: Final = 16
+_SECRET_BYTES: Final = 32
+_VERSIONS: Final = range(1, 1 << 32)
 
 
 @dataclass(frozen=True, slots=True)
 class DomainKey:
-    """One version of a domain's key: `id` has 16 bytes, `secret` 32."""
+    """One version of a domain's key: `id` has 16 bytes, `secret` 32, versions count from 1; else ValueError."""
 
     domain: str
     id: bytes
     version: int
     secret: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        # A header would cut or fill an id of another length, and keys are derived from secrets of any: of none, too.
+        if len(self.id) != _ID_BYTES or len(self.secret) != _SECRET_BYTES or self.version not in _VERSIONS:
+            raise ValueError(f"not a key of an encryption domain: version {self.version} of {self.domain}")
 
 
 class DomainKeys(Protocol):

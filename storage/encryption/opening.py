@@ -63,6 +63,8 @@ class OpeningHasher:
         last, end = bytes(self._pending[:-TRAILER_BYTES]), bytes(self._pending[-TRAILER_BYTES:])
         if last:
             self._take(cipher, last)
+        if self._index != cipher.layout.segments(self._size):
+            raise SealBroken("it has a segment without content")
         cipher.open_trailer(end, self._size)
 
     def _take(self, cipher: ObjectCipher, sealed: bytes) -> None:
