@@ -106,6 +106,8 @@ class EncryptedWriter:
             self._safe, self._safe_offset = KeptAt(at.offset, self._sealed_tail(tail)), at.offset
         self._began = self._safe
         self._hasher = hasher(self._algorithm) if at.offset == 0 else None
+        if mark is not None and self._safe is not Recorded.LATEST:
+            await self._save(self._cipher, self._safe, is_open=False)  # what was cut off must not come back
 
     @property
     def offset(self) -> int:
