@@ -28,7 +28,7 @@ class Services:
     """The registry as an administrator sees it, in a server or in a command."""
 
     account_id: str
-    root_key: bytes
+    secrets_key: bytes
     database: Database
     activity: Database
     passwords: Passwords
@@ -57,7 +57,7 @@ class Services:
     @cached_property
     def access_keys(self) -> AccessKeys:
         """Access keys."""
-        return AccessKeys(self.database, self.root_key, self.now)
+        return AccessKeys(self.database, self.secrets_key, self.now)
 
     @cached_property
     def stored_tokens(self) -> StoredTokens:
@@ -72,7 +72,7 @@ class Services:
     @cached_property
     def signing_keys(self) -> SigningKeys:
         """The keys that sign tokens."""
-        return SigningKeys(self.database, self.root_key, self.now)
+        return SigningKeys(self.database, self.secrets_key, self.now)
 
     @cached_property
     def policies(self) -> PolicyDocuments:
