@@ -1,9 +1,14 @@
 """What is recorded of the keys of encryption domains, and where whoever unwraps them looks it up."""
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from storage.errors import DomainUnusable
+
+DEFAULT_DOMAIN: Final = "AES256"
+"""The domain of repositories that name none; its keys are wrapped by the root key."""
+MANAGED_DOMAIN: Final = "alias/aws/ecr"
+"""The domain of repositories that want a KMS key and name none, called as ECR's own is; wrapped by the root key."""
 
 
 @dataclass(frozen=True, slots=True)

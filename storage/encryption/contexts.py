@@ -12,5 +12,5 @@ def domain_key_context(registry_id: str, domain: str, version: int) -> Mapping[s
 
 
 def secrets_key_context(registry_id: str) -> Mapping[str, str]:
-    """Of the key that seals the registry's own secrets, such as its signing keys."""
-    return {"registry": registry_id, "purpose": "secrets"}
+    """Of the secrets key, which seals the registry's own secrets."""
+    return {"purpose": "secrets-key", "registry": registry_id}

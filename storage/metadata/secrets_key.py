@@ -3,7 +3,7 @@
 import base64
 
 import orjson
-from sqlalchemy import Connection, delete, update
+from sqlalchemy import Connection, delete, select, update
 
 from storage.metadata.accounts import add_setting, find_setting
 from storage.metadata.database import insert
@@ -14,9 +14,13 @@ _NAME = "secrets_key"
 _FINGERPRINT = "root_key_fingerprint"
 
 
-def read_secrets_key(connection: Connection) -> Wrapped | None:
-    """The wrapped secrets key; None before a registry is founded, or while its root key still seals the secrets."""
-    text = find_setting(connection, _NAME)
+def read_secrets_key(connection: Connection, *, hold: bool = False) -> Wrapped | None:
+    """The wrapped secrets key; None before a registry is founded, or while its root key still seals the secrets.
+
+    With `hold`, no root key is rotated until the transaction ends. SQLite has one writer at a time in any case.
+    """
+    query = select(registry_setting.c.value).where(registry_setting.c.name == _NAME)
+    text: str | None = connection.execute(query.with_for_update() if hold else query).scalar_one_or_none()
     if text is None:
         return None
     stored = orjson.loads(text)

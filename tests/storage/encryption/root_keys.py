@@ -25,15 +25,18 @@ class FakeRootKeys:
         self.refused: set[str] = set()
         self.gate: asyncio.Event | None = None
         """While it is set and closed, whoever asks waits."""
+        self.is_asked = asyncio.Event()
+        """Somebody waits at the gate, or did."""
+        self.calls_left: int | None = None
+        """So many more are answered, where it is set."""
 
-    @property
-    def current(self) -> str:
+    async def current(self) -> str:
         return self.names[0]
 
     async def wrap(self, secret: bytes, context: Mapping[str, str], *, kms_key: str | None = None) -> Wrapped:
         self.wraps += 1
+        root = f"kms:{kms_key}" if kms_key and self.has_kms else self.names[0]
         await self._answer()
-        root = f"kms:{kms_key}" if kms_key and self.has_kms else self.current
         return Wrapped(root, _cipher(root).encrypt(_NONCE, secret, _bound(context)))
 
     async def unwrap(self, wrapped: Wrapped, context: Mapping[str, str]) -> bytes:
@@ -51,9 +54,12 @@ class FakeRootKeys:
 
     async def _answer(self) -> None:
         if self.gate is not None:
+            self.is_asked.set()
             await self.gate.wait()
         await asyncio.sleep(0)
-        if self.is_away:
+        if self.calls_left is not None:
+            self.calls_left -= 1
+        if self.is_away or (self.calls_left is not None and self.calls_left < 0):
             message = "the key management service does not answer"
             raise KeyUnavailable(message)
 
