@@ -17,7 +17,9 @@ from registry.audit_parts import history_of
 from registry.config import Settings
 from registry.config_text import listed
 from registry.databases import Databases
+from registry.turns import turn_of
 from storage.metadata.database import Database
+from storage.roots.interface import RootKeys
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,12 @@ def deciders_of(settings: Settings, prepared: Prepared, database: Database) -> D
 
 
 def administration(
-    settings: Settings, databases: Databases, prepared: Prepared, passwords: Passwords, deciders: Deciders
+    settings: Settings,
+    databases: Databases,
+    roots: RootKeys,
+    prepared: Prepared,
+    passwords: Passwords,
+    deciders: Deciders,
 ) -> Services:
     """What the operations of the admin API work with."""
     return Services(
@@ -59,4 +66,8 @@ def administration(
         now=time.time,
         page=settings.limits.page,
         refresh_ttl_seconds=settings.auth.refresh_ttl,
+        registry_id=prepared.registry_id,
+        roots=roots,
+        turn=turn_of(settings),
+        encrypts=settings.encryption.mode != "off",
     )

@@ -68,7 +68,7 @@ async def create_app(settings: Settings, run: Run) -> web.Application:
     app[ACCESS], app[TOKENS], app[JWKS], app[SERVICES] = access, tokens, published, services
     app[health.READINESS] = _readiness(databases, content.store)
     app[metrics.EXPOSITION] = metrics.Exposition(run.counts, (*HTTP_METRICS, *AUDIT_METRICS))
-    app[admin_door.SERVICES] = administration(settings, databases, prepared, defence.passwords, deciders)
+    app[admin_door.SERVICES] = administration(settings, databases, roots, prepared, defence.passwords, deciders)
     add_routes(app, oci_routes.ROUTES)
     add_routes(app, admin_routes.ROUTES)
     app.on_response_prepare.extend((sign, oci_routes.add_version))

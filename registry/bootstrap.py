@@ -13,6 +13,7 @@ from auth.bootstrap import ROOT_USER, Prepared, registry_id_of
 from auth.bootstrap import prepare as prepare_registry
 from auth.passwords import Passwords
 from registry.config import Settings
+from registry.core.domains import EncryptionDomains
 from registry.core.importing import unfinished_mark
 from registry.databases import ACTIVITY_SCHEMA_NAME, Databases, open_databases, require_registry
 from registry.roots import open_roots
@@ -80,6 +81,7 @@ async def _prepared(settings: Settings, databases: Databases, roots: FoundingKey
             now=time.time(),
         )
         await adopt(databases.registry, store)
+    await EncryptionDomains(databases.registry, roots, prepared.registry_id, time.time).found()
     return prepared
 
 

@@ -129,7 +129,7 @@ def _verify_file(arguments: argparse.Namespace) -> int:
 
 
 async def _key_of_trail(settings: Settings) -> bytes:
-    async with opened_registry(settings) as (_, prepared):
+    async with opened_registry(settings) as (_, _, prepared):
         return key_of_trail(prepared.secrets_key)
 
 

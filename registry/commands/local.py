@@ -30,6 +30,7 @@ from registry.roots import open_roots
 from storage.errors import SchemaOutdated
 from storage.metadata.audit_event import AuditEvent, EventKind, Verdict
 from storage.metadata.migration import ACTIVITY_SCHEMA, REGISTRY_SCHEMA, check_revision
+from storage.roots.interface import RootKeys
 
 _MOST_CHARACTERS: Final = 512
 
@@ -91,7 +92,7 @@ def _read(read: Callable[[type[BaseModel], Any], BaseModel], model: type[BaseMod
 
 
 @asynccontextmanager
-async def opened_registry(settings: Settings) -> AsyncIterator[tuple[Databases, Prepared]]:
+async def opened_registry(settings: Settings) -> AsyncIterator[tuple[Databases, RootKeys, Prepared]]:
     """The registry that the settings name, whether its server runs or not."""
     require_registry(settings)
     databases = open_databases(settings)
@@ -99,7 +100,7 @@ async def opened_registry(settings: Settings) -> AsyncIterator[tuple[Databases, 
         if not await databases.registry.read(lambda connection: check_revision(connection, REGISTRY_SCHEMA)):
             raise SchemaOutdated(f"{settings.storage.root} holds no registry yet: start `lading serve` once")
         with open_roots(settings) as roots:
-            yield databases, await open_registry(databases.registry, roots)
+            yield databases, roots, await open_registry(databases.registry, roots)
     finally:
         await databases.close()
 
@@ -107,12 +108,12 @@ async def opened_registry(settings: Settings) -> AsyncIterator[tuple[Databases, 
 @asynccontextmanager
 async def local_api(settings: Settings) -> AsyncIterator[LocalApi]:
     """What is done in the data directory of the registry that the settings name."""
-    async with opened_registry(settings) as (databases, prepared):
+    async with opened_registry(settings) as (databases, roots, prepared):
         await databases.activity.read(lambda connection: check_revision(connection, ACTIVITY_SCHEMA))
         deciders = deciders_of(settings, prepared, databases.registry)
         await deciders.directory.refresh()
         activity, durable, counts = databases.activity, databases.durable_activity, Counts().writer(0)
         with closing(Passwords()) as passwords:
-            services = administration(settings, databases, prepared, passwords, deciders)
+            services = administration(settings, databases, roots, prepared, passwords, deciders)
             async with recording(settings.audit, activity, durable, prepared.secrets_key, counts) as trail:
                 yield LocalApi(services, trail)

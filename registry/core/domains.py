@@ -189,7 +189,9 @@ class EncryptionDomains:
         now = self._now()
 
         def change(connection: Connection) -> StoredDomain:
-            domain = _destructible(connection, name)
+            if name == DEFAULT_DOMAIN:
+                raise DomainProtected(name)
+            domain = _kept(connection, name)
             if domain.destroy_at is None:
                 domain_keys.plan_destruction(connection, name, now + wait)
                 return replace(domain, destroy_at=now + wait)
@@ -206,13 +208,12 @@ class EncryptionDomains:
         return await self._database.write(change)
 
     async def keep(self, name: str) -> StoredDomain:
-        """Call off the destruction of a domain's keys; raises DomainUnknown, DomainProtected or DestructionRefused."""
+        """Have a domain that was to be destroyed in use again; raises DomainUnknown, or DestructionRefused once it was."""
 
         def change(connection: Connection) -> StoredDomain:
-            domain = _destructible(connection, name)
-            if domain.destroy_at is None:
-                raise DestructionRefused(f"nobody plans to destroy the keys of the encryption domain {name}")
-            domain_keys.plan_destruction(connection, name, None)
+            domain = _kept(connection, name)
+            if domain.destroy_at is not None:
+                domain_keys.plan_destruction(connection, name, None)
             return replace(domain, destroy_at=None)
 
         return await self._database.write(change)
@@ -273,10 +274,8 @@ def _required(connection: Connection, name: str, *, hold: bool = False) -> Store
     return domain
 
 
-def _destructible(connection: Connection, name: str) -> StoredDomain:
-    """A domain whose keys can be destroyed and are there, held for the rest of the transaction."""
-    if name == DEFAULT_DOMAIN:
-        raise DomainProtected(name)
+def _kept(connection: Connection, name: str) -> StoredDomain:
+    """A domain whose keys are there, held for the rest of the transaction."""
     domain = _required(connection, name, hold=True)
     if domain.destroyed_at is not None:
         raise DestructionRefused(f"the keys of the encryption domain {name} were destroyed: nothing is left to do")

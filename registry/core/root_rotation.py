@@ -39,9 +39,13 @@ class Turn(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Rotated:
-    """What was done: the root that wraps now, how many keys of domains it wraps, and how many stay with their own."""
+    """What was done: the roots that wrap now and wrapped before, and how many keys of domains are wrapped anew.
+
+    `kept` is how many of them stay as they were, for another key wraps them that is not to be had.
+    """
 
     root: str
+    before: str
     keys: int
     kept: int
 
@@ -93,7 +97,9 @@ class RootRotation:
 
         if not await self._database.write(change):
             return None
-        return Rotated(await self._roots.current(), len(keys), len(anew) - len(keys))
+        root = await self._roots.current()
+        before = root if seen.secrets_key is None else seen.secrets_key.root
+        return Rotated(root, before, len(keys), len(anew) - len(keys))
 
     async def _rewrap_secrets_key(self, wrapped: Wrapped) -> Wrapped:
         context = secrets_key_context(self._registry_id)

@@ -106,7 +106,7 @@ async def test_everything_is_wrapped_by_the_next_root_key(registry: Registry) ->
 
     rotated = await registry.rotation.run(registry.turn)
 
-    assert rotated == Rotated("root-2", keys=3, kept=0)
+    assert rotated == Rotated("root-2", "root-1", keys=3, kept=0)
     assert registry.roots.names == ["root-2"]
     assert await registry.wrapped_by() == {"root-2"}
     assert await registry.secrets() == before
@@ -235,7 +235,7 @@ async def test_a_kms_key_that_was_taken_back_holds_up_no_rotation(place: Place, 
 
         rotated = await registry.rotation.run(registry.turn)
 
-        assert rotated == Rotated("root-2", keys=2, kept=1)
+        assert rotated == Rotated("root-2", "root-1", keys=2, kept=1)
         roots.refused.clear()
         assert await registry.wrapped_by() == {"root-2", "kms:alias/team"}
         assert len(await registry.secrets()) == 4
