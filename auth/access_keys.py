@@ -51,12 +51,12 @@ class AccessKeys:
     def __init__(
         self,
         database: Database,
-        root_key: bytes,
+        secrets_key: bytes,
         now: Callable[[], float],
         draw: Callable[[], NewAccessKey] = draw_access_key,
     ) -> None:
         self._database = database
-        self._seal = Seal(root_key, ACCESS_KEYS)
+        self._seal = Seal(secrets_key, ACCESS_KEYS)
         self._now = now
         self._draw = draw
 

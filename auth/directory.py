@@ -119,11 +119,11 @@ class _Kept:
 class Directory:
     """Principals and policies as of the newest generation that this process has heard of."""
 
-    def __init__(self, database: Database, root_key: bytes, ring: KeyRing | None = None) -> None:
+    def __init__(self, database: Database, secrets_key: bytes, ring: KeyRing | None = None) -> None:
         self.database = database
-        self._root_key = root_key
+        self._secrets_key = secrets_key
         self._ring = ring
-        self._seal = Seal(root_key, ACCESS_KEYS)
+        self._seal = Seal(secrets_key, ACCESS_KEYS)
         self._kept = _Kept(-1)
         # The text of most policies outlives a generation, and reading one costs more than all else here.
         self._compile: Callable[[str, PolicyKind], Policy] = lru_cache(_COMPILED_POLICIES)(parse_policy)
@@ -136,7 +136,7 @@ class Directory:
         generation = await self.database.read(current_generation)
         if generation != self._kept.generation:
             if self._ring is not None:
-                await self._ring.reload(self.database, self._root_key)
+                await self._ring.reload(self.database, self._secrets_key)
             self._kept = _Kept(generation)
 
     @property

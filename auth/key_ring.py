@@ -91,7 +91,7 @@ class KeyRing:
         now = self._now()
         return [jwk for ring_key, jwk in zip(self._keys, self._jwks, strict=True) if not is_retired(ring_key, now)]
 
-    async def reload(self, database: Database, root_key: bytes) -> None:
+    async def reload(self, database: Database, secrets_key: bytes) -> None:
         """Take over the keys that the database holds."""
         self._begun += 1
         number = self._begun
@@ -99,17 +99,17 @@ class KeyRing:
         # Of two that read at the same time, the one that began later may have the newer keys, whichever ends first.
         if number > self._taken:
             self._taken = number
-            self._take(stored, root_key)
+            self._take(stored, secrets_key)
 
-    def _take(self, stored: Iterable[StoredSigningKey], root_key: bytes) -> None:
-        keys = [self._ring_key(each, root_key) for each in stored]
+    def _take(self, stored: Iterable[StoredSigningKey], secrets_key: bytes) -> None:
+        keys = [self._ring_key(each, secrets_key) for each in stored]
         if keys != self._keys:
             self._set(keys)
 
-    def _ring_key(self, stored: StoredSigningKey, root_key: bytes) -> RingKey:
+    def _ring_key(self, stored: StoredSigningKey, secrets_key: bytes) -> RingKey:
         known = self._by_id.get(stored.kid)
         if known is None:
-            key = open_private_key(stored.kid, stored.sealed_private_key, root_key)
+            key = open_private_key(stored.kid, stored.sealed_private_key, secrets_key)
             return RingKey(key, key.public_key, stored.signs_from, stored.retires_at)
         return RingKey(known.key, known.public_key, stored.signs_from, stored.retires_at)
 

@@ -75,18 +75,18 @@ def _draw(algorithm: Algorithm) -> SigningKey:
 
 
 def seal_private_key(
-    key: SigningKey, root_key: bytes, *, random_bytes: Callable[[int], bytes] = secrets.token_bytes
+    key: SigningKey, secrets_key: bytes, *, random_bytes: Callable[[int], bytes] = secrets.token_bytes
 ) -> bytes:
-    """The private half, readable again only with the 32-byte root key and under the same id."""
+    """The private half, readable again only with the 32-byte secrets key and under the same id."""
     plain = key.private_key.private_bytes(
         serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    return Seal(root_key, _PURPOSE).close(key.kid, plain, random_bytes=random_bytes)
+    return Seal(secrets_key, _PURPOSE).close(key.kid, plain, random_bytes=random_bytes)
 
 
-def open_private_key(kid: str, sealed: bytes, root_key: bytes) -> SigningKey:
-    """The key that was sealed under this id; raises KeyFileInvalid for another root key or changed bytes."""
-    opened = Seal(root_key, _PURPOSE).open(kid, sealed)
+def open_private_key(kid: str, sealed: bytes, secrets_key: bytes) -> SigningKey:
+    """The key that was sealed under this id; raises KeyFileInvalid for another secrets key or changed bytes."""
+    opened = Seal(secrets_key, _PURPOSE).open(kid, sealed)
     # Sealed by ourselves: testing the primes again takes 100 ms of an RSA key, and the event loop waits.
     private_key = serialization.load_der_private_key(opened, password=None, unsafe_skip_rsa_key_validation=True)
     if isinstance(private_key, PrivateKey) and _is_strong(private_key):

@@ -57,9 +57,9 @@ class ListedKey:
 class SigningKeys:
     """The signing keys of a registry, for whoever looks after them."""
 
-    def __init__(self, database: Database, root_key: bytes, now: Callable[[], float]) -> None:
+    def __init__(self, database: Database, secrets_key: bytes, now: Callable[[], float]) -> None:
         self._database = database
-        self._root_key = root_key
+        self._secrets_key = secrets_key
         self._now = now
 
     async def rotate(self, algorithm: Algorithm, signs_in_seconds: float = 0) -> ListedKey:
@@ -70,7 +70,7 @@ class SigningKeys:
         if not 0 <= signs_in_seconds <= MOST_DELAY_SECONDS:
             raise RotationRefused(f"a key signs 0 to {MOST_DELAY_SECONDS} seconds after it was made")
         key = await asyncio.to_thread(generate_signing_key, algorithm)
-        sealed, now = seal_private_key(key, self._root_key), self._now()
+        sealed, now = seal_private_key(key, self._secrets_key), self._now()
         signs_from = now + signs_in_seconds
 
         def change(connection: "Connection") -> None:

@@ -5,7 +5,7 @@
 - A check is counted before it is made: guesses at once get no more through than guesses one after another.
 - The count holds for all workers and over restarts. While its database is away, each worker counts alone: who reads has
   to log in, and must be able to.
-- The database sees digests under a subkey of the root key, neither names nor addresses.
+- The database sees digests under a subkey of the secrets key, neither names nor addresses.
 """
 
 import asyncio
@@ -49,11 +49,11 @@ class Throttle:
     """Guards the logins of one worker; `most` wrong passwords a minute for a user name and a client."""
 
     def __init__(
-        self, counts: LoginCounts, root_key: bytes, most: int, *, now: Callable[[], float], recent: RecentLogins
+        self, counts: LoginCounts, secrets_key: bytes, most: int, *, now: Callable[[], float], recent: RecentLogins
     ) -> None:
         self._counts = counts
         self._alone = OwnCounts(now)
-        self._key = subkey(root_key, _PURPOSE)
+        self._key = subkey(secrets_key, _PURPOSE)
         self._most = most
         self._recent = recent
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()

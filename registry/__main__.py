@@ -19,6 +19,7 @@ COMMANDS: Final = {
     "policy": ("registry.commands.policy", "say who may do what, and ask why"),
     "repo": ("registry.commands.repo", "say who may do what to one repository"),
     "signing": ("registry.commands.signing", "let the keys that sign tokens take turns"),
+    "encryption": ("registry.commands.encryption", "let the keys of encryption at rest take turns, and destroy them"),
     "audit": ("registry.commands.audit", "find, export and prove who did what"),
     "migrate": ("registry.commands.migrate", "bring the database to this version"),
     "verify": ("registry.commands.verify", "check everything that is stored"),

@@ -52,7 +52,9 @@ async def open_defence(settings: Settings, prepared: Prepared, activity: Databas
     await stack.enter_async_context(last_use.written())
     passwords = Passwords()
     stack.callback(passwords.close)
-    throttle = Throttle(counts, prepared.root_key, settings.limits.login_attempts, now=time.time, recent=RecentLogins())
+    throttle = Throttle(
+        counts, prepared.secrets_key, settings.limits.login_attempts, now=time.time, recent=RecentLogins()
+    )
     return Defence(passwords, counts, last_use, partial(Logins, passwords, throttle))
 
 
@@ -79,7 +81,7 @@ def credential_jobs(settings: Settings, registry: Database, prepared: Prepared, 
     """What removes credentials and counts of logins that have had their time."""
     stored = StoredTokens(registry, settings.auth.refresh_ttl, time.time)
     revocations = Revocations(registry, time.time)
-    signing_keys = SigningKeys(registry, prepared.root_key, time.time)
+    signing_keys = SigningKeys(registry, prepared.secrets_key, time.time)
 
     async def sweep_tokens() -> None:
         await stored.sweep()

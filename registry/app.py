@@ -42,6 +42,7 @@ from registry.oci import errors as oci_errors
 from registry.oci import routes as oci_routes
 from registry.oci.services import SERVICES, Bounds, Services
 from registry.oci.token import JWKS, TOKENS
+from registry.roots import open_roots
 from registry.run import Run
 from registry.stores import BUFFER_BYTES, ContentStore, open_store
 from storage.budget import BufferBudget
@@ -55,7 +56,8 @@ async def create_app(settings: Settings, run: Run) -> web.Application:
     stack = AsyncExitStack()
     databases = open_databases(settings)
     stack.push_async_callback(databases.close)
-    prepared = await open_registry(databases.registry, settings.key_file)
+    roots = stack.enter_context(open_roots(settings))
+    prepared = await open_registry(databases.registry, roots)
     content = await _open_content(settings, run, databases, prepared, stack)
     defence = await open_defence(settings, prepared, databases.activity, stack)
     deciders = deciders_of(settings, prepared, databases.registry)
@@ -66,7 +68,7 @@ async def create_app(settings: Settings, run: Run) -> web.Application:
     app[ACCESS], app[TOKENS], app[JWKS], app[SERVICES] = access, tokens, published, services
     app[health.READINESS] = _readiness(databases, content.store)
     app[metrics.EXPOSITION] = metrics.Exposition(run.counts, (*HTTP_METRICS, *AUDIT_METRICS))
-    app[admin_door.SERVICES] = administration(settings, databases, prepared, defence.passwords, deciders)
+    app[admin_door.SERVICES] = administration(settings, databases, roots, prepared, defence.passwords, deciders)
     add_routes(app, oci_routes.ROUTES)
     add_routes(app, admin_routes.ROUTES)
     app.on_response_prepare.extend((sign, oci_routes.add_version))
@@ -115,7 +117,7 @@ async def _open_content(
     # Staged files may be lost with the machine: hints end with the server. What is in a bucket is marked and stays, and
     # any node may be asked to go on with it.
     is_lasting = settings.storage.backend != "filesystem"
-    return _Content(store, budget, HintSigner(subkey(prepared.root_key, "upload-hint") if is_lasting else run.epoch))
+    return _Content(store, budget, HintSigner(subkey(prepared.secrets_key, "upload-hint") if is_lasting else run.epoch))
 
 
 def _services(settings: Settings, databases: Databases, content: _Content, stack: AsyncExitStack) -> Services:
@@ -160,7 +162,7 @@ def _jobs(
     return (
         Job("sweep-uploads", every_seconds=min(3600, max(1, ttl / 4)), run=sweep_uploads),
         *credential_jobs(settings, databases.registry, prepared, defence),
-        cutting(databases.activity, prepared.root_key, settings.audit.retention),
+        cutting(databases.activity, prepared.secrets_key, settings.audit.retention),
     )
 
 
@@ -169,7 +171,7 @@ async def _observers(
 ) -> Observers:
     counts = run.counts.writer(max(0, run.worker))
     trail = await stack.enter_async_context(
-        recording(settings.audit, databases.activity, databases.durable_activity, prepared.root_key, counts)
+        recording(settings.audit, databases.activity, databases.durable_activity, prepared.secrets_key, counts)
     )
     strangers = Strangers(settings.audit.refusals, time.monotonic)
     return Observers(access_log(settings.log), RequestMetrics(counts), Auditing(trail, strangers, time.time).observe)

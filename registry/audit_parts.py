@@ -52,12 +52,12 @@ class LoggedTroubles:
 
 @asynccontextmanager
 async def recording(
-    settings: AuditSettings, activity: Database, durable: Database, root_key: bytes, counts: CountWriter
+    settings: AuditSettings, activity: Database, durable: Database, secrets_key: bytes, counts: CountWriter
 ) -> AsyncIterator[AuditTrail]:
     """A trail that writes while the block runs; `durable` is the activity database, waiting for the disk."""
     file = None if settings.file is None else AuditFile(settings.file)
     troubles = LoggedTroubles(counts, time.monotonic)
-    trail = AuditTrail(activity, durable, key_of_trail(root_key), troubles, file)
+    trail = AuditTrail(activity, durable, key_of_trail(secrets_key), troubles, file)
     try:
         async with trail.running():
             yield trail
@@ -66,19 +66,19 @@ async def recording(
             file.close()
 
 
-def key_of_trail(root_key: bytes) -> bytes:
+def key_of_trail(secrets_key: bytes) -> bytes:
     """The key that seals the events of a registry."""
-    return subkey(root_key, _PURPOSE)
+    return subkey(secrets_key, _PURPOSE)
 
 
-def history_of(activity: Database, root_key: bytes) -> AuditHistory:
+def history_of(activity: Database, secrets_key: bytes) -> AuditHistory:
     """What was recorded, for who may read it."""
-    return AuditHistory(activity, key_of_trail(root_key), time.time)
+    return AuditHistory(activity, key_of_trail(secrets_key), time.time)
 
 
-def cutting(activity: Database, root_key: bytes, retention_seconds: float) -> Job:
+def cutting(activity: Database, secrets_key: bytes, retention_seconds: float) -> Job:
     """The job that cuts off what is older than it is to be kept."""
-    history = history_of(activity, root_key)
+    history = history_of(activity, secrets_key)
 
     async def cut() -> None:
         await history.cut(time.time() - retention_seconds)

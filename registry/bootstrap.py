@@ -9,12 +9,14 @@ from pathlib import Path
 
 import aiofiles
 
-from auth.bootstrap import ROOT_USER, registry_id_of
+from auth.bootstrap import ROOT_USER, Prepared, registry_id_of
 from auth.bootstrap import prepare as prepare_registry
 from auth.passwords import Passwords
 from registry.config import Settings
+from registry.core.domains import EncryptionDomains
 from registry.core.importing import unfinished_mark
 from registry.databases import ACTIVITY_SCHEMA_NAME, Databases, open_databases, require_registry
+from registry.roots import open_roots
 from registry.stores import open_store
 from storage.blobs.interface import BlobStore, Owned
 from storage.errors import SchemaOutdated, StoredBytesMissing, StoreUnavailable
@@ -30,6 +32,7 @@ from storage.metadata.migration import (
     upgrade,
 )
 from storage.metadata.verification import CheckedCopy
+from storage.roots.interface import FoundingKeys
 
 # The oldest copies: a registry that once wrote to a disk in place of the one that was away has its newest there.
 _COPIES_LOOKED_FOR = 16
@@ -45,25 +48,17 @@ class Preparation:
 async def prepare(settings: Settings) -> Preparation:
     """Make a data directory ready to serve; on a later start, check that it is.
 
-    Raises SchemaOutdated, KeyFileInvalid, DatabaseUnavailable, StoreUnavailable or OSError, each saying what to do.
+    Raises SchemaOutdated, KeyFileInvalid, KeyUnavailable, DatabaseUnavailable, StoreUnavailable or OSError, each saying
+    what to do.
     """
     root = settings.storage.root
     make_private(root)
     databases = open_databases(settings)
     passwords = Passwords()
-    secret = settings.auth.admin_password
     try:
         await _fill_empty(databases)
-        async with open_store(settings.storage, databases) as store:
-            await adopt(databases.registry, store)  # what belongs to another registry is refused before one is founded
-            prepared = await prepare_registry(
-                databases.registry,
-                settings.key_file,
-                passwords=passwords,
-                admin_password=secret.get_secret_value() if secret else None,
-                now=time.time(),
-            )
-            await adopt(databases.registry, store)
+        with open_roots(settings) as roots:
+            prepared = await _prepared(settings, databases, roots, passwords)
     finally:
         passwords.close()
         await databases.close()
@@ -72,6 +67,22 @@ async def prepare(settings: Settings) -> Preparation:
     file = root / "admin-password"
     await _write_private(file, prepared.generated_password + "\n")
     return Preparation(_notice(settings, prepared.generated_password, file))
+
+
+async def _prepared(settings: Settings, databases: Databases, roots: FoundingKeys, passwords: Passwords) -> Prepared:
+    secret = settings.auth.admin_password
+    async with open_store(settings.storage, databases) as store:
+        await adopt(databases.registry, store)  # what belongs to another registry is refused before one is founded
+        prepared = await prepare_registry(
+            databases.registry,
+            roots,
+            passwords=passwords,
+            admin_password=secret.get_secret_value() if secret else None,
+            now=time.time(),
+        )
+        await adopt(databases.registry, store)
+    await EncryptionDomains(databases.registry, roots, prepared.registry_id, time.time).found()
+    return prepared
 
 
 async def adopt(database: Database, store: BlobStore) -> None:

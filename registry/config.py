@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from registry.config_encryption import EncryptionSettings
 from registry.config_storage import StorageSettings
 from registry.config_values import KIB, MIB, Bytes, Names, Networks, Seconds, Section, WholeSeconds
 
@@ -142,13 +143,6 @@ class MetadataSettings(Section):
             msg = "a metadata URL is postgresql://…; leave it out for SQLite in the data directory"
             raise ValueError(msg)
         return value
-
-
-class EncryptionSettings(Section):
-    """Encryption at rest."""
-
-    mode: Literal["off"] = Field(default="off", description="Where the root key comes from; off: nothing is encrypted.")
-    key_file: Path | None = Field(default=None, description="The root key; default: root.key in the data directory.")
 
 
 class AuthSettings(Section):

@@ -4,11 +4,10 @@ import os
 import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from registry.config_values import MIB, Bytes, Section
+from registry.config_values import MIB, Bytes, Endpoint, Section
 
 _RESERVE_BYTES = 64 * MIB
 _RESERVE_SHARE = 50  # 2 % of the disk
@@ -51,7 +50,7 @@ class StorageSettings(Section):
         max_length=256,
         description="What every key begins with, as in registry/, where the bucket has more in it.",
     )
-    endpoint_url: str | None = Field(
+    endpoint_url: Endpoint | None = Field(
         default=None, description="The URL of an S3 that is not AWS's, as in https://s3.example.com:9000."
     )
     region: str | None = Field(default=None, description="The region of the bucket; default: AWS_REGION, or us-east-1.")
@@ -105,17 +104,6 @@ class StorageSettings(Section):
             msg = "a prefix is made of letters, digits, dots, dashes and underscores between single slashes"
             raise ValueError(msg)
         return f"{path}/" if path else ""
-
-    @field_validator("endpoint_url")
-    @classmethod
-    def _check_endpoint(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        url = urlsplit(value)
-        if url.scheme not in {"http", "https"} or not url.hostname or url.username is not None:
-            msg = "an endpoint is http:// or https:// and a host, as in https://s3.example.com; no credentials"
-            raise ValueError(msg)
-        return value
 
     @field_validator("sse")
     @classmethod

@@ -12,6 +12,7 @@ import uvloop
 
 from registry import logs
 from registry.config import Settings
+from registry.config_encryption import NOT_ENCRYPTED
 from registry.core.metrics import WORKER_RESTARTS, Counts
 from registry.release import release
 from registry.run import Run
@@ -83,6 +84,8 @@ class Crew:
         log = logs.logger()
         if settings.storage.durability == "relaxed":
             log.warning("durability is relaxed: what was acknowledged may be lost in a power cut")
+        if settings.encryption.mode == "off":
+            log.warning(NOT_ENCRYPTED)
         if settings.dev:
             log.warning("--dev: everyone on this machine may push and pull")
         log.info(
@@ -111,4 +114,6 @@ def complain(reason: str) -> None:
 
 
 def _sentence(error: BaseException) -> str:
+    if isinstance(error, StorageError):
+        return error.in_full
     return str(error) if isinstance(error, _EXPECTED) else f"a worker failed to start: {type(error).__name__}: {error}"

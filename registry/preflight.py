@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from registry.config import Settings
+from registry.roots import check_variable
 from registry.tls import CertificateInvalid, client_certificates, server_context
+from storage.errors import KeyFileInvalid
 
 
 def problems(settings: Settings) -> Iterator[str]:
@@ -22,9 +24,18 @@ def problems(settings: Settings) -> Iterator[str]:
         yield f"storage.root: {place} is not a directory"
     elif not os.access(place, os.W_OK | os.X_OK):
         yield f"storage.root: {place} is not writable by this user: choose another with --root"
+    yield from _of_root_key(settings)
+
+
+def _of_root_key(settings: Settings) -> Iterator[str]:
     key_file = settings.encryption.key_file
     if key_file is not None and not os.access(key_file.parent, os.X_OK):
         yield f"encryption.key_file: cannot reach {key_file}"
+    if settings.encryption.mode == "environment":
+        try:
+            check_variable()
+        except KeyFileInvalid as error:
+            yield f"encryption.mode: {error}"
 
 
 def _nearest(path: Path) -> Path:

@@ -69,7 +69,7 @@ def _outcome(settings: Settings, prepare: Prepare | None) -> dict[str, str | Non
         chosen = prepare or cast("Prepare", import_module("registry.bootstrap").prepare)
         return {"notice": asyncio.run(_await(chosen, settings)), "error": None}
     except StorageError as error:
-        return {"notice": None, "error": str(error)}
+        return {"notice": None, "error": error.in_full}
     except OSError as error:
         return {"notice": None, "error": f"{error.strerror or error}: {error.filename or settings.storage.root}"}
     except Exception as error:  # noqa: BLE001 (the end of a process: the parent must hear what happened)

@@ -54,6 +54,6 @@ def _check(settings: Settings) -> None:
 
 def _real_factory(settings: Settings) -> Factory:
     """Import the registry; by name, for it is imported at this moment and no other."""
-    if settings.storage.backend == "s3":
+    if settings.storage.backend == "s3" or settings.encryption.mode == "aws-kms":
         import_module("boto3.session")
     return cast("Factory", import_module("registry.app").create_app)

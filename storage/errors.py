@@ -89,7 +89,7 @@ class SchemaOutdated(StorageError):
 
 
 class KeyFileInvalid(StorageError):
-    """The key file is missing, readable by others, or not the one this database was made with."""
+    """A root key is missing, readable by others, torn, or not the one this database was made with."""
 
 
 class SealBroken(StorageError):

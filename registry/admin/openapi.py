@@ -27,6 +27,7 @@ _REFUSALS: Final = {
 }
 _PATHS: Final = {
     "access_key": {"type": "string", "pattern": "^LK[A-Z2-7]{18}$", "examples": ["LKAAAAAAAAAAAAAAAAAA"]},
+    "domain": {"type": "string", "pattern": "^[A-Za-z0-9:/_-]{1,512}$", "examples": ["AES256"]},
     "provider": {
         "type": "string",
         "pattern": r"^[A-Za-z0-9.\[\]:_~/%+@,=-]{1,255}$",

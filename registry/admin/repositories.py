@@ -10,9 +10,11 @@ from auth.authorizer import REGION
 from auth.errors import NotThere
 from auth.tags import read_tags, write_tags
 from registry.admin.documents import Model, Names, Page, Tags, Time, policy_text, rfc3339
+from registry.admin.encryption import EncryptionConfiguration, configuration_of
 from registry.admin.operation import Call, Operation
 from registry.admin.policies import NewResourceDocument, PolicyDocument
 from registry.admin.services import Services
+from registry.core.domains import Encryption
 from registry.core.names import RepositoryName
 from registry.core.repositories import require_repository
 from storage.metadata import policies, repositories, tags
@@ -29,6 +31,7 @@ class Repository(Model):
     arn: str
     created_at: Time
     tags: Tags
+    encryption: EncryptionConfiguration
 
 
 class Contents(Model):
@@ -50,6 +53,7 @@ class NewRepository(Model):
         json_schema_extra={"pattern": f"^{REPOSITORY_NAME}$"},
     )
     tags: Tags = Field(default_factory=dict)
+    encryption: EncryptionConfiguration = Field(default_factory=EncryptionConfiguration)
 
 
 class RepositoryChange(Model):
@@ -83,7 +87,13 @@ def load_repository(connection: "Connection", names: Mapping[str, str]) -> Repos
     """A repository as it is in this transaction; raises RepositoryUnknown or NameInvalid."""
     stored = require_repository(connection, RepositoryName.parse(names["repository"]))
     arn = Resource.of_repository(stored.name, account_id=stored.account_id, region=REGION).arn
-    return Repository(name=stored.name, arn=arn, created_at=rfc3339(stored.created_at), tags=read_tags(stored.tags))
+    return Repository(
+        name=stored.name,
+        arn=arn,
+        created_at=rfc3339(stored.created_at),
+        tags=read_tags(stored.tags),
+        encryption=configuration_of(stored.domain),
+    )
 
 
 def load_policy(connection: "Connection", names: Mapping[str, str]) -> PolicyDocument:
@@ -105,7 +115,9 @@ def _name(call: Call[Any, Any]) -> RepositoryName:
 
 async def _create(services: Services, call: Call[NewRepository, None]) -> Repository:
     name = RepositoryName.parse(call.body.name)
-    await services.repositories.create(name, write_tags(call.body.tags), services.now())
+    asked = call.body.encryption
+    domain = await services.domains.make(Encryption(asked.type, asked.kms_key))
+    await services.repositories.create(name, write_tags(call.body.tags), services.now(), domain)
     return await _read(services, name.text)
 
 

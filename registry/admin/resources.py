@@ -6,12 +6,14 @@ from typing import Final
 from pydantic import BaseModel
 
 from auth.actions import REGISTRY, Resource
+from auth.authorizer import REGION
 from auth.bootstrap import ROOT_USER
 from auth.principals import Principal, PrincipalKind
 from registry.admin.operation import AnyOperation
 from registry.admin.services import Services
 
 _REPOSITORY: Final = "repository"
+_DOMAIN: Final = "domain"
 _IAM: Final = {
     "user": "user",
     "group": "group",
@@ -42,6 +44,8 @@ def resource_of(
         return root_of(services.account_id)
     if kind == _REPOSITORY:
         return services.authorizer.repository(name)
+    if kind == _DOMAIN:
+        return Resource(f"arn:aws:ecr:{REGION}:{services.account_id}:encryption-domain/{name}", None)
     if kind not in _IAM:
         return REGISTRY
     prefix = f"arn:aws:iam::{services.account_id}:{_IAM[kind]}/"

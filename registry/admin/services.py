@@ -18,9 +18,12 @@ from auth.signing_keys import SigningKeys
 from auth.stored_tokens import StoredTokens
 from auth.tokens import TokenIssuer
 from registry.core.audit_history import AuditHistory
+from registry.core.domains import EncryptionDomains
 from registry.core.repositories import Repositories
+from registry.core.root_rotation import RootRotation, Turn
 from storage.metadata.database import Database
 from storage.metadata.last_use import LastUsed
+from storage.roots.interface import RootKeys
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Services:
     """The registry as an administrator sees it, in a server or in a command."""
 
     account_id: str
-    root_key: bytes
+    secrets_key: bytes
     database: Database
     activity: Database
     passwords: Passwords
@@ -40,6 +43,10 @@ class Services:
     now: Callable[[], float]
     page: int
     refresh_ttl_seconds: int
+    registry_id: str
+    roots: RootKeys
+    turn: Turn
+    encrypts: bool
 
     def on(self, database: Database) -> "Services":
         """The same, with every change made through another database."""
@@ -57,7 +64,7 @@ class Services:
     @cached_property
     def access_keys(self) -> AccessKeys:
         """Access keys."""
-        return AccessKeys(self.database, self.root_key, self.now)
+        return AccessKeys(self.database, self.secrets_key, self.now)
 
     @cached_property
     def stored_tokens(self) -> StoredTokens:
@@ -72,7 +79,17 @@ class Services:
     @cached_property
     def signing_keys(self) -> SigningKeys:
         """The keys that sign tokens."""
-        return SigningKeys(self.database, self.root_key, self.now)
+        return SigningKeys(self.database, self.secrets_key, self.now)
+
+    @cached_property
+    def domains(self) -> EncryptionDomains:
+        """Encryption domains."""
+        return EncryptionDomains(self.database, self.roots, self.registry_id, self.now, seals=self.encrypts)
+
+    @cached_property
+    def root_rotation(self) -> RootRotation:
+        """The root key taking turns."""
+        return RootRotation(self.database, self.roots, self.registry_id)
 
     @cached_property
     def policies(self) -> PolicyDocuments:

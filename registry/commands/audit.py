@@ -1,6 +1,7 @@
 """`lading audit`: who did what, found, exported as lines of JSON, and proven to be as it was recorded."""
 
 import argparse
+import asyncio
 import os
 import sys
 import time
@@ -17,14 +18,14 @@ from auth.errors import AuthError
 from registry.admin import audit
 from registry.audit_parts import key_of_trail
 from registry.commands.api import Api, Json
+from registry.commands.local import opened_registry
 from registry.commands.running import run_with_api
 from registry.commands.settings import settings_of
 from registry.commands.subcommands import Report, Subcommand, add_subcommands, complain, table, tell
-from registry.config import SettingsInvalid
+from registry.config import Settings, SettingsInvalid
 from registry.core.audit_lines import check_lines
 from registry.core.inert_text import inert
 from storage.errors import StorageError
-from storage.keyfile import load_or_create_root_key
 from storage.metadata.audit_event import EventKind, Verdict
 
 _LIMIT: Final = 100
@@ -109,12 +110,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _verify_file(arguments: argparse.Namespace) -> int:
-    """Prove lines of JSON by the key of the data directory; the database is not asked."""
+    """Prove lines of JSON by the key that the registry has; its own trail is not asked."""
     path = arguments.file
     try:
-        root_key = load_or_create_root_key(settings_of(arguments).settings.key_file, create=False)
+        key = asyncio.run(_key_of_trail(settings_of(arguments).settings))
         with path.open("rb") as file:
-            found = check_lines(file, key_of_trail(root_key))
+            found = check_lines(file, key)
     except (SettingsInvalid, AuthError, StorageError, OSError) as error:
         return complain(error)
     if found.bad:
@@ -125,6 +126,11 @@ def _verify_file(arguments: argparse.Namespace) -> int:
         text += f"; {found.unsealed} more that nothing proves, for the database did not take them"
     tell(Report(text, asdict(found)), as_json=arguments.json)
     return 0
+
+
+async def _key_of_trail(settings: Settings) -> bytes:
+    async with opened_registry(settings) as (_, _, prepared):
+        return key_of_trail(prepared.secrets_key)
 
 
 async def _events(

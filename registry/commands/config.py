@@ -5,6 +5,7 @@ import sys
 
 from registry.commands.settings import add_settings, settings_of
 from registry.config import SettingsInvalid
+from registry.config_encryption import NOT_ENCRYPTED
 from registry.config_text import json_text, toml_text
 from registry.preflight import problems
 
@@ -32,6 +33,8 @@ def run(arguments: argparse.Namespace) -> int:
     if found:
         return _complain("\n".join(found))
     print("the settings are valid")  # noqa: T201 (a command speaks)
+    if loaded.settings.encryption.mode == "off":
+        print(NOT_ENCRYPTED)  # noqa: T201 (the same)
     return 0
 
 

@@ -5,17 +5,21 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict, dataclass
 
+from auth.secrets_key import SECRETS_KEY_BYTES, rewrap_secrets_key, unwrap_secrets_key, wrap_secrets_key
 from registry.bootstrap import founded
 from registry.commands.settings import add_settings, settings_of
 from registry.commands.subcommands import complain, tell_in_a_line
 from registry.config import Settings, SettingsInvalid
 from registry.databases import Databases, open_databases, require_registry
 from registry.preflight import problems
+from registry.roots import open_roots
 from registry.stores import open_store
 from storage.blobs.interface import Owned, Verdict
-from storage.errors import StorageError
+from storage.errors import SchemaOutdated, StorageError
 from storage.metadata.database import Database
 from storage.metadata.migration import ACTIVITY_SCHEMA, REGISTRY_SCHEMA, Schema, check_revision
+from storage.metadata.secrets_key import read_root_key_fingerprint, read_secrets_key
+from storage.roots.interface import FoundingKeys
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,7 @@ async def _of_parts(settings: Settings, *, is_founded: bool) -> AsyncIterator[Ob
         if is_founded:
             async for observation in _of_databases(databases):
                 yield observation
+        yield await _of_root_key(settings, databases.registry if is_founded else None)
         async with open_store(settings.storage, databases) as store:
             if is_founded:
                 yield await _of_owner(store, databases.registry)
@@ -101,6 +106,40 @@ async def _of_database(subject: str, database: Database, schema: Schema) -> Obse
     if not is_made:
         return Observation("database", subject, Verdict.WARNING, "is empty: the first `lading serve` makes its tables")
     return Observation("database", subject, Verdict.OK, f"answers, with the tables of this version ({schema.revision})")
+
+
+async def _of_root_key(settings: Settings, database: Database | None) -> Observation:
+    """Whether it wraps and unwraps, and opens the secrets of the registry in the database; without one it is tried."""
+    is_in_file = settings.encryption.mode in {"local", "off"}
+    if database is None and is_in_file and not settings.key_file.exists():
+        detail = f"key file {settings.key_file} is not there yet: the first `lading serve` makes it"
+        return Observation("keys", "root key", Verdict.WARNING, detail)
+    try:
+        with open_roots(settings) as roots:
+            root = await (_tried(roots) if database is None else _opened(roots, database))
+    except SchemaOutdated as error:
+        return Observation("keys", "root key", Verdict.WARNING, error.in_full)
+    except StorageError as error:
+        return Observation("keys", "root key", Verdict.FAILED, error.in_full)
+    return Observation("keys", "root key", Verdict.OK, f"wraps and unwraps ({root})")
+
+
+async def _tried(roots: FoundingKeys) -> str:
+    wrapped = await wrap_secrets_key(bytes(SECRETS_KEY_BYTES), "", roots)
+    await unwrap_secrets_key(wrapped, "", roots)
+    return wrapped.root
+
+
+async def _opened(roots: FoundingKeys, database: Database) -> str:
+    registry_id = await founded(database)
+    # In this order: between the two another process may put the one in the place of the other.
+    fingerprint, wrapped = await database.read(lambda c: (read_root_key_fingerprint(c), read_secrets_key(c)))
+    if wrapped is None:
+        await roots.bare(fingerprint or "")
+        return await _tried(roots)
+    again = await rewrap_secrets_key(wrapped, registry_id, roots)
+    await unwrap_secrets_key(again, registry_id, roots)
+    return again.root
 
 
 async def _of_owner(store: Owned, database: Database) -> Observation:

@@ -2,14 +2,14 @@
 
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from typing import Any, Final
 
 import orjson
 from pydantic import BaseModel
 
 from auth.actions import QUESTIONS
-from auth.bootstrap import ROOT_USER, open_registry
+from auth.bootstrap import ROOT_USER, Prepared, open_registry
 from auth.callers import Caller, CredentialKind
 from auth.passwords import Passwords
 from auth.principals import Principal, PrincipalKind
@@ -25,16 +25,18 @@ from registry.config import Settings
 from registry.core.audit import AuditTrail
 from registry.core.inert_text import inert
 from registry.core.metrics import Counts
-from registry.databases import open_databases, require_registry
+from registry.databases import Databases, open_databases, require_registry
+from registry.roots import open_roots
 from storage.errors import SchemaOutdated
 from storage.metadata.audit_event import AuditEvent, EventKind, Verdict
 from storage.metadata.migration import ACTIVITY_SCHEMA, REGISTRY_SCHEMA, check_revision
+from storage.roots.interface import RootKeys
 
 _MOST_CHARACTERS: Final = 512
 
 
 class LocalApi:
-    """Operations in the data directory; whoever can read the root key needs no other leave, but leaves a trail."""
+    """Operations in the data directory; whoever can open the registry needs no other leave, but leaves a trail."""
 
     def __init__(self, services: Services, trail: AuditTrail) -> None:
         self._services = services
@@ -90,21 +92,28 @@ def _read(read: Callable[[type[BaseModel], Any], BaseModel], model: type[BaseMod
 
 
 @asynccontextmanager
-async def local_api(settings: Settings) -> AsyncIterator[LocalApi]:
-    """Open the registry that the settings name, whether its server runs or not."""
+async def opened_registry(settings: Settings) -> AsyncIterator[tuple[Databases, RootKeys, Prepared]]:
+    """The registry that the settings name, whether its server runs or not."""
     require_registry(settings)
-    databases, passwords = open_databases(settings), Passwords()
+    databases = open_databases(settings)
     try:
         if not await databases.registry.read(lambda connection: check_revision(connection, REGISTRY_SCHEMA)):
             raise SchemaOutdated(f"{settings.storage.root} holds no registry yet: start `lading serve` once")
+        with open_roots(settings) as roots:
+            yield databases, roots, await open_registry(databases.registry, roots)
+    finally:
+        await databases.close()
+
+
+@asynccontextmanager
+async def local_api(settings: Settings) -> AsyncIterator[LocalApi]:
+    """What is done in the data directory of the registry that the settings name."""
+    async with opened_registry(settings) as (databases, roots, prepared):
         await databases.activity.read(lambda connection: check_revision(connection, ACTIVITY_SCHEMA))
-        prepared = await open_registry(databases.registry, settings.key_file)
         deciders = deciders_of(settings, prepared, databases.registry)
         await deciders.directory.refresh()
-        services = administration(settings, databases, prepared, passwords, deciders)
         activity, durable, counts = databases.activity, databases.durable_activity, Counts().writer(0)
-        async with recording(settings.audit, activity, durable, prepared.root_key, counts) as trail:
-            yield LocalApi(services, trail)
-    finally:
-        passwords.close()
-        await databases.close()
+        with closing(Passwords()) as passwords:
+            services = administration(settings, databases, roots, prepared, passwords, deciders)
+            async with recording(settings.audit, activity, durable, prepared.secrets_key, counts) as trail:
+                yield LocalApi(services, trail)

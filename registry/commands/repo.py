@@ -7,10 +7,18 @@ from registry.commands.api import Api, pages
 from registry.commands.documents import add_file, read_document
 from registry.commands.running import run_with_api
 from registry.commands.subcommands import Report, Subcommand, add_name, add_subcommands, add_tags, table, tags_of
+from registry.core.domains import EncryptionType
 
 
 def _add_force(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="with all its images")
+
+
+def _add_encryption(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--encryption", choices=[each.value for each in EncryptionType], help="at rest, for good; default: AES256"
+    )
+    parser.add_argument("--kms-key", metavar="ID", help="with --encryption KMS: the id, alias or ARN of a KMS key")
 
 
 def _of(arguments: argparse.Namespace) -> dict[str, str]:
@@ -18,7 +26,9 @@ def _of(arguments: argparse.Namespace) -> dict[str, str]:
 
 
 async def _create(api: Api, arguments: argparse.Namespace) -> Report:
-    made = await api.call(repositories.CREATE, body={"name": arguments.name, "tags": tags_of(arguments.tags)})
+    asked = {"type": arguments.encryption or EncryptionType.AES256.value, "kms_key": arguments.kms_key}
+    body = {"name": arguments.name, "tags": tags_of(arguments.tags), "encryption": asked}
+    made = await api.call(repositories.CREATE, body=body)
     return Report(f"repository {arguments.name} was made: push to it", made)
 
 
@@ -35,6 +45,7 @@ async def _show(api: Api, arguments: argparse.Namespace) -> Report:
         ["arn", repository["arn"]],
         ["made", repository["created_at"]],
         ["tags", tags or "none"],
+        ["encryption", " ".join(filter(None, repository["encryption"].values()))],
         ["manifests", str(contents["manifests"])],
         ["image tags", str(contents["image_tags"])],
         ["blobs", f"{contents['blobs']} ({contents['blob_bytes']} bytes)"],
@@ -73,7 +84,7 @@ async def _delete_policy(api: Api, arguments: argparse.Namespace) -> Report:
 
 
 SUBCOMMANDS = (
-    Subcommand("create", "make a repository ahead of the first push", _create, (add_name, add_tags)),
+    Subcommand("create", "make a repository ahead of the first push", _create, (add_name, add_tags, _add_encryption)),
     Subcommand("list", "show every repository", _list),
     Subcommand("show", "show one repository and what it holds", _show, (add_name,)),
     Subcommand("tags", "show the tags of a repository's images", _image_tags, (add_name,)),

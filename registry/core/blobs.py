@@ -105,7 +105,7 @@ class Blobs:
 
     async def _see_to_stored(self, digest: Digest) -> None:
         """Have the copy that serves a digest quarantined if its bytes are gone."""
-        stored = await self._database.read(lambda c: blobs.find_stored_copy(c, str(digest), hold=False))
+        stored = await self._database.read(lambda c: blobs.find_stored_copy(c, str(digest), "", hold=False))
         if stored is not None:
             with suppress(BlobUnknown):
                 await self._look_at(stored)
@@ -133,7 +133,7 @@ class Blobs:
         try:
             yield
         except StoredBytesMissing as error:
-            await self._database.write(lambda c: blobs.quarantine(c, found.id))
+            await self._database.write(lambda c: blobs.quarantine(c, found.id, found.storage_key))
             raise BlobUnknown(found.digest) from error
 
     async def delete(self, repository: RepositoryName, digest: Digest) -> None:
@@ -170,7 +170,7 @@ class Blobs:
             # The repository first, then the copy, as every change does: no two can wait for each other. The copy is
             # held, so that it cannot be on its way out while it is linked.
             repository_id = locked_repository(connection, target, create=create, now=now)
-            served = blobs.find_stored_copy(connection, str(digest))
+            served = blobs.find_stored_copy(connection, str(digest), "")
             found = blobs.find_blob(connection, readable.text, str(digest))
             if served is None or found is None or served.id != found.id:
                 raise BlobUnknown(str(digest))
@@ -214,7 +214,7 @@ class Blobs:
     async def _sources(self, digest: Digest, source: RepositoryName | None) -> list[RepositoryName]:
         if source is not None:
             return [source]
-        names = await self._database.scan(lambda c: blobs.list_readers(c, str(digest), limit=_SOURCES_TRIED))
+        names = await self._database.scan(lambda c: blobs.list_readers(c, str(digest), domain="", limit=_SOURCES_TRIED))
         return [RepositoryName(name) for name in names]
 
     async def _unknown(self, repository: RepositoryName, digest: Digest) -> BlobUnknown | RepositoryUnknown:
@@ -230,16 +230,16 @@ def _serving_copy(
     connection: Connection, digest: Digest, copy: StoredCopy | None, now: float
 ) -> tuple[int | None, bool]:
     """The id of the copy that serves a digest, and whether that is the new one, or was recorded as such before."""
-    served = blobs.find_stored_copy(connection, str(digest))
+    served = blobs.find_stored_copy(connection, str(digest), "")
     if served is not None or copy is None:
         is_recorded = served is not None and copy is not None and served.storage_key == copy.key
         return (served.id if served else None), is_recorded
-    added = blobs.add_copy(connection, digest=str(digest), size=copy.size, storage_key=copy.key, now=now)
+    added = blobs.add_copy(connection, blobs.NewCopy(str(digest), copy.size, copy.key), now)
     if added is not None:
-        blobs.repair_readers(connection, digest=str(digest), blob_id=added, now=now)
+        blobs.repair_readers(connection, digest=str(digest), domain="", blob_id=added, now=now)
         return added, True
     # Another push of the same bytes was faster; its row is visible since add_copy waited for it.
-    served = blobs.find_stored_copy(connection, str(digest))
+    served = blobs.find_stored_copy(connection, str(digest), "")
     if served is None:
         message = "the blob was pushed and removed by others meanwhile: push it again"
         raise StoreUnavailable(message)

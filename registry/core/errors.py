@@ -1,6 +1,7 @@
 """Facts about registry content; they know nothing of HTTP."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 
 class RegistryError(Exception):
@@ -50,6 +51,46 @@ class RepositoryNotEmpty(RegistryError):
     def __init__(self, name: str) -> None:
         super().__init__(f"repository {name} is not empty: delete its images first, or force it")
         self.name = name
+
+
+class EncryptionInvalid(RegistryError):
+    """The encryption configuration of a repository does not make sense; the text says why."""
+
+
+class DomainUnknown(RegistryError):
+    """There is no encryption domain of this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no encryption domain {name}: list them with `lading encryption list`")
+        self.name = name
+
+
+class DomainProtected(RegistryError):
+    """The domain of repositories that name none cannot be destroyed."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"the encryption domain {name} is the registry's default and cannot be destroyed: "
+            "rotate its key, or delete the repositories"
+        )
+        self.name = name
+
+
+class DestructionRefused(RegistryError):
+    """The keys of a domain cannot be destroyed now, or that cannot be called off; the text says what can be done."""
+
+
+class DestructionTooEarly(DestructionRefused):
+    """The waiting time before the keys of a domain are destroyed is not over; `destroy_at` is when it will be."""
+
+    def __init__(self, name: str, destroy_at: float) -> None:
+        moment = datetime.fromtimestamp(destroy_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        super().__init__(
+            f"the keys of the encryption domain {name} can be destroyed from {moment} on: run the same command again "
+            f"then, or call it off with `lading encryption destroy {name} --cancel`"
+        )
+        self.name = name
+        self.destroy_at = destroy_at
 
 
 class BlobUnknown(RegistryError):

@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 
 from registry.core.errors import RepositoryExists, RepositoryNotEmpty, RepositoryUnknown
 from registry.core.names import RepositoryName
+from storage.domain_records import DEFAULT_DOMAIN
 from storage.metadata import repositories
 from storage.metadata.database import Database
 from storage.metadata.repositories import StoredRepository
@@ -73,11 +74,11 @@ class Repositories:
             wanted = self._most + 1  # what is hidden is passed over by the page
         return Listing(found[:limit], more=len(found) > limit)
 
-    async def create(self, name: RepositoryName, tags: str, now: float) -> None:
-        """Make an empty repository; `tags` is a JSON object. Raises RepositoryExists."""
+    async def create(self, name: RepositoryName, tags: str, now: float, domain: str = DEFAULT_DOMAIN) -> None:
+        """Make an empty repository of an encryption domain; `tags` is a JSON object. Raises RepositoryExists."""
 
         def change(connection: Connection) -> None:
-            if not repositories.add_repository(connection, name.text, now):
+            if not repositories.add_repository(connection, name.text, now, domain):
                 raise RepositoryExists(name.text)
             repositories.put_tags(connection, name.text, tags)
 

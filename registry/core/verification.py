@@ -89,7 +89,7 @@ class Verification:
 
         Raises StoreUnavailable, having given up no missing copy, when the store as a whole seems to be away.
         """
-        missing: list[int] = []
+        missing: list[CheckedCopy] = []
         tally = _Tally()
         copies = (copy async for copy in all_copies(self._database) if chosen(copy.digest))
         async with aclosing(several(copies, self._look_at, at_once=_AT_ONCE)) as findings:
@@ -98,10 +98,10 @@ class Verification:
                 if not copy.is_quarantined:
                     tally.count(finding)
                 if finding.sight is _Sight.MISSING:
-                    missing.append(copy.id)
+                    missing.append(copy)
                 yield Checked(copy.digest, copy.size, await self._settle(finding))
-        for blob_id in missing:
-            await self._quarantine(blob_id)
+        for copy in missing:
+            await self._quarantine(copy)
         async for manifest in self._manifests():
             if chosen(manifest.digest):
                 wrong = None if _names(manifest.digest, manifest.payload) else "its bytes are not what its digest names"
@@ -111,7 +111,7 @@ class Verification:
         """Do what follows at once from what was seen; returns the problem that is left."""
         copy = finding.copy
         if finding.sight is _Sight.WRONG:
-            await self._quarantine(copy.id)
+            await self._quarantine(copy)
         if finding.sight is _Sight.GOOD and copy.is_quarantined:
             restored = await self._database.write(lambda c: verification.restore(c, copy.id))
             return None if restored else "it was found bad before"
@@ -129,8 +129,8 @@ class Verification:
             lambda c: verification.list_manifests(c, after=after, limit=_PAGE, limit_bytes=_PAGE_BYTES)
         )
 
-    async def _quarantine(self, blob_id: int) -> None:
-        await self._database.write(lambda c: blobs.quarantine(c, blob_id))
+    async def _quarantine(self, copy: CheckedCopy) -> None:
+        await self._database.write(lambda c: blobs.quarantine(c, copy.id, copy.storage_key))
 
     async def _look_at(self, copy: CheckedCopy) -> _Finding:
         try:

@@ -3,11 +3,23 @@
 They may lose their last seconds in a power cut. Times are seconds since the epoch; sizes are bytes.
 """
 
-from sqlalchemy import BigInteger, Column, Double, Index, Integer, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
 
 from storage.metadata.columns import NAMES, Bytewise, Id
 
-ACTIVITY_REVISION = "0003"
+ACTIVITY_REVISION = "0004"
 """The migration that this code's activity schema is at."""
 
 ACTIVITY = MetaData(naming_convention=NAMES)
@@ -35,6 +47,23 @@ staging = Table(
     Column("size", BigInteger, nullable=False, comment="bytes staged"),
     Column("touched_at", Double, nullable=False),
     comment="what is staged in a store without files, and who writes it",
+)
+
+sealed_upload = Table(
+    "sealed_upload",
+    ACTIVITY,
+    Column("upload_id", Bytewise, primary_key=True),
+    Column("mark", String, nullable=False, comment="of the sealing writer: drawn anew by each"),
+    Column("header", LargeBinary(128), comment="of the sealed object; none before the first whole segment"),
+    Column("is_open", Boolean, nullable=False, comment="a writer is at it, or was killed"),
+    Column("is_cut", Boolean, nullable=False, comment="it was cut off where its last writer began"),
+    Column("offset", BigInteger, nullable=False, comment="plain bytes kept"),
+    Column("inner_mark", String, nullable=False, comment="of the store below, at this offset"),
+    Column("tail", LargeBinary, comment="sealed: what is less than a segment"),
+    Column("earlier_offset", BigInteger, comment="plain bytes kept where the last writer began"),
+    Column("earlier_tail", LargeBinary, comment="the tail there"),
+    Column("touched_at", Double, nullable=False, index=True),
+    comment="how far uploads that are sealed have come",
 )
 
 login_failure = Table(

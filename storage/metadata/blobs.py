@@ -1,7 +1,7 @@
 """Stored copies, which repository may read them, and which of them may be collected."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 from sqlalchemy import Connection, and_, bindparam, delete, exists, select, text, update
@@ -25,18 +25,36 @@ class BlobState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StoredBlob:
-    """A copy as the database keeps it; `candidate` tells that it may be collected when its grace is over."""
+    """A copy as the database keeps it; `candidate` tells that it may be collected when its grace is over.
+
+    `domain` and `key_version` name the key it is sealed with, none for a plain one.
+    """
 
     id: int
     digest: str
     size: int
     storage_key: str
+    domain: str = ""
+    key_version: int = 0
     candidate: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class NewCopy:
+    """A stored copy to record; `domain` and `key_version` name the key it is sealed with, none for a plain one."""
+
+    digest: str
+    size: int
+    storage_key: str
+    domain: str = ""
+    key_version: int = 0
+
+
+_COPY = (blob.c.id, blob.c.digest, blob.c.size, blob.c.storage_key, blob.c.domain, blob.c.key_version)
+
 # Asked at every pull: built once, for building a statement costs more than running it.
 _READABLE = (
-    select(blob.c.id, blob.c.digest, blob.c.size, blob.c.storage_key, gc_candidate.c.blob_id.is_not(None))
+    select(*_COPY, gc_candidate.c.blob_id.is_not(None))
     .select_from(repository)
     .join(repository_blob, repository_blob.c.repository_id == repository.c.id)
     .join(blob, blob.c.id == repository_blob.c.blob_id)
@@ -55,17 +73,16 @@ _READABLE = (
 def find_blob(connection: Connection, repository_name: str, digest: str) -> StoredBlob | None:
     """The copy that a repository reads under a digest, or None."""
     row = connection.execute(_READABLE, {"repository": repository_name, "digest": digest}).one_or_none()
-    return None if row is None else StoredBlob(row[0], row[1], row[2], row[3], bool(row[4]))
+    return None if row is None else StoredBlob(*row)
 
 
-def find_stored_copy(connection: Connection, digest: str, *, hold: bool = True) -> StoredBlob | None:
-    """The copy that serves a digest, whoever may read it; never to be told to a caller.
+def find_stored_copy(connection: Connection, digest: str, domain: str, *, hold: bool = True) -> StoredBlob | None:
+    """The copy that serves a digest in a domain (`""`: the plain one), whoever reads it; never to be told to a caller.
 
     It is held until the end of the transaction, so that it cannot be on its way out while it is linked.
     """
-    served = select(blob.c.id, blob.c.digest, blob.c.size, blob.c.storage_key).where(
-        blob.c.digest == digest, blob.c.state == BlobState.STORED.value
-    )
+    # The state is written out, for the partial index answers only for its own words.
+    served = select(*_COPY).where(blob.c.digest == digest, blob.c.domain == domain, text("state = 'stored'"))
     row = connection.execute(served.with_for_update() if hold else served).one_or_none()
     return None if row is None else StoredBlob(*row)
 
@@ -75,33 +92,41 @@ def is_recorded(connection: Connection, storage_key: str) -> bool:
     return connection.execute(select(blob.c.id).where(blob.c.storage_key == storage_key)).first() is not None
 
 
-def list_readers(connection: Connection, digest: str, *, limit: int) -> list[str]:
-    """Repositories that may read a digest, by name; for a mount that names no source."""
+def list_readers(connection: Connection, digest: str, *, domain: str, limit: int) -> list[str]:
+    """Repositories that may read a digest, by name; for a mount that names no source.
+
+    Those that read a copy in the domain come first: a mount from there copies no bytes.
+    """
     return list(
         connection.execute(
             select(repository.c.name)
             .join(repository_blob, repository_blob.c.repository_id == repository.c.id)
             .join(blob, blob.c.id == repository_blob.c.blob_id)
             .where(repository_blob.c.digest == digest, blob.c.state == BlobState.STORED.value)
-            .order_by(repository.c.name)
+            .order_by(blob.c.domain != domain, repository.c.name)
             .limit(limit)
         ).scalars()
     )
 
 
-def add_copy(connection: Connection, *, digest: str, size: int, storage_key: str, now: float) -> int | None:
-    """Record a new stored copy and return its id; None when another copy serves the digest."""
+def add_copy(connection: Connection, new: NewCopy, now: float) -> int | None:
+    """Record a new stored copy and return its id; None when another copy serves the digest in its domain."""
     new_id: int | None = connection.execute(
         insert(connection, blob)
-        .values(digest=digest, size=size, storage_key=storage_key, state=BlobState.STORED.value, created_at=now)
-        .on_conflict_do_nothing(index_elements=["digest"], index_where=text("state = 'stored'"))
+        .values(**asdict(new), state=BlobState.STORED.value, created_at=now)
+        .on_conflict_do_nothing(index_elements=["digest", "domain"], index_where=text("state = 'stored'"))
         .returning(blob.c.id)
     ).scalar_one_or_none()
     return new_id
 
 
 def link_blob(connection: Connection, *, repository_id: int, digest: str, blob_id: int, now: float) -> None:
-    """Let a repository read a copy; in place of a copy that it read before (one that was found bad)."""
+    """Let a repository read a copy; one that it read before in its place becomes a candidate if nobody reads it now."""
+    before = connection.execute(
+        select(repository_blob.c.blob_id).where(
+            repository_blob.c.repository_id == repository_id, repository_blob.c.digest == digest
+        )
+    ).scalar_one_or_none()
     connection.execute(
         insert(connection, repository_blob)
         .values(repository_id=repository_id, digest=digest, blob_id=blob_id, linked_at=now)
@@ -113,6 +138,8 @@ def link_blob(connection: Connection, *, repository_id: int, digest: str, blob_i
     named = exists().where(manifest_blob.c.repository_id == repository_id, manifest_blob.c.digest == digest)
     if not connection.execute(select(named)).scalar_one():
         restart_grace(connection, blob_id=blob_id, repository_id=repository_id, now=now)
+    if before is not None and before != blob_id:
+        _let_go(connection, repository_id, before, now)
 
 
 def restart_grace(connection: Connection, *, blob_id: int, repository_id: int, now: float) -> None:
@@ -150,15 +177,16 @@ def unlink_blob(connection: Connection, *, repository_id: int, digest: str, now:
     ).scalar_one_or_none()
     if blob_id is None:
         return False
+    _let_go(connection, repository_id, blob_id, now)
+    return True
+
+
+def _let_go(connection: Connection, repository_id: int, blob_id: int, now: float) -> None:
+    """A repository reads a copy no more: it is no candidate there, and one in itself if it was the last reader."""
     connection.execute(
         delete(gc_candidate).where(gc_candidate.c.blob_id == blob_id, gc_candidate.c.repository_id == repository_id)
     )
-    # Held before looking for readers: of two repositories that let go at once, the second must see it.
-    connection.execute(select(blob.c.id).where(blob.c.id == blob_id).with_for_update())
-    read = exists().where(repository_blob.c.blob_id == blob_id)
-    if not connection.execute(select(read)).scalar_one():
-        restart_grace(connection, blob_id=blob_id, repository_id=NO_REPOSITORY, now=now)
-    return True
+    _see_to_unread(connection, blob_id, now)
 
 
 def sizes_of(connection: Connection, repository_id: int, digests: Iterable[str]) -> dict[str, int]:
@@ -206,36 +234,49 @@ def release_blobs(connection: Connection, repository_id: int, digests: Iterable[
             restart_grace(connection, blob_id=blob_id, repository_id=repository_id, now=now)
 
 
-def quarantine(connection: Connection, blob_id: int) -> None:
-    """Stop serving a copy that was found bad; a push of the same digest stores a new one."""
+def quarantine(connection: Connection, blob_id: int, storage_key: str) -> None:
+    """Stop serving a copy that was found bad under this key; a push of the same digest stores a new one.
+
+    A row that has another key meanwhile is left alone: its bytes are others than the ones that were found bad.
+    """
     connection.execute(
         update(blob)
-        .where(blob.c.id == blob_id, blob.c.state == BlobState.STORED.value)
+        .where(blob.c.id == blob_id, blob.c.storage_key == storage_key, blob.c.state == BlobState.STORED.value)
         .values(state=BlobState.QUARANTINED.value)
     )
 
 
-def repair_readers(connection: Connection, *, digest: str, blob_id: int, now: float) -> None:
-    """Point every repository that reads a quarantined copy of a digest to the good one that was just pushed.
+def repair_readers(connection: Connection, *, digest: str, domain: str, blob_id: int, now: float) -> None:
+    """Point repositories that read a quarantined copy of a digest to the good one that was just pushed in a domain.
 
-    What was a candidate there stays one; a bad copy that was read becomes one, for nobody reads it any more.
+    Those of the domain are, and all by a plain copy. What was a candidate there stays one; a bad copy becomes one when
+    nobody reads it any more.
     """
     quarantined = select(blob.c.id).where(blob.c.digest == digest, blob.c.state == BlobState.QUARANTINED.value)
-    bad = list(
+    readers = select(repository.c.id)
+    if domain:
+        readers = readers.where(repository.c.domain == domain)
+    read = (
+        select(repository_blob.c.blob_id)
+        .distinct()
+        .where(repository_blob.c.blob_id.in_(quarantined), repository_blob.c.repository_id.in_(readers))
+    )
+    bad = list(connection.execute(read).scalars())
+    for table in (gc_candidate, repository_blob) if bad else ():
         connection.execute(
-            select(repository_blob.c.blob_id).distinct().where(repository_blob.c.blob_id.in_(quarantined))
-        ).scalars()
-    )
-    if not bad:
-        return
-    connection.execute(
-        update(gc_candidate)
-        .where(gc_candidate.c.blob_id.in_(bad), gc_candidate.c.repository_id != NO_REPOSITORY)
-        .values(blob_id=blob_id)
-    )
-    connection.execute(update(repository_blob).where(repository_blob.c.blob_id.in_(bad)).values(blob_id=blob_id))
+            update(table).where(table.c.blob_id.in_(bad), table.c.repository_id.in_(readers)).values(blob_id=blob_id)
+        )
     for bad_id in bad:
-        restart_grace(connection, blob_id=bad_id, repository_id=NO_REPOSITORY, now=now)
+        _see_to_unread(connection, bad_id, now)
+
+
+def _see_to_unread(connection: Connection, blob_id: int, now: float) -> None:
+    """Make a copy that somebody ceased to read a candidate if nobody reads it any more."""
+    # Held before looking for readers: of two repositories that let go at once, the second must see it.
+    connection.execute(select(blob.c.id).where(blob.c.id == blob_id).with_for_update())
+    read = exists().where(repository_blob.c.blob_id == blob_id)
+    if not connection.execute(select(read)).scalar_one():
+        restart_grace(connection, blob_id=blob_id, repository_id=NO_REPOSITORY, now=now)
 
 
 def _in_parts(digests: Iterable[str]) -> Iterator[list[str]]:

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, exists, func, select, update
+from sqlalchemy import Connection, bindparam, delete, exists, func, select, update
 
+from storage.domain_records import DEFAULT_DOMAIN
 from storage.metadata.blobs import NO_REPOSITORY
 from storage.metadata.database import insert
 from storage.metadata.generation import touch_generation, touch_if_changed
@@ -11,16 +12,20 @@ from storage.metadata.schema import account, blob, gc_candidate, manifest, repos
 
 _IN_ONE_QUERY = 500
 
+# Asked at every push: built once, for building a statement costs more than running it.
+_DOMAIN = select(repository.c.domain).where(repository.c.name == bindparam("repository"))
+
 
 @dataclass(frozen=True, slots=True)
 class StoredRepository:
-    """A repository as the database keeps it; `tags` is a JSON object."""
+    """A repository as the database keeps it; `tags` is a JSON object, `domain` is what its content is sealed in."""
 
     id: int
     account_id: str
     name: str
     created_at: float
     tags: str
+    domain: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +57,17 @@ def lock_repository(connection: Connection, name: str) -> int | None:
     return found
 
 
-def add_repository(connection: Connection, name: str, now: float) -> bool:
-    """Make a repository; False when it was there."""
+def domain_of(connection: Connection, name: str) -> str | None:
+    """The encryption domain of a repository, None where there is no repository."""
+    return connection.execute(_DOMAIN, {"repository": name}).scalar_one_or_none()
+
+
+def add_repository(connection: Connection, name: str, now: float, domain: str = DEFAULT_DOMAIN) -> bool:
+    """Make a repository of an encryption domain, for good; False when it was there."""
     owner = select(account.c.id).limit(1).scalar_subquery()
     added = connection.execute(
         insert(connection, repository)
-        .values(account_id=owner, name=name, created_at=now)
+        .values(account_id=owner, name=name, created_at=now, domain=domain)
         .on_conflict_do_nothing(index_elements=["name"])
     )
     return added.rowcount > 0
@@ -76,7 +86,12 @@ def describe_repository(connection: Connection, name: str) -> StoredRepository |
     """A repository with its tags, or None."""
     row = connection.execute(
         select(
-            repository.c.id, repository.c.account_id, repository.c.name, repository.c.created_at, repository.c.tags
+            repository.c.id,
+            repository.c.account_id,
+            repository.c.name,
+            repository.c.created_at,
+            repository.c.tags,
+            repository.c.domain,
         ).where(repository.c.name == name)
     ).one_or_none()
     return None if row is None else StoredRepository(*row)

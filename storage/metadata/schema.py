@@ -25,7 +25,7 @@ from sqlalchemy import (
 
 from storage.metadata.columns import NAMES, Bytewise, Id
 
-REGISTRY_REVISION = "0003"
+REGISTRY_REVISION = "0004"
 """The migration that this code's registry schema is at."""
 
 USERS = "kind <> 'role'"
@@ -46,6 +46,13 @@ def _repository(*, primary_key: bool = True) -> "Column[int]":
 
 def _principal() -> "Column[int]":
     return Column("principal_id", Id, ForeignKey("principal.id", ondelete="CASCADE"), primary_key=True)
+
+
+def _seal() -> "tuple[Column[str], Column[int]]":
+    return (
+        Column("domain", String, nullable=False, server_default=text("''"), comment="it is sealed in; none: plain"),
+        Column("key_version", Integer, nullable=False, server_default="0", comment="of the domain's key"),
+    )
 
 
 def _group() -> "Column[str]":
@@ -80,6 +87,30 @@ repository = Table(
     Column("name", Bytewise, nullable=False, unique=True),
     Column("created_at", Double, nullable=False),
     Column("tags", Text, nullable=False, server_default="{}", comment="JSON object, for conditions of policies"),
+    Column("domain", String, nullable=False, server_default="AES256", comment="what is pushed there is sealed in it"),
+)
+
+encryption_domain = Table(
+    "encryption_domain",
+    REGISTRY,
+    Column("name", Bytewise, primary_key=True, comment="AES256, or the id of a KMS key as repositories give it"),
+    Column("id", LargeBinary, nullable=False, unique=True, comment="16 random bytes, in the header of what is sealed"),
+    Column("kms_key", String, comment="what wraps its keys; none: the registry's root key"),
+    Column("created_at", Double, nullable=False),
+    Column("destroy_at", Double, comment="from when on its keys may be destroyed; none while it is in use"),
+    Column("destroyed_at", Double, comment="when its keys were destroyed"),
+    comment="what repositories that share stored bytes have in common",
+)
+
+domain_key = Table(
+    "domain_key",
+    REGISTRY,
+    Column("domain", Bytewise, ForeignKey("encryption_domain.name"), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False, comment="from 1; the highest seals"),
+    Column("root", String, nullable=False, comment="the name of what wraps it"),
+    Column("wrapped", LargeBinary, comment="none once it is destroyed"),
+    Column("created_at", Double, nullable=False),
+    comment="the keys of domains, each readable with its root key alone",
 )
 
 blob = Table(
@@ -91,10 +122,12 @@ blob = Table(
     Column("storage_key", String, nullable=False, unique=True),
     Column("state", String, nullable=False),
     Column("created_at", Double, nullable=False),
-    # One copy of a digest is served; copies on their way out stand beside it under keys of their own.
+    *_seal(),
+    # One copy of a digest is served in a domain; copies on their way out stand beside it under keys of their own.
     Index(
         "uq_blob_stored_digest",
         "digest",
+        "domain",
         unique=True,
         sqlite_where=text("state = 'stored'"),
         postgresql_where=text("state = 'stored'"),
@@ -127,6 +160,7 @@ manifest = Table(
     Column("pushed_at", Double, nullable=False),
     Column("annotations", Text, comment="JSON object, kept apart so that a referrers list reads no payload"),
     Column("payload", LargeBinary, nullable=False, comment="the exact bytes received"),
+    *_seal(),
     Index(
         "ix_manifest_subject",
         "repository_id",

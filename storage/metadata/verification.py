@@ -10,12 +10,14 @@ from storage.metadata.schema import blob, manifest, repository, repository_blob
 
 @dataclass(frozen=True, slots=True)
 class CheckedCopy:
-    """A copy that somebody may read, or could before it was quarantined."""
+    """A copy that somebody may read, or could before it was quarantined; plain where it has no domain."""
 
     id: int
     digest: str
     size: int
     storage_key: str
+    domain: str
+    key_version: int
     is_quarantined: bool
 
 
@@ -32,12 +34,20 @@ class CheckedManifest:
 def list_copies(connection: Connection, *, after: int, limit: int) -> list[CheckedCopy]:
     """Copies that are served or that a repository misses, by id; `after` is the last id of the page before."""
     rows = connection.execute(
-        select(blob.c.id, blob.c.digest, blob.c.size, blob.c.storage_key, blob.c.state)
+        select(
+            blob.c.id,
+            blob.c.digest,
+            blob.c.size,
+            blob.c.storage_key,
+            blob.c.domain,
+            blob.c.key_version,
+            blob.c.state == BlobState.QUARANTINED.value,
+        )
         .where(blob.c.id > after, _is_checked())
         .order_by(blob.c.id)
         .limit(limit)
     )
-    return [CheckedCopy(*row[:4], row[4] == BlobState.QUARANTINED.value) for row in rows]
+    return [CheckedCopy(*row) for row in rows]
 
 
 def count_copies(connection: Connection) -> int:
@@ -47,9 +57,11 @@ def count_copies(connection: Connection) -> int:
 
 
 def restore(connection: Connection, blob_id: int) -> bool:
-    """Serve a quarantined copy again; False when another copy of its digest is served."""
+    """Serve a quarantined copy again; False when another copy of its digest is served in its domain."""
     other = blob.alias("other")
-    served = exists().where(other.c.digest == blob.c.digest, other.c.state == BlobState.STORED.value)
+    served = exists().where(
+        other.c.digest == blob.c.digest, other.c.domain == blob.c.domain, other.c.state == BlobState.STORED.value
+    )
     restored = connection.execute(
         update(blob)
         .where(blob.c.id == blob_id, blob.c.state == BlobState.QUARANTINED.value, ~served)

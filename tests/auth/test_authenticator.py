@@ -36,7 +36,7 @@ from storage.metadata.sqlite import SqliteDatabase
 T = TypeVar("T")
 
 ACCOUNT = "123456789012"
-ROOT_KEY = bytes(range(32))
+SECRETS_KEY = bytes(range(32))
 PARTIES = Parties("iss", "aud")
 BOB = Principal(ACCOUNT, "bob", PrincipalKind.USER)
 PULL = Scope(ScopeType.REPOSITORY, "a/b", frozenset({ScopeWord.PULL}))
@@ -85,7 +85,7 @@ def authenticator(
     throttle: Throttle,
 ) -> Authenticator:
     verifier = TokenVerifier(KeyRing([key]), PARTIES, lambda: clock.time)
-    directory = Directory(people, ROOT_KEY)
+    directory = Directory(people, SECRETS_KEY)
     bearers = Bearers(directory, verifier, lambda: clock.time)
     return Authenticator(directory, bearers, Logins(Passwords(verify=verification), throttle, directory))
 
@@ -97,7 +97,7 @@ def accounts(people: SqliteDatabase, clock: SimpleNamespace, passwords: Password
 
 @pytest.fixture
 def access_keys(people: SqliteDatabase, clock: SimpleNamespace) -> AccessKeys:
-    return AccessKeys(people, ROOT_KEY, lambda: clock.time)
+    return AccessKeys(people, SECRETS_KEY, lambda: clock.time)
 
 
 def basic(name: str, password: str) -> str:
@@ -357,7 +357,7 @@ async def test_known_token_costs_one_look_up(
     """Whether anything has changed is all that is asked."""
     counted = CountedReads(people)
     verifier = TokenVerifier(KeyRing([key]), PARTIES, lambda: clock.time)
-    directory = Directory(counted, ROOT_KEY)
+    directory = Directory(counted, SECRETS_KEY)
     authenticator = Authenticator(directory, Bearers(directory, verifier), Logins(Passwords(), throttle, directory))
     token = f"Bearer {issuer.mint(Caller(BOB), [PULL]).text}"
     await authenticator.authenticate(token)

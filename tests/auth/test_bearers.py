@@ -33,7 +33,7 @@ from storage.metadata.sqlite import SqliteDatabase
 from tests.auth.forging import PARTIES
 
 ACCOUNT = "123456789012"
-ROOT_KEY = bytes(range(32))
+SECRETS_KEY = bytes(range(32))
 BOB = Principal(ACCOUNT, "bob", PrincipalKind.USER)
 POLICY = json.dumps({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "ecr:*", "Resource": "*"}})
 TRUST = json.dumps(
@@ -101,13 +101,13 @@ async def world(
     await accounts.create_user("eve")
     await accounts.create_role("ci", TRUST)
     clock.time += 10
-    directory, ring = Directory(database, ROOT_KEY), KeyRing([key])
+    directory, ring = Directory(database, SECRETS_KEY), KeyRing([key])
     bearers = Bearers(directory, TokenVerifier(ring, PARTIES, lambda: clock.time), lambda: clock.time)
     return World(
         Authenticator(directory, bearers, Logins(passwords, throttle, directory), TrustedIssuer()),
         TokenIssuer(ring, PARTIES, 300, lambda: clock.time),
         accounts,
-        AccessKeys(database, ROOT_KEY, lambda: clock.time),
+        AccessKeys(database, SECRETS_KEY, lambda: clock.time),
         StoredTokens(database, 3600, lambda: clock.time),
         Revocations(database, lambda: clock.time),
         clock,

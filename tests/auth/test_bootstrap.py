@@ -12,15 +12,17 @@ from auth.bootstrap import Drawn, Prepared, draw, open_registry, prepare
 from auth.keys import SigningKey
 from auth.passwords import Passwords
 from storage.errors import DatabaseUnavailable, KeyFileInvalid, SchemaOutdated
-from storage.keyfile import fingerprint, load_or_create_root_key
+from storage.keyfile import fingerprint, load_root_keys, make_root_key
 from storage.metadata import schema
-from storage.metadata.accounts import find_setting
 from storage.metadata.database import Database
 from storage.metadata.principals import find_principal
+from storage.metadata.secrets_key import read_secrets_key
 from storage.metadata.sqlite import SqliteDatabase
+from storage.roots.held import FileKeys, HeldKeys
 
 T = TypeVar("T")
 
+SECRETS_KEY = bytes(range(32))
 NOW = 1_700_000_000.0
 FOUNDED = (schema.account, schema.principal, schema.signing_key)
 
@@ -28,6 +30,10 @@ FOUNDED = (schema.account, schema.principal, schema.signing_key)
 @pytest.fixture
 def key_file(tmp_path: Path) -> Path:
     return tmp_path / "root.key"
+
+
+def roots_of(key_file: Path) -> HeldKeys:
+    return HeldKeys(FileKeys(key_file))
 
 
 def counts(connection: Connection) -> list[int]:
@@ -38,23 +44,28 @@ def counts(connection: Connection) -> list[int]:
 async def start(
     database: Database, key_file: Path, passwords: Passwords, admin_password: str | None = None
 ) -> Prepared:
-    return await prepare(database, key_file, passwords=passwords, admin_password=admin_password, now=NOW)
+    return await prepare(database, roots_of(key_file), passwords=passwords, admin_password=admin_password, now=NOW)
 
 
 async def test_first_start_makes_the_registry(
     database: SqliteDatabase, key_file: Path, passwords: Passwords, key: SigningKey
 ) -> None:
-    """An empty database gets an account, its root user, a signing key and the fingerprint of the key file."""
-    drawn = Drawn("123456789012", "registry-id", "pass-word", key)
+    """An empty database gets an account, its root user, a signing key and a secrets key wrapped by the key file."""
+    drawn = Drawn("123456789012", "registry-id", "pass-word", key, SECRETS_KEY)
 
-    prepared = await prepare(database, key_file, passwords=passwords, admin_password=None, now=NOW, draw=lambda: drawn)
+    prepared = await prepare(
+        database, roots_of(key_file), passwords=passwords, admin_password=None, now=NOW, draw=lambda: drawn
+    )
 
     assert (prepared.account_id, prepared.registry_id) == ("123456789012", "registry-id")
     assert [signing_key.kid for signing_key in prepared.signing_keys] == [key.kid]
     assert prepared.generated_password == "pass-word"
     assert await database.read(counts) == [1, 1, 1]
-    stored = await database.read(lambda connection: find_setting(connection, "root_key_fingerprint"))
-    assert stored == fingerprint(load_or_create_root_key(key_file, create=False))
+    assert prepared.secrets_key == SECRETS_KEY
+    stored = await database.read(read_secrets_key)
+    assert stored is not None
+    assert stored.root == f"local:{fingerprint(load_root_keys(key_file)[0])}"
+    assert SECRETS_KEY not in stored.secret
 
 
 async def test_generated_password_opens_the_root_user(
@@ -111,7 +122,7 @@ async def test_worker_opens_what_the_first_start_made(
     """A worker finds the registry and shows no password."""
     made = await start(database, key_file, passwords)
 
-    opened = await open_registry(database, key_file)
+    opened = await open_registry(database, roots_of(key_file))
 
     assert (opened.account_id, opened.registry_id) == (made.account_id, made.registry_id)
     assert [key.jwk for key in opened.signing_keys] == [key.jwk for key in made.signing_keys]
@@ -121,7 +132,7 @@ async def test_worker_opens_what_the_first_start_made(
 async def test_worker_makes_nothing(database: SqliteDatabase, key_file: Path) -> None:
     """An empty database is refused before a key file is made."""
     with pytest.raises(SchemaOutdated):
-        await open_registry(database, key_file)
+        await open_registry(database, roots_of(key_file))
     assert not await asyncio.to_thread(key_file.exists)
 
 
@@ -140,10 +151,10 @@ async def test_start_without_the_key_file_is_refused(
 async def test_start_with_another_key_file_is_refused(
     database: SqliteDatabase, key_file: Path, passwords: Passwords
 ) -> None:
-    """The fingerprint tells one registry's key from another's."""
+    """Its fingerprint tells one registry's key from another's."""
     await start(database, key_file, passwords)
     await asyncio.to_thread(key_file.unlink)
-    load_or_create_root_key(key_file, create=True)
+    make_root_key(key_file)
 
     with pytest.raises(KeyFileInvalid, match="not the one"):
         await start(database, key_file, passwords)
@@ -153,21 +164,24 @@ async def test_key_file_of_a_first_start_that_was_cut_short_is_used(
     database: SqliteDatabase, key_file: Path, passwords: Passwords
 ) -> None:
     """A crash between the key file and the database needs no hand; nodes may also be given a shared file."""
-    made = load_or_create_root_key(key_file, create=True)
+    make_root_key(key_file)
+    made = load_root_keys(key_file)
 
     await start(database, key_file, passwords)
 
-    assert load_or_create_root_key(key_file, create=False) == made
+    assert load_root_keys(key_file) == made
 
 
 async def test_failed_start_leaves_nothing(
     database: SqliteDatabase, key_file: Path, passwords: Passwords, key: SigningKey
 ) -> None:
     """A registry is there whole or not at all, and the next start makes it."""
-    impossible = Drawn(None, "registry-id", "pass-word", key)  # type: ignore[arg-type]  # an account id the schema refuses
+    impossible = Drawn(None, "registry-id", "pass-word", key, SECRETS_KEY)  # type: ignore[arg-type]  # an account id the schema refuses
 
     with pytest.raises(DatabaseUnavailable):
-        await prepare(database, key_file, passwords=passwords, admin_password=None, now=NOW, draw=lambda: impossible)
+        await prepare(
+            database, roots_of(key_file), passwords=passwords, admin_password=None, now=NOW, draw=lambda: impossible
+        )
     assert await database.read(counts) == [0, 0, 0]
 
     await start(database, key_file, passwords)
@@ -195,7 +209,7 @@ class LosingDatabase:
     def __init__(self, database: SqliteDatabase, winner: Drawn, key_file: Path, passwords: Passwords) -> None:
         self.database = database
         self.winner: Callable[[], Awaitable[Prepared]] = lambda: prepare(
-            database, key_file, passwords=passwords, admin_password="w", now=NOW, draw=lambda: winner
+            database, roots_of(key_file), passwords=passwords, admin_password="w", now=NOW, draw=lambda: winner
         )
 
     async def read(self, query: Callable[[Connection], T]) -> T:
@@ -217,11 +231,11 @@ async def test_loser_of_a_race_goes_on_with_what_the_winner_drew(
     database: SqliteDatabase, key_file: Path, passwords: Passwords, key: SigningKey
 ) -> None:
     """A unique key that is taken means that somebody else was first, not that the start failed."""
-    winner = Drawn("000000000001", "won", "pass-word", key)
+    winner = Drawn("000000000001", "won", "pass-word", key, SECRETS_KEY)
 
     prepared = await start(LosingDatabase(database, winner, key_file, passwords), key_file, passwords)
 
-    assert prepared == Prepared("000000000001", "won", prepared.signing_keys, prepared.root_key, None)
+    assert prepared == Prepared("000000000001", "won", prepared.signing_keys, SECRETS_KEY, None)
 
 
 def test_drawn_account_id_has_twelve_digits() -> None:
@@ -237,4 +251,5 @@ def test_secrets_are_not_in_the_repr() -> None:
     drawn = draw()
 
     assert drawn.password not in repr(drawn)
+    assert repr(drawn.secrets_key) not in repr(drawn)
     assert "canary" not in repr(Prepared("1", "2", (), b"canary", "canary"))

@@ -24,7 +24,7 @@ from storage.metadata.sqlite import SqliteDatabase
 T = TypeVar("T")
 
 ACCOUNT = "123456789012"
-ROOT_KEY = bytes(range(32))
+SECRETS_KEY = bytes(range(32))
 ALICE = Owner(OwnerKind.USER, "alice")
 
 
@@ -86,7 +86,7 @@ def counted(database: SqliteDatabase) -> CountedReads:
 
 @pytest.fixture
 def directory(counted: CountedReads) -> Directory:
-    return Directory(counted, ROOT_KEY)
+    return Directory(counted, SECRETS_KEY)
 
 
 async def names(directory: Directory) -> list[str]:
@@ -100,7 +100,7 @@ async def test_everything_is_read_once_while_nothing_changes(
     directory: Directory, counted: CountedReads, accounts: Accounts, elsewhere: SqliteDatabase
 ) -> None:
     """A request then asks for the generation, and for nothing else."""
-    key = await AccessKeys(elsewhere, ROOT_KEY, lambda: 1.5).create("alice")
+    key = await AccessKeys(elsewhere, SECRETS_KEY, lambda: 1.5).create("alice")
 
     async def request() -> None:
         await directory.refresh()
@@ -229,7 +229,7 @@ async def test_nobody_is_known_by_a_name_that_nobody_has(directory: Directory, a
 
 async def test_secrets_are_not_in_the_repr(directory: Directory, accounts: Accounts, elsewhere: SqliteDatabase) -> None:
     """What is kept may get into a traceback, its secrets not."""
-    key = await AccessKeys(elsewhere, ROOT_KEY, lambda: 1.5).create("alice")
+    key = await AccessKeys(elsewhere, SECRETS_KEY, lambda: 1.5).create("alice")
     await accounts.set_password("alice", "s3cret")
     await directory.refresh()
 

@@ -17,7 +17,7 @@ from storage.metadata.sqlite import SqliteDatabase
 
 T = TypeVar("T")
 
-ROOT_KEY = bytes(range(32))
+SECRETS_KEY = bytes(range(32))
 NOW = 1_700_000_000.0
 
 
@@ -28,13 +28,13 @@ def ring(clock: SimpleNamespace) -> KeyRing:
 
 @pytest.fixture
 def directory(database: SqliteDatabase, ring: KeyRing) -> Directory:
-    return Directory(database, ROOT_KEY, ring)
+    return Directory(database, SECRETS_KEY, ring)
 
 
 async def store(
     database: SqliteDatabase, key: SigningKey, *, made: float, signs: float = 0, retires: float | None = None
 ) -> None:
-    sealed = seal_private_key(key, ROOT_KEY)
+    sealed = seal_private_key(key, SECRETS_KEY)
     row = StoredSigningKey(key.kid, key.algorithm, sealed, made, signs, retires)
     await database.write(lambda c: add_signing_key(c, row))
 
@@ -133,11 +133,11 @@ async def test_older_reading_does_not_replace_a_newer_one(
     """Of two requests that read at once, the one that began later wins, whichever ends first."""
     slow: Any = Slow(database)
     await store(database, key, made=1)
-    first = asyncio.ensure_future(ring.reload(slow, ROOT_KEY))
+    first = asyncio.ensure_future(ring.reload(slow, SECRETS_KEY))
     await asyncio.sleep(0)
     await store(database, other_key, made=2)
 
-    await ring.reload(slow, ROOT_KEY)
+    await ring.reload(slow, SECRETS_KEY)
     slow.answer.set()
     await first
 

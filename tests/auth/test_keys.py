@@ -7,16 +7,16 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from auth.keys import Algorithm, PrivateKey, SigningKey, generate_signing_key, open_private_key, seal_private_key
 from storage.errors import KeyFileInvalid
 
-ROOT_KEY = bytes(range(32))
+SECRETS_KEY = bytes(range(32))
 
 
 def private_bytes(key: SigningKey) -> bytes:
     return key.private_key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
 
 
-def test_sealed_key_opens_under_the_same_root_key(key: SigningKey) -> None:
+def test_sealed_key_opens_under_the_same_secrets_key(key: SigningKey) -> None:
     """What was stored at the first start signs at every later one."""
-    opened = open_private_key(key.kid, seal_private_key(key, ROOT_KEY), ROOT_KEY)
+    opened = open_private_key(key.kid, seal_private_key(key, SECRETS_KEY), SECRETS_KEY)
 
     assert opened.jwk == key.jwk
     assert private_bytes(opened) == private_bytes(key)
@@ -27,41 +27,41 @@ def test_sealed_key_shows_nothing_of_the_private_half(key: SigningKey) -> None:
     assert isinstance(key.private_key, ec.EllipticCurvePrivateKey)
     secret = key.private_key.private_numbers().private_value.to_bytes(32, "big")
 
-    assert secret not in seal_private_key(key, ROOT_KEY)
+    assert secret not in seal_private_key(key, SECRETS_KEY)
 
 
 def test_nonce_is_fresh_each_time(key: SigningKey) -> None:
     """AES-GCM breaks if a nonce is used twice under one key."""
-    assert seal_private_key(key, ROOT_KEY)[:13] != seal_private_key(key, ROOT_KEY)[:13]
+    assert seal_private_key(key, SECRETS_KEY)[:13] != seal_private_key(key, SECRETS_KEY)[:13]
 
 
-def test_another_root_key_opens_nothing(key: SigningKey) -> None:
-    """The wrong key file is told apart from a missing signing key."""
-    with pytest.raises(KeyFileInvalid, match="key file"):
-        open_private_key(key.kid, seal_private_key(key, ROOT_KEY), bytes(32))
+def test_another_secrets_key_opens_nothing(key: SigningKey) -> None:
+    """The wrong key is told apart from a missing signing key."""
+    with pytest.raises(KeyFileInvalid, match="the secrets key does not open"):
+        open_private_key(key.kid, seal_private_key(key, SECRETS_KEY), bytes(32))
 
 
 @pytest.mark.parametrize("position", [0, 1, 12, 13, 40, -1])
 def test_changed_bytes_are_refused(key: SigningKey, position: int) -> None:
     """Who can write to the database still cannot choose the key."""
-    sealed = bytearray(seal_private_key(key, ROOT_KEY))
+    sealed = bytearray(seal_private_key(key, SECRETS_KEY))
     sealed[position] ^= 1
 
     with pytest.raises(KeyFileInvalid):
-        open_private_key(key.kid, bytes(sealed), ROOT_KEY)
+        open_private_key(key.kid, bytes(sealed), SECRETS_KEY)
 
 
 @pytest.mark.parametrize("length", [0, 1, 5, 13, 20])
 def test_cut_bytes_are_refused(key: SigningKey, length: int) -> None:
     """A row that was cut short is a fact, not a crash."""
     with pytest.raises(KeyFileInvalid):
-        open_private_key(key.kid, seal_private_key(key, ROOT_KEY)[:length], ROOT_KEY)
+        open_private_key(key.kid, seal_private_key(key, SECRETS_KEY)[:length], SECRETS_KEY)
 
 
 def test_sealed_key_belongs_to_its_id(key: SigningKey, other_key: SigningKey) -> None:
     """A sealed key moved to another row does not open there."""
     with pytest.raises(KeyFileInvalid):
-        open_private_key(other_key.kid, seal_private_key(key, ROOT_KEY), ROOT_KEY)
+        open_private_key(other_key.kid, seal_private_key(key, SECRETS_KEY), SECRETS_KEY)
 
 
 def test_id_is_the_thumbprint_of_the_public_half() -> None:
@@ -101,7 +101,7 @@ def test_every_kind_of_key_is_sealed_and_published(algorithm: Algorithm, members
     """The kind of key says the algorithm; nothing of the private half is published (RFC 7518, section 6; RFC 8037)."""
     key = generate_signing_key(algorithm)
 
-    opened = open_private_key(key.kid, seal_private_key(key, ROOT_KEY), ROOT_KEY)
+    opened = open_private_key(key.kid, seal_private_key(key, SECRETS_KEY), SECRETS_KEY)
 
     assert private_bytes(opened) == private_bytes(key)
     assert (opened.kid, opened.algorithm) == (key.kid, algorithm)
@@ -123,11 +123,11 @@ def test_id_of_an_ed25519_key_is_its_thumbprint() -> None:
     "weak", [rsa.generate_private_key(65537, 1024), ec.generate_private_key(ec.SECP384R1())], ids=["rsa-1024", "p-384"]
 )
 def test_key_that_this_registry_never_makes_is_refused(weak: PrivateKey) -> None:
-    """Though the root key sealed it."""
+    """Though the secrets key sealed it."""
     planted = SigningKey("planted", "RS256", weak)
 
     with pytest.raises(KeyFileInvalid):
-        open_private_key("planted", seal_private_key(planted, ROOT_KEY), ROOT_KEY)
+        open_private_key("planted", seal_private_key(planted, SECRETS_KEY), SECRETS_KEY)
 
 
 def test_no_key_has_an_id_that_a_command_takes_for_a_flag() -> None:

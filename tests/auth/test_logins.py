@@ -21,7 +21,7 @@ from storage.metadata.accounts import add_account
 from storage.metadata.sqlite import SqliteDatabase
 
 ACCOUNT = "123456789012"
-ROOT_KEY = bytes(range(32))
+SECRETS_KEY = bytes(range(32))
 HOME = "192.0.2.7"
 T = TypeVar("T")
 
@@ -64,8 +64,8 @@ class World:
     def __init__(self, database: SqliteDatabase, throttle: Throttle, passwords: Passwords) -> None:
         self.reads = Reads(database)
         self.accounts = Accounts(database, ACCOUNT, passwords, lambda: 0.0)
-        self.keys = AccessKeys(database, ROOT_KEY, lambda: 0.0)
-        self.directory = Directory(self.reads, ROOT_KEY)
+        self.keys = AccessKeys(database, SECRETS_KEY, lambda: 0.0)
+        self.directory = Directory(self.reads, SECRETS_KEY)
         self.verifications = Verifications()
         self.logins = Logins(Passwords(verify=self.verifications), throttle, self.directory)
 

@@ -9,14 +9,14 @@ from auth.keys import Algorithm
 from auth.signing_keys import SigningKeys
 from storage.metadata.sqlite import SqliteDatabase
 
-ROOT_KEY = bytes(range(32))
+SECRETS_KEY = bytes(range(32))
 NOW = 1_700_000_000.0
 OVERLAP = 43_200 + 120
 
 
 @pytest.fixture
 def keys(database: SqliteDatabase, clock: SimpleNamespace) -> SigningKeys:
-    return SigningKeys(database, ROOT_KEY, lambda: clock.time)
+    return SigningKeys(database, SECRETS_KEY, lambda: clock.time)
 
 
 async def states(keys: SigningKeys) -> list[tuple[str, str]]:

@@ -13,7 +13,7 @@ from auth.throttle import Login, Throttle, network_of
 from storage.metadata.database import Database
 from tests.auth.activity_rows import login_failures
 
-ROOT_KEY = bytes(range(32))
+SECRETS_KEY = bytes(range(32))
 HOME = "192.0.2.7"
 
 
@@ -21,11 +21,11 @@ class Worker:
     """One worker's throttle, and every check that it let through."""
 
     def __init__(
-        self, activity: Database, clock: SimpleNamespace, *, most: int = 3, root_key: bytes = ROOT_KEY
+        self, activity: Database, clock: SimpleNamespace, *, most: int = 3, secrets_key: bytes = SECRETS_KEY
     ) -> None:
         self.throttle = Throttle(
             SharedCounts(activity, lambda: clock.time),
-            root_key,
+            secrets_key,
             most,
             now=lambda: clock.time,
             recent=RecentLogins(monotonic=lambda: clock.time),
@@ -300,10 +300,10 @@ async def test_rows_name_neither_users_nor_clients(worker: Worker, activity: Dat
     assert not any("bob" in id_ or HOME in id_ for id_ in rows)
 
 
-async def test_rows_are_keyed_by_the_root_key(worker: Worker, activity: Database, clock: SimpleNamespace) -> None:
+async def test_rows_are_keyed_by_the_secrets_key(worker: Worker, activity: Database, clock: SimpleNamespace) -> None:
     """The same name and address are another digest in another registry."""
     await worker.fail(3)
-    elsewhere = Worker(activity, clock, root_key=bytes(32))
+    elsewhere = Worker(activity, clock, secrets_key=bytes(32))
 
     assert await elsewhere.login("right")
 

@@ -29,6 +29,7 @@ NAMES: Final = {
     "repository": "team/app",
     "provider": "issuer.example.com/ci",
     "service_token": "ci",
+    "domain": "alias/team",
 }
 """What is there after `furnish`, beside an access key of alice and a signing key that signs no longer."""
 
@@ -50,6 +51,8 @@ BODIES: Final[Mapping[str, Mapping[str, Any]]] = {
     "CreateServiceToken": {"name": "deploy"},
     "RevokeToken": {"id": "00000000-0000-0000-0000-000000000000"},
     "RotateSigningKey": {"algorithm": "EdDSA"},
+    "RotateEncryptionKey": {"reencrypt": False},
+    "DestroyEncryptionDomain": {"after_seconds": 3600},
     "CreatePolicy": {"name": "writers", "document": READERS},
     "PutPolicy": {"document": READERS},
     "PutUserPolicy": {"document": READERS},
@@ -131,6 +134,9 @@ async def furnish(registry: Registry) -> dict[str, str]:
     await done(registry, "PUT", "/registry-policy", {"document": ANYBODY})
     await done(registry, "POST", "/repositories", {"name": "team/app"})
     await done(registry, "PUT", "/repositories/team%2Fapp/policy", {"document": ANYBODY})
+    vault = {"name": "vault", "encryption": {"type": "KMS", "kms_key": "alias/team"}}
+    await done(registry, "POST", "/repositories", vault)
+    await done(registry, "DELETE", "/repositories/vault")  # a domain outlives its repositories
     await done(registry, "POST", "/users/alice/service-tokens", {"name": "ci"})
     issuer = {"issuer": "https://issuer.example.com/ci", "audiences": ["registry"]}
     await done(registry, "POST", "/identity-providers", issuer)

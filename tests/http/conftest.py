@@ -19,6 +19,7 @@ from auth.bootstrap import ROOT_USER, Prepared, open_registry
 from registry.bootstrap import prepare
 from registry.config import Settings
 from registry.databases import open_databases
+from registry.roots import open_roots
 from registry.run import Run
 from storage.metadata.principals import change_principal
 from tests.http.admin import FURNISHED, furnish
@@ -48,7 +49,8 @@ async def _prepare(root: Path) -> None:
     settings = _settings(root, {"auth": {"admin_password": ADMIN_PASSWORD}})
     await prepare(settings)
     passwords, databases = CheapPasswords(), open_databases(settings)
-    opened = await open_registry(databases.registry, settings.key_file)
+    with open_roots(settings) as roots:
+        opened = await open_registry(databases.registry, roots)
     accounts = Accounts(databases.registry, opened.account_id, passwords, time.time)
     await accounts.create_user("bob", USER_PASSWORD)
     admin = await passwords.hash(ADMIN_PASSWORD)
@@ -112,6 +114,7 @@ async def identity(registry: Registry) -> Prepared:
     """Who the registry is, its keys included."""
     settings = _settings(registry.root, {})
     databases = open_databases(settings)
-    prepared = await open_registry(databases.registry, settings.key_file)
+    with open_roots(settings) as roots:
+        prepared = await open_registry(databases.registry, roots)
     await databases.close()
     return prepared

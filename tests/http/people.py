@@ -18,6 +18,7 @@ from auth.stored_tokens import StoredTokens
 from registry.config import Settings
 from registry.config_storage import StorageSettings
 from registry.databases import open_databases
+from registry.roots import open_roots
 from storage.metadata.database import Database
 from tests.http.cheap_passwords import CheapPasswords
 from tests.http.client import basic
@@ -90,16 +91,17 @@ async def administered(root: Path) -> AsyncIterator[People]:
     """Open the database of a registry a second time, as a command does."""
     settings = Settings(storage=StorageSettings(root=root))
     databases, passwords = open_databases(settings), CheapPasswords()
-    prepared = await open_registry(databases.registry, settings.key_file)
+    with open_roots(settings) as roots:
+        prepared = await open_registry(databases.registry, roots)
     database = databases.registry
     try:
         yield People(
             Accounts(database, prepared.account_id, passwords, time.time),
-            AccessKeys(database, prepared.root_key, time.time),
+            AccessKeys(database, prepared.secrets_key, time.time),
             PolicyDocuments(database, time.time),
             StoredTokens(database, settings.auth.refresh_ttl, time.time),
             Revocations(database, time.time),
-            SigningKeys(database, prepared.root_key, time.time),
+            SigningKeys(database, prepared.secrets_key, time.time),
             database,
             prepared.account_id,
         )

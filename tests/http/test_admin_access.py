@@ -29,6 +29,7 @@ THERE: Final = {
     "signing_key": "A" * 43,
     "version": "1",
     "service_token": "cli",
+    "domain": "AES256",
 }
 """Names of what is there but for the keys, whose ids nobody chooses."""
 NOWHERE: Final = {
@@ -42,6 +43,7 @@ NOWHERE: Final = {
     "signing_key": "B" * 43,
     "version": "9",
     "service_token": "odd",
+    "domain": "alias2",
 }
 """Names of nothing, each as long as the one that is there."""
 KINDS: Final = {"user": "user", "group": "group", "role": "role", "policy": "policy", "provider": "oidc-provider"}
@@ -83,6 +85,8 @@ class Door:
         kind = (operation.named_by or operation.placeholders or ("",))[0]
         if kind == "repository":
             return self.people.repository("far/app")
+        if kind == "domain":
+            return self.people.repository("x").replace("repository/x", f"encryption-domain/{NOWHERE[kind]}")
         return f"arn:aws:iam::{self.people.account_id}:{KINDS[kind]}/{NOWHERE[kind]}" if kind in KINDS else "*"
 
 

@@ -28,6 +28,7 @@ NAMED: Final = {
     "provider": "arn:aws:iam::{account}:oidc-provider/issuer.example.com/ci",
     "policy": "arn:aws:iam::{account}:policy/readers",
     "repository": "arn:aws:ecr:local:{account}:repository/team/app",
+    "domain": "arn:aws:ecr:local:{account}:encryption-domain/alias/team",
 }
 
 

@@ -21,7 +21,8 @@ async def test_repository_is_made_ahead_of_the_first_push(registry: Registry) ->
     assert made.status == 201
     document = made.document
     assert document.pop("created_at").endswith("Z")
-    assert document == {"name": "team/app", "arn": arn, "tags": {"stage": "dev"}}
+    encryption = {"type": "AES256", "kms_key": None}
+    assert document == {"name": "team/app", "arn": arn, "tags": {"stage": "dev"}, "encryption": encryption}
     assert made.location == "/admin/v1/repositories/team%2Fapp"
     await registry.push_image("team/app", "latest")
     assert (await done(registry, "GET", APP))["tags"] == {"stage": "dev"}

@@ -12,6 +12,7 @@ from registry.config import Settings
 from registry.config_storage import StorageSettings
 from registry.core.audit_history import AuditHistory
 from registry.databases import open_databases
+from registry.roots import open_roots
 from tests.http.client import Registry, eventually
 
 Event = dict[str, Any]
@@ -21,9 +22,10 @@ Event = dict[str, Any]
 async def history(root: Path) -> AsyncIterator[AuditHistory]:
     settings = Settings(storage=StorageSettings(root=root))
     databases = open_databases(settings)
-    prepared = await open_registry(databases.registry, settings.key_file)
+    with open_roots(settings) as roots:
+        prepared = await open_registry(databases.registry, roots)
     try:
-        yield history_of(databases.activity, prepared.root_key)
+        yield history_of(databases.activity, prepared.secrets_key)
     finally:
         await databases.close()
 

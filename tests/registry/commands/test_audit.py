@@ -12,6 +12,7 @@ from auth.sealing import subkey
 from registry.config import Settings
 from registry.config_storage import StorageSettings
 from registry.databases import open_databases
+from registry.roots import open_roots
 from storage.metadata.audit import append_events
 from storage.metadata.audit_event import AuditEvent, EventKind, Statement, Verdict
 from tests.registry.commands.conftest import Run
@@ -23,7 +24,8 @@ REPOSITORY = "arn:aws:ecr:local:{account}:repository/team/app"
 async def _fill(root: Path) -> None:
     settings = Settings(storage=StorageSettings(root=root))
     databases = open_databases(settings)
-    prepared = await open_registry(databases.registry, settings.key_file)
+    with open_roots(settings) as roots:
+        prepared = await open_registry(databases.registry, roots)
     events = [
         AuditEvent(
             at=1000.0 + number,
@@ -38,7 +40,7 @@ async def _fill(root: Path) -> None:
         )
         for number in range(12)
     ]
-    key = subkey(prepared.root_key, "audit")
+    key = subkey(prepared.secrets_key, "audit")
     await databases.activity.write(lambda c: append_events(c, key, events))
     await databases.close()
 
@@ -138,7 +140,7 @@ def test_tampering_is_found_and_named(lading: Run, filled: Path, statement: str,
 
 
 def test_lines_of_a_file_are_proven_by_themselves(lading: Run, filled: Path, tmp_path: Path) -> None:
-    """Without the database; that one is missing is said, for who knows that none should be."""
+    """Without the trail in the database; that one is missing is said, for who knows that none should be."""
     file = tmp_path / "events.jsonl"
     lading("audit", "export", "--output", str(file))
     lines = file.read_bytes().splitlines(keepends=True)

@@ -297,7 +297,7 @@ async def test_a_push_of_what_went_missing_stores_it_again(core: Core) -> None:
 async def test_a_copy_that_is_recorded_again_stays(core: Core) -> None:
     """A client that heard no answer may close its upload a second time, where the activity database lost the first."""
     digest = await core.push_blob(b"hello")
-    served = await core.database.read(lambda c: find_stored_copy(c, str(digest)))
+    served = await core.database.read(lambda c: find_stored_copy(c, str(digest), ""))
     assert served is not None
 
     assert await core.blobs.record(BETA, digest, StoredCopy(served.storage_key, 5), create=True)

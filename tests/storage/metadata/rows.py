@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, update
 
 from storage.metadata.accounts import add_account
-from storage.metadata.blobs import add_copy, link_blob
+from storage.metadata.blobs import NewCopy, add_copy, link_blob, quarantine
 from storage.metadata.manifests import NewManifest
 from storage.metadata.principals import NewPrincipal, add_principal, find_principal, find_role
 from storage.metadata.repositories import add_repository, find_repository
-from storage.metadata.schema import account, gc_candidate
+from storage.metadata.schema import account, blob, gc_candidate, repository
 
 ACCOUNT = "123456789012"
 
@@ -29,9 +29,10 @@ def make_repository(connection: Connection, name: str = "alpha", now: float = 1.
     return found
 
 
-def make_copy(connection: Connection, number: int = 1, *, key: str = "", size: int = 10) -> int:
-    """Add a stored copy and return its id."""
-    blob_id = add_copy(connection, digest=digest(number), size=size, storage_key=key or f"key-{number}", now=1.0)
+def make_copy(connection: Connection, number: int = 1, *, key: str = "", size: int = 10, domain: str = "") -> int:
+    """Add a stored copy, sealed with the first key of a domain if one is given, and return its id."""
+    new = NewCopy(digest(number), size, key or f"key-{number}", domain, key_version=1 if domain else 0)
+    blob_id = add_copy(connection, new, 1.0)
     assert blob_id is not None
     return blob_id
 
@@ -41,6 +42,17 @@ def make_blob(connection: Connection, repository_id: int, number: int = 1, *, no
     blob_id = make_copy(connection, number)
     link_blob(connection, repository_id=repository_id, digest=digest(number), blob_id=blob_id, now=now)
     return blob_id
+
+
+def find_bad(connection: Connection, blob_id: int) -> None:
+    """Quarantine a stored copy."""
+    key = connection.execute(select(blob.c.storage_key).where(blob.c.id == blob_id)).scalar_one()
+    quarantine(connection, blob_id, key)
+
+
+def put_in_domain(connection: Connection, repository_id: int, domain: str) -> None:
+    """Have a repository be one of a domain."""
+    connection.execute(update(repository).where(repository.c.id == repository_id).values(domain=domain))
 
 
 def new_manifest(

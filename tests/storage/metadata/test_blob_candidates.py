@@ -9,10 +9,19 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from storage.metadata.blobs import find_blob, link_blob, quarantine, renew_candidate, repair_readers, unlink_blob
+from storage.metadata.blobs import find_blob, link_blob, renew_candidate, repair_readers, unlink_blob
 from storage.metadata.database import Database
 from storage.metadata.manifests import delete_manifest, put_manifest
-from tests.storage.metadata.rows import candidates, digest, make_blob, make_copy, make_repository, new_manifest
+from tests.storage.metadata.rows import (
+    candidates,
+    digest,
+    find_bad,
+    make_blob,
+    make_copy,
+    make_repository,
+    new_manifest,
+    put_in_domain,
+)
 
 
 async def make_both(database: Database, *, now: float = 1.0) -> tuple[int, int]:
@@ -188,9 +197,9 @@ async def test_a_repair_keeps_the_clocks_of_its_readers(database: Database) -> N
         bad = make_blob(connection, alpha, now=1.0)
         link_blob(connection, repository_id=beta, digest=digest(1), blob_id=bad, now=2.0)
         put_manifest(connection, beta, new_manifest(blobs=[1]), 3.0)
-        quarantine(connection, bad)
+        find_bad(connection, bad)
         good = make_copy(connection, 1, key="good")
-        repair_readers(connection, digest=digest(1), blob_id=good, now=9.0)
+        repair_readers(connection, digest=digest(1), domain="", blob_id=good, now=9.0)
         return alpha, bad, good
 
     alpha, bad, good = await database.write(make)
@@ -203,9 +212,9 @@ async def test_a_second_repair_leaves_the_first_bad_copy_alone(database: Databas
         repository_id = make_repository(connection)
         copies = [make_blob(connection, repository_id, now=1.0)]
         for number in (2, 3):
-            quarantine(connection, copies[-1])
+            find_bad(connection, copies[-1])
             copies.append(make_copy(connection, 1, key=f"copy-{number}"))
-            repair_readers(connection, digest=digest(1), blob_id=copies[-1], now=number * 10.0)
+            repair_readers(connection, digest=digest(1), domain="", blob_id=copies[-1], now=number * 10.0)
         return repository_id, copies
 
     repository, copies = await database.write(make)
@@ -244,3 +253,52 @@ async def test_repositories_that_let_go_at_once_leave_a_candidate(database: Data
         )
 
     assert await database.read(candidates) == {(copy, 0, 7.0) for copy in copies}
+
+
+async def test_a_copy_that_another_took_the_place_of_becomes_a_candidate(database: Database) -> None:
+    """A repository that goes over to a sealed copy was perhaps the last one to read the plain one."""
+    repository, plain = await make_both(database, now=1.0)
+
+    def replace(connection: Connection) -> int:
+        sealed = make_copy(connection, key="sealed", domain="AES256")
+        link_blob(connection, repository_id=repository, digest=digest(1), blob_id=sealed, now=7.0)
+        return sealed
+
+    sealed = await database.write(replace)
+
+    assert await database.read(candidates) == {(plain, 0, 7.0), (sealed, repository, 7.0)}
+
+
+async def test_a_copy_that_others_still_read_is_no_candidate_when_one_goes_over(database: Database) -> None:
+    repository, plain = await make_both(database, now=1.0)
+
+    def replace(connection: Connection) -> int:
+        put_manifest(connection, repository, new_manifest(blobs=[1]), 2.0)
+        beta = make_repository(connection, "beta")
+        put_manifest(connection, beta, new_manifest(blobs=[1]), 2.0)
+        link_blob(connection, repository_id=beta, digest=digest(1), blob_id=plain, now=3.0)
+        sealed = make_copy(connection, key="sealed", domain="AES256")
+        link_blob(connection, repository_id=repository, digest=digest(1), blob_id=sealed, now=7.0)
+        return sealed
+
+    await database.write(replace)
+
+    assert await database.read(candidates) == set()
+
+
+async def test_a_bad_copy_that_another_domain_still_misses_is_no_candidate(database: Database) -> None:
+    """It is what a later push there repairs."""
+
+    def make(connection: Connection) -> tuple[int, int, int, int]:
+        alpha, beta = make_repository(connection, "alpha"), make_repository(connection, "beta")
+        put_in_domain(connection, beta, "kms-key")
+        bad = make_blob(connection, alpha, now=1.0)
+        link_blob(connection, repository_id=beta, digest=digest(1), blob_id=bad, now=2.0)
+        find_bad(connection, bad)
+        good = make_copy(connection, key="good", domain="AES256")
+        repair_readers(connection, digest=digest(1), domain="AES256", blob_id=good, now=9.0)
+        return alpha, beta, bad, good
+
+    alpha, beta, bad, good = await database.write(make)
+
+    assert await database.read(candidates) == {(good, alpha, 1.0), (bad, beta, 2.0)}

@@ -6,6 +6,7 @@ from functools import partial
 from sqlalchemy import Connection
 
 from storage.metadata.blobs import (
+    NewCopy,
     StoredBlob,
     add_copy,
     find_blob,
@@ -19,7 +20,7 @@ from storage.metadata.blobs import (
 )
 from storage.metadata.database import Database
 from storage.metadata.verification import count_copies, list_copies
-from tests.storage.metadata.rows import digest, make_blob, make_copy, make_repository
+from tests.storage.metadata.rows import digest, find_bad, make_blob, make_copy, make_repository, put_in_domain
 
 
 def read_one(connection: Connection, name: str = "alpha", number: int = 1) -> str | None:
@@ -52,16 +53,16 @@ async def test_a_blob_is_found_only_where_it_was_linked(database: Database) -> N
 async def test_a_copy_that_nobody_reads_is_found_by_its_digest(database: Database) -> None:
     blob_id = await database.write(make_copy)
 
-    found = await database.write(lambda c: find_stored_copy(c, digest(1)))
+    found = await database.write(lambda c: find_stored_copy(c, digest(1), ""))
 
     assert found == StoredBlob(blob_id, digest(1), 10, "key-1")
-    assert await database.write(lambda c: find_stored_copy(c, digest(2))) is None
+    assert await database.write(lambda c: find_stored_copy(c, digest(2), "")) is None
 
 
 async def test_one_copy_serves_a_digest(database: Database) -> None:
     await database.write(make_copy)
 
-    added = await database.write(lambda c: add_copy(c, digest=digest(1), size=10, storage_key="other", now=2.0))
+    added = await database.write(lambda c: add_copy(c, NewCopy(digest(1), 10, "other"), 2.0))
 
     assert added is None
     assert await database.read(lambda c: [copy.storage_key for copy in list_copies(c, after=0, limit=9)]) == ["key-1"]
@@ -72,8 +73,8 @@ async def test_of_many_copies_added_at_once_one_serves_the_digest(database: Data
     both = (database, other_database)
 
     def push(connection: Connection, number: int) -> int:
-        added = add_copy(connection, digest=digest(1), size=10, storage_key=f"key-{number}", now=1.0)
-        served = find_stored_copy(connection, digest(1))
+        added = add_copy(connection, NewCopy(digest(1), 10, f"key-{number}"), 1.0)
+        served = find_stored_copy(connection, digest(1), "")
         assert served is not None
         assert added in {None, served.id}
         return served.id
@@ -87,7 +88,7 @@ async def test_of_many_copies_added_at_once_one_serves_the_digest(database: Data
 async def test_linking_twice_changes_nothing(database: Database) -> None:
     def link(connection: Connection) -> None:
         repository_id = make_repository(connection)
-        found = find_stored_copy(connection, digest(1))
+        found = find_stored_copy(connection, digest(1), "")
         blob_id = found.id if found else make_copy(connection)
         link_blob(connection, repository_id=repository_id, digest=digest(1), blob_id=blob_id, now=1.0)
 
@@ -128,30 +129,30 @@ async def test_readers_are_listed_by_name(database: Database) -> None:
 
     await database.write(make)
 
-    assert await database.read(lambda c: list_readers(c, digest(1), limit=9)) == ["a", "a-b", "a.b", "b"]
-    assert await database.read(lambda c: list_readers(c, digest(1), limit=2)) == ["a", "a-b"]
-    assert await database.read(lambda c: list_readers(c, digest(2), limit=9)) == []
+    assert await database.read(lambda c: list_readers(c, digest(1), domain="", limit=9)) == ["a", "a-b", "a.b", "b"]
+    assert await database.read(lambda c: list_readers(c, digest(1), domain="", limit=2)) == ["a", "a-b"]
+    assert await database.read(lambda c: list_readers(c, digest(2), domain="", limit=9)) == []
 
 
 async def test_a_quarantined_copy_is_read_by_nobody(database: Database) -> None:
     def make(connection: Connection) -> None:
-        quarantine(connection, make_blob(connection, make_repository(connection)))
+        find_bad(connection, make_blob(connection, make_repository(connection)))
 
     await database.write(make)
 
     assert await database.read(read_one) is None
-    assert await database.read(lambda c: list_readers(c, digest(1), limit=9)) == []
-    assert await database.write(lambda c: find_stored_copy(c, digest(1))) is None
+    assert await database.read(lambda c: list_readers(c, digest(1), domain="", limit=9)) == []
+    assert await database.write(lambda c: find_stored_copy(c, digest(1), "")) is None
 
 
 async def test_a_quarantined_copy_makes_way_for_another(database: Database) -> None:
     def make(connection: Connection) -> int:
-        quarantine(connection, make_blob(connection, make_repository(connection)))
+        find_bad(connection, make_blob(connection, make_repository(connection)))
         return make_copy(connection, 1, key="good")
 
     good = await database.write(make)
 
-    found = await database.write(lambda c: find_stored_copy(c, digest(1)))
+    found = await database.write(lambda c: find_stored_copy(c, digest(1), ""))
     assert found == StoredBlob(good, digest(1), 10, "good")
 
 
@@ -161,8 +162,8 @@ async def test_a_repair_points_every_reader_to_the_good_copy(database: Database)
         bad = make_blob(connection, alpha)
         link_blob(connection, repository_id=beta, digest=digest(1), blob_id=bad, now=1.0)
         make_blob(connection, beta, 2)
-        quarantine(connection, bad)
-        repair_readers(connection, digest=digest(1), blob_id=make_copy(connection, 1, key="good"), now=2.0)
+        find_bad(connection, bad)
+        repair_readers(connection, digest=digest(1), domain="", blob_id=make_copy(connection, 1, key="good"), now=2.0)
 
     await database.write(make)
 
@@ -176,7 +177,7 @@ async def test_sizes_are_those_that_the_repository_may_read(database: Database) 
         alpha, beta = make_repository(connection, "alpha"), make_repository(connection, "beta")
         make_blob(connection, alpha, 1)
         make_blob(connection, beta, 2)
-        quarantine(connection, make_blob(connection, alpha, 3))
+        find_bad(connection, make_blob(connection, alpha, 3))
         return alpha
 
     alpha = await database.write(make)
@@ -197,3 +198,82 @@ async def test_sizes_of_more_blobs_than_a_statement_takes(database: Database) ->
 
     found = await database.read(lambda c: sizes_of(c, alpha, map(digest, range(40_001))))
     assert found == {digest(1): 10, digest(40_000): 10}
+
+
+async def test_a_domain_has_a_copy_of_its_own(database: Database) -> None:
+    """Across domains bytes are stored once for each, for none may need the key of another."""
+
+    def make(connection: Connection) -> tuple[int, int]:
+        return make_copy(connection), make_copy(connection, key="sealed", domain="AES256")
+
+    plain, sealed = await database.write(make)
+
+    find = partial(find_stored_copy, digest=digest(1))
+    assert await database.write(partial(find, domain="")) == StoredBlob(plain, digest(1), 10, "key-1")
+    assert await database.write(partial(find, domain="AES256")) == StoredBlob(
+        sealed, digest(1), 10, "sealed", "AES256", key_version=1
+    )
+    assert await database.write(partial(find, domain="other")) is None
+
+
+async def test_one_copy_serves_a_digest_in_a_domain(database: Database) -> None:
+    await database.write(partial(make_copy, domain="AES256"))
+    another = NewCopy(digest(1), 10, "other", "AES256", key_version=2)
+
+    assert await database.write(lambda c: add_copy(c, another, 2.0)) is None
+
+
+async def test_readers_of_a_copy_in_the_domain_come_first(database: Database) -> None:
+    """A mount from there copies no bytes."""
+
+    def make(connection: Connection) -> None:
+        make_blob(connection, make_repository(connection, "a"))
+        sealed = make_copy(connection, key="sealed", domain="AES256")
+        repository_id = make_repository(connection, "b")
+        link_blob(connection, repository_id=repository_id, digest=digest(1), blob_id=sealed, now=1.0)
+
+    await database.write(make)
+
+    assert await database.read(lambda c: list_readers(c, digest(1), domain="AES256", limit=9)) == ["b", "a"]
+
+
+async def test_a_copy_that_was_replaced_is_not_quarantined(database: Database) -> None:
+    """What was found bad under one key says nothing about the bytes that took its place."""
+    blob_id = await database.write(lambda c: make_blob(c, make_repository(c)))
+
+    await database.write(lambda c: quarantine(c, blob_id, "key-of-before"))
+
+    assert await database.read(read_one) == "key-1"
+
+
+async def test_a_repair_in_a_domain_leaves_repositories_of_others_alone(database: Database) -> None:
+    """They may not come to need a key that they were not made with."""
+
+    def make(connection: Connection) -> None:
+        alpha, beta = make_repository(connection, "alpha"), make_repository(connection, "beta")
+        put_in_domain(connection, beta, "kms-key")
+        bad = make_blob(connection, alpha)
+        link_blob(connection, repository_id=beta, digest=digest(1), blob_id=bad, now=1.0)
+        find_bad(connection, bad)
+        good = make_copy(connection, key="good", domain="AES256")
+        repair_readers(connection, digest=digest(1), domain="AES256", blob_id=good, now=2.0)
+
+    await database.write(make)
+
+    assert await database.read(lambda c: read_one(c, "alpha")) == "good"
+    assert await database.read(lambda c: read_one(c, "beta")) is None
+
+
+async def test_a_plain_repair_reaches_the_repositories_of_every_domain(database: Database) -> None:
+    """Plain copies are for everybody: they are made where encryption is off."""
+
+    def make(connection: Connection) -> None:
+        beta = make_repository(connection, "beta")
+        put_in_domain(connection, beta, "kms-key")
+        find_bad(connection, make_blob(connection, beta))
+        good = make_copy(connection, key="good")
+        repair_readers(connection, digest=digest(1), domain="", blob_id=good, now=2.0)
+
+    await database.write(make)
+
+    assert await database.read(lambda c: read_one(c, "beta")) == "good"

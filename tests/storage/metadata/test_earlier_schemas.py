@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import Connection, text
 
 from storage.errors import SchemaOutdated
+from storage.metadata.blobs import StoredBlob, find_blob
 from storage.metadata.database import Database
 from storage.metadata.generation import current_generation
 from storage.metadata.groups import add_group, add_member, groups_of
@@ -13,7 +14,7 @@ from storage.metadata.migration import REGISTRY_SCHEMA, check_revision, revision
 from storage.metadata.principals import NewPrincipal, StoredPrincipal, add_principal, find_principal, find_role
 from storage.metadata.repositories import find_repository
 from tests.contracts.database_places import Place
-from tests.storage.metadata.rows import ACCOUNT
+from tests.storage.metadata.rows import ACCOUNT, digest
 
 _HELD = f"""
     INSERT INTO account VALUES ('{ACCOUNT}', 1.0);
@@ -41,7 +42,7 @@ async def test_a_database_at_the_first_migration_is_refused_until_it_is_migrated
     async with unmade.opened(REGISTRY_SCHEMA) as database:
         await database.write(_hold)
 
-        with pytest.raises(SchemaOutdated, match=r"at schema 0001, this version needs 0003: run `lading migrate`$"):
+        with pytest.raises(SchemaOutdated, match=r"at schema 0001, this version needs 0004: run `lading migrate`$"):
             await database.read(lambda c: check_revision(c, REGISTRY_SCHEMA))
 
         await database.write(lambda c: upgrade(c, REGISTRY_SCHEMA))
@@ -101,3 +102,35 @@ async def test_a_migration_that_fails_leaves_the_database_as_it_was(unmade: Plac
         assert await database.read(revision_of) == "0001"
         names = await database.read(lambda c: c.execute(text("SELECT name FROM principal ORDER BY id")).scalars().all())
         assert names == ["admin", "robot"]
+
+
+_STORED = f"""
+    INSERT INTO account VALUES ('{ACCOUNT}', 1.0);
+    INSERT INTO repository (account_id, name, created_at) VALUES ('{ACCOUNT}', 'alpha', 3.0);
+    INSERT INTO blob (digest, size, storage_key, state, created_at) VALUES ('{digest(1)}', 10, 'key-1', 'stored', 1.0);
+    INSERT INTO repository_blob (repository_id, digest, blob_id, linked_at)
+        SELECT repository.id, blob.digest, blob.id, 1.0 FROM repository, blob;
+    INSERT INTO manifest (repository_id, digest, media_type, size, total_size, pushed_at, payload)
+        SELECT id, '{digest(2)}', 'text/plain', 1, 1, 1.0, '7' FROM repository
+"""
+
+
+async def test_content_of_before_encryption_is_plain_and_served(unmade: Place) -> None:
+    """Its repositories seal what is pushed from now on, in the registry's default domain."""
+
+    def hold(connection: Connection) -> None:
+        upgrade(connection, REGISTRY_SCHEMA, "0003")
+        for statement in _STORED.split(";"):
+            connection.execute(text(statement))
+        upgrade(connection, REGISTRY_SCHEMA)
+
+    async with unmade.opened(REGISTRY_SCHEMA) as database:
+        await database.write(hold)
+
+        found = await database.read(lambda c: find_blob(c, "alpha", digest(1)))
+        assert found == StoredBlob(1, digest(1), 10, "key-1", domain="", key_version=0)
+        manifests = await database.read(lambda c: c.execute(text("SELECT domain, key_version FROM manifest")).all())
+        assert [tuple(row) for row in manifests] == [("", 0)]
+        assert await database.read(lambda c: c.execute(text("SELECT domain FROM repository")).scalars().all()) == [
+            "AES256"
+        ]

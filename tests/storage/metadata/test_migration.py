@@ -61,6 +61,8 @@ async def test_text_that_is_paged_sorts_by_bytes_after_migrating(unmade: Place) 
     assert [tuple(row) for row in rows] == [
         ("access_key", "id"),
         ("blob", "digest"),
+        ("domain_key", "domain"),
+        ("encryption_domain", "name"),
         ("group_inline_policy", "group_name"),
         ("group_inline_policy", "name"),
         ("group_member", "group_name"),
@@ -141,7 +143,7 @@ async def test_migrating_again_does_nothing(unmade: Place) -> None:
     await unmade.migrate()
 
     async with unmade.opened(REGISTRY_SCHEMA) as database:
-        assert await database.read(revision_of) == "0003"
+        assert await database.read(revision_of) == "0004"
 
 
 async def test_a_database_of_another_version_is_refused_with_the_command_to_run(unmade: Place) -> None:
@@ -150,7 +152,7 @@ async def test_a_database_of_another_version_is_refused_with_the_command_to_run(
         await database.write(lambda c: c.execute(text("UPDATE alembic_version SET version_num = '0000'")).close())
 
         with pytest.raises(
-            SchemaOutdated, match=r"^the database is at schema 0000, this version needs 0003: run `lading"
+            SchemaOutdated, match=r"^the database is at schema 0000, this version needs 0004: run `lading"
         ):
             await database.read(lambda c: check_revision(c, REGISTRY_SCHEMA))
 
@@ -178,4 +180,4 @@ async def test_processes_that_migrate_at_once_all_succeed(unmade: Place) -> None
 
     assert [(errors, code) for (_, errors), code in outcomes] == [(b"", 0)] * 3
     async with unmade.opened(ACTIVITY_SCHEMA) as database:
-        assert await database.read(revision_of) == "0003"
+        assert await database.read(revision_of) == "0004"

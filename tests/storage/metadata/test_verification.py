@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import Connection
 
-from storage.metadata.blobs import link_blob, quarantine
+from storage.metadata.blobs import link_blob
 from storage.metadata.database import Database
 from storage.metadata.manifests import count_manifests, put_manifest
 from storage.metadata.verification import (
@@ -14,7 +14,7 @@ from storage.metadata.verification import (
     list_manifests,
     restore,
 )
-from tests.storage.metadata.rows import digest, make_blob, make_copy, make_repository, new_manifest
+from tests.storage.metadata.rows import digest, find_bad, make_blob, make_copy, make_repository, new_manifest
 
 
 @pytest.mark.parametrize("limit", [1, 2, 10])
@@ -38,8 +38,8 @@ async def test_a_quarantined_copy_is_looked_at_while_a_repository_misses_it(data
     """Until it is repaired, the repository has an image that cannot be pulled."""
 
     def make(connection: Connection) -> None:
-        quarantine(connection, make_blob(connection, make_repository(connection), 1))
-        quarantine(connection, make_copy(connection, 2))
+        find_bad(connection, make_blob(connection, make_repository(connection), 1))
+        find_bad(connection, make_copy(connection, 2))
 
     await database.write(make)
 
@@ -51,7 +51,7 @@ async def test_a_quarantined_copy_is_looked_at_while_a_repository_misses_it(data
 async def test_a_quarantined_copy_that_is_good_is_served_again(database: Database) -> None:
     def make(connection: Connection) -> int:
         copy = make_blob(connection, make_repository(connection))
-        quarantine(connection, copy)
+        find_bad(connection, copy)
         return copy
 
     copy = await database.write(make)
@@ -69,7 +69,7 @@ async def test_a_copy_is_not_served_beside_another_of_its_digest(database: Datab
     def make(connection: Connection) -> int:
         repository = make_repository(connection)
         copy = make_blob(connection, repository)
-        quarantine(connection, copy)
+        find_bad(connection, copy)
         other = make_copy(connection, key="other")
         link_blob(connection, repository_id=repository, digest=digest(1), blob_id=other, now=2.0)
         return copy

@@ -1,0 +1,126 @@
+"""`lading encryption`: the keys of encryption at rest, how they take turns, and how those of a domain are destroyed."""
+
+import argparse
+
+from registry.admin import encryption
+from registry.commands.api import Api, Json
+from registry.commands.running import run_with_api
+from registry.commands.subcommands import Report, Subcommand, UsageInvalid, add_name, add_subcommands, table
+
+
+def _add_rotation(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--domain", metavar="NAME", help="the key of this encryption domain; default: the root key")
+    parser.add_argument(
+        "--reencrypt", action="store_true", help="rewrite in the background what earlier keys of the domain seal"
+    )
+
+
+def _add_destruction(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", nargs="?", help="the encryption domain")
+    parser.add_argument("--domain", metavar="NAME", help="the same")
+    parser.add_argument(
+        "--after", metavar="SECONDS", type=float, help="when the keys can be destroyed; default: after 7 days"
+    )
+    parser.add_argument("--cancel", action="store_true", help="call it off, while the keys are there")
+
+
+async def _rotate(api: Api, arguments: argparse.Namespace) -> Report:
+    if arguments.domain is None:
+        if arguments.reencrypt:
+            raise UsageInvalid("--reencrypt goes with --domain: the root key encrypts no content")
+        return _rotated(await api.call(encryption.ROTATE_ROOT))
+    body = {"reencrypt": arguments.reencrypt}
+    key = await api.call(encryption.ROTATE, {"domain": arguments.domain}, body=body)
+    text = (
+        f"version {key['version']} of the key of {key['domain']} encrypts whatever is pushed from now on; "
+        "what is stored stays readable"
+    )
+    return Report(text, key)
+
+
+def _rotated(done: Json) -> Report:
+    text = f"{done['root']} wraps the keys of all encryption domains ({done['keys']})"
+    if done["kept"]:
+        text += f"; {done['kept']} keys stay wrapped by KMS keys of their own, which the service does not give now"
+    if done["root"] == done["before"] and done["root"].startswith("environment:"):
+        text += (
+            "; it is the root key of before: to let another follow, set LADING_ROOT_KEY to NEXT,BEFORE, restart, "
+            "and run this again"
+        )
+    return Report(text, done)
+
+
+async def _list(api: Api, arguments: argparse.Namespace) -> Report:  # noqa: ARG001 (every subcommand takes them)
+    keys = (await api.call(encryption.LIST))["items"]
+    rows = [["DOMAIN", "VERSION", "STATE", "MADE", "WRAPPED BY"]]
+    rows += [[key["domain"], str(key["version"]), key["state"], key["created_at"], key["wrapped_by"]] for key in keys]
+    return Report(table(rows), keys)
+
+
+async def _show(api: Api, arguments: argparse.Namespace) -> Report:
+    domain = await api.call(encryption.GET, {"domain": arguments.name})
+    rows = [
+        ["domain", domain["name"]],
+        ["made", domain["created_at"]],
+        ["KMS key", domain["kms_key"] or "none: the root key"],
+        ["destruction", _destruction(domain)],
+        ["not encrypted", _content(domain["plain"])],
+    ]
+    rows += [
+        [f"version {each['version']}", f"{each['state']}: {_content(each['encrypts'])}"] for each in domain["versions"]
+    ]
+    return Report(table(rows), domain)
+
+
+async def _destroy(api: Api, arguments: argparse.Namespace) -> Report:
+    named = {name for name in (arguments.name, arguments.domain) if name is not None}
+    if len(named) != 1:
+        raise UsageInvalid("name one encryption domain")
+    name = named.pop()
+    if arguments.cancel:
+        if arguments.after is not None:
+            raise UsageInvalid("--cancel takes no --after")
+        await api.call(encryption.KEEP, {"domain": name})
+        return Report(f"the encryption domain {name} is in use again", {"name": name})
+    body = {} if arguments.after is None else {"after_seconds": arguments.after}
+    domain = await api.call(encryption.DESTROY, {"domain": name}, body=body)
+    if domain["destroyed_at"] is not None:
+        return Report(f"the keys of {name} are destroyed: what was encrypted with them is lost for ever", domain)
+    text = (
+        f"nothing in {name} can be read or written from now on; run the same command again from {domain['destroy_at']} "
+        f"on to destroy its keys for ever, or `lading encryption destroy {name} --cancel` to have it back"
+    )
+    return Report(text, domain)
+
+
+def _destruction(domain: Json) -> str:
+    if domain["destroyed_at"] is not None:
+        return f"done {domain['destroyed_at']}"
+    return "not planned" if domain["destroy_at"] is None else f"possible from {domain['destroy_at']} on"
+
+
+def _content(content: Json) -> str:
+    return f"{content['blobs']} blobs, {content['manifests']} manifests"
+
+
+SUBCOMMANDS = (
+    Subcommand("rotate", "let the next root key, or another key of a domain, follow", _rotate, (_add_rotation,)),
+    Subcommand("list", "show every key and what it is for", _list),
+    Subcommand("show", "show one domain and how much its keys encrypt", _show, (add_name,)),
+    Subcommand(
+        "destroy",
+        "make a domain unusable and, when this is run again after a waiting time, destroy its keys",
+        _destroy,
+        (_add_destruction,),
+    ),
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the subcommands."""
+    add_subcommands(parser, SUBCOMMANDS)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do what the subcommand says."""
+    return run_with_api(arguments)
