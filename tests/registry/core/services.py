@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -24,6 +25,7 @@ ALPHA = RepositoryName("alpha")
 BETA = RepositoryName("beta")
 ALICE = Owner(ALPHA, "arn:alice")
 MOST = 5
+HASHING = ThreadPoolExecutor(2)
 LIMITS = UploadLimits(blob_bytes=1000, sessions=3)
 
 
@@ -82,7 +84,7 @@ class Core:
         self.blobs = Blobs(self.database, self.store, self.clock)
         self.repositories = Repositories(self.database, most=MOST)
         self.images = self.images_with(Sparse.NONE)
-        self.verification = Verification(self.database, self.store)
+        self.verification = Verification(self.database, self.store, HASHING, cores=2)
         self.uploads = Uploads(
             self.activity,
             self.store,
