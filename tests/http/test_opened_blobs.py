@@ -1,7 +1,7 @@
 """Pulling blobs that threads open a segment at a time: what is right comes whole, what is damaged never does."""
 
 import asyncio
-import socket
+import sqlite3
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 import registry.app
 from storage.errors import DomainUnusable, KeyUnavailable
 from tests.http.client import Answer, Registry, Start, eventually
+from tests.http.reading import broken_off, deaf
 from tests.http.test_ranges import parts_of
 from tests.http.trail import recorded
 from tests.registry.core.opening import DAMAGED, SEGMENT, OpeningStore
@@ -43,23 +44,6 @@ def opening(store: OpeningStore, monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def pull(registry: Registry, digest: str, *headers: tuple[str, str]) -> Answer:
     return await registry.get(f"/v2/a/blobs/{digest}", headers=headers)
-
-
-async def broken_off(registry: Registry, sent: bytes) -> tuple[bytes, bytes]:
-    """Head and body of an answer that must end in a reset of the connection."""
-    reader, writer = await registry.connect()
-    writer.write(sent)
-    received = bytearray()
-
-    async def receive() -> None:
-        while piece := await reader.read(1 << 16):
-            received.extend(piece)
-
-    with pytest.raises(ConnectionResetError):
-        await asyncio.wait_for(receive(), 5)
-    writer.close()
-    head, _, body = bytes(received).partition(b"\r\n\r\n")
-    return head, body
 
 
 async def all_closed(store: OpeningStore) -> None:
@@ -232,15 +216,22 @@ async def test_a_key_that_is_away_is_no_damage(
     assert await recorded(registry.root, "damage") == []
 
 
-async def deaf(registry: Registry, path: str, window: int = 4096) -> socket.socket:
-    """A client that asks and does not read."""
-    client = socket.socket()
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
-    client.setblocking(False)
-    loop = asyncio.get_running_loop()
-    await loop.sock_connect(client, ("127.0.0.1", registry.port))
-    await loop.sock_sendall(client, registry.request_head("GET", path))
-    return client
+async def test_a_blob_that_is_stored_anew_meanwhile_is_read_from_there(registry: Registry, store: OpeningStore) -> None:
+    """Its copy was found in the database, and gone when it was opened."""
+    digest = await registry.push_blob("a", SMALL)
+    key = store.keys[0].partition(".")[0] + ".new"
+
+    async def seal_anew() -> None:
+        store.move(key)
+        with sqlite3.connect(registry.root / "registry.db") as database:
+            database.execute("UPDATE blob SET storage_key = ?", (key,))
+        database.close()
+
+    store.meanwhile = seal_anew
+    answer = await pull(registry, digest)
+
+    assert (answer.status, answer.body) == (200, SMALL)
+    assert await recorded(registry.root, "damage") == []
 
 
 async def test_clients_that_do_not_read_hold_no_threads(registry: Registry) -> None:

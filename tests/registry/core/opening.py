@@ -2,6 +2,7 @@
 
 import itertools
 import threading
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from storage.blobs.interface import BlockingReader, Expected
@@ -23,12 +24,16 @@ _OWN: Final = _Own()
 
 
 class OpeningStore(MemoryStore):
-    """Offers BlockingReads; `failure`, where it is set, is raised for every copy that is opened."""
+    """Offers BlockingReads; `failure`, where it is set, is raised for every copy that is opened.
+
+    `meanwhile` happens once, before a copy is looked for the next time.
+    """
 
     def __init__(self) -> None:
         suffixes = itertools.count()
         super().__init__(new_suffix=lambda: f"{next(suffixes):032x}", now=lambda: 0.0)
         self.failure: Exception | None = None
+        self.meanwhile: Callable[[], Awaitable[None]] | None = None
         self.expected: list[Expected | None] = []
         self.readers = 0
         self._damaged_from: dict[str, int] = {}
@@ -41,20 +46,32 @@ class OpeningStore(MemoryStore):
         """All copies that there are open no more from a segment on."""
         self._damaged_from = dict.fromkeys(self.keys, segment * SEGMENT)
 
-    def move(self, old: str, new: str) -> None:
-        """Store the bytes of a copy anew, as is done under another key of their domain."""
+    def move(self, new: str) -> None:
+        """Store the bytes of the one copy under another key, as when they are sealed anew."""
+        [old] = self.keys
         self._contents.copies[new] = self._contents.copies.pop(old)
 
     def lose(self) -> None:
         """All copies are gone."""
         self._contents.copies.clear()
 
+    async def size(self, key: str, *, expected: Expected | None = None) -> int:
+        """Length of a copy, however damaged."""
+        await self._look_for(expected)
+        return await super().size(key, expected=expected)
+
+    async def _look_for(self, expected: Expected | None) -> None:
+        self.expected.append(expected)
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            await meanwhile()
+
     async def open_reader(self, key: str, *, expected: Expected | None = None) -> BlockingReader:
         """Open a copy, however damaged."""
-        self.expected.append(expected)
+        await self._look_for(expected)
         if self.failure is not None:
             raise self.failure
-        await self.size(key, expected=expected)
+        await super().size(key, expected=expected)
         self.readers += 1
         return _Reader(self, self._content(key), self._damaged_from.get(key))
 
