@@ -22,12 +22,15 @@ from registry.admin import routes as admin_routes
 from registry.administration import administration, deciders_of
 from registry.audit_parts import cutting, recording
 from registry.config import Settings
-from registry.core.audit import AUDIT_METRICS
+from registry.core.audit import AUDIT_METRICS, AuditTrail
 from registry.core.blobs import Blobs
+from registry.core.damage import DAMAGED_OBJECTS
 from registry.core.images import Images, Sparse
+from registry.core.metrics import CountWriter
 from registry.core.repositories import Repositories
 from registry.core.upload_hints import HintSigner
 from registry.core.uploads import UploadLimits, Uploads
+from registry.damage_reports import DamageReports
 from registry.databases import Databases, open_databases
 from registry.http.access import ACCESS
 from registry.http.auditing import Auditing
@@ -62,12 +65,17 @@ async def create_app(settings: Settings, run: Run) -> web.Application:
     defence = await open_defence(settings, prepared, databases.activity, stack)
     deciders = deciders_of(settings, prepared, databases.registry)
     access, tokens, published = open_access(settings, prepared, deciders, defence, stack)
-    services = _services(settings, databases, content, stack)
-    observers = await _observers(settings, run, databases, prepared, stack)
+    counts = run.counts.writer(max(0, run.worker))
+    trail = await stack.enter_async_context(
+        recording(settings.audit, databases.activity, databases.durable_activity, prepared.secrets_key, counts)
+    )
+    damage = DamageReports(counts, trail, prepared.account_id, time.time)
+    services = _services(settings, databases, content, damage, stack)
+    observers = _observers(settings, counts, trail)
     app = web.Application(middlewares=[answering(_render, observers, _new_id)])
     app[ACCESS], app[TOKENS], app[JWKS], app[SERVICES] = access, tokens, published, services
     app[health.READINESS] = _readiness(databases, content.store)
-    app[metrics.EXPOSITION] = metrics.Exposition(run.counts, (*HTTP_METRICS, *AUDIT_METRICS))
+    app[metrics.EXPOSITION] = metrics.Exposition(run.counts, (*HTTP_METRICS, *AUDIT_METRICS, DAMAGED_OBJECTS))
     app[admin_door.SERVICES] = administration(settings, databases, roots, prepared, defence.passwords, deciders)
     add_routes(app, oci_routes.ROUTES)
     add_routes(app, admin_routes.ROUTES)
@@ -120,10 +128,14 @@ async def _open_content(
     return _Content(store, budget, HintSigner(subkey(prepared.secrets_key, "upload-hint") if is_lasting else run.epoch))
 
 
-def _services(settings: Settings, databases: Databases, content: _Content, stack: AsyncExitStack) -> Services:
+def _services(
+    settings: Settings, databases: Databases, content: _Content, damage: DamageReports, stack: AsyncExitStack
+) -> Services:
     limits = settings.limits
     repositories = Repositories(databases.registry, most=limits.page)
-    blobs = Blobs(databases.registry, content.store, time.time, redirects=settings.storage.redirect)
+    blobs = Blobs(
+        databases.registry, content.store, time.time, damaged=damage.hear, redirects=settings.storage.redirect
+    )
     senders = stack.enter_context(ThreadPoolExecutor(_SENDER_THREADS, thread_name_prefix="sender"))
     parsers = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="parser"))
     return Services(
@@ -166,13 +178,7 @@ def _jobs(
     )
 
 
-async def _observers(
-    settings: Settings, run: Run, databases: Databases, prepared: Prepared, stack: AsyncExitStack
-) -> Observers:
-    counts = run.counts.writer(max(0, run.worker))
-    trail = await stack.enter_async_context(
-        recording(settings.audit, databases.activity, databases.durable_activity, prepared.secrets_key, counts)
-    )
+def _observers(settings: Settings, counts: CountWriter, trail: AuditTrail) -> Observers:
     strangers = Strangers(settings.audit.refusals, time.monotonic)
     return Observers(access_log(settings.log), RequestMetrics(counts), Auditing(trail, strangers, time.time).observe)
 

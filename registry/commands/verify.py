@@ -4,17 +4,21 @@ import argparse
 import asyncio
 import random
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from typing import Final
 
 from registry.bootstrap import adopt, founded
 from registry.commands.progress import progress
 from registry.commands.settings import add_settings, settings_of
 from registry.commands.subcommands import complain, tell_in_a_line
-from registry.config import Settings, SettingsInvalid
+from registry.config import Settings, SettingsInvalid, cores
 from registry.core.verification import Checked, Verification
 from registry.databases import open_databases, require_registry
 from registry.stores import open_store
 from storage.errors import StorageError
+
+_LEAST_THREADS: Final = 2  # one reads while the other hashes
 
 
 @dataclass(slots=True)
@@ -55,12 +59,14 @@ async def _verify(settings: Settings, share: float) -> Report:
         registry_id = await founded(databases.registry)
         async with open_store(settings.storage, databases) as unmarked:
             await adopt(databases.registry, unmarked)
-        async with open_store(settings.storage, databases, registry_id=registry_id) as store:
-            verification = Verification(databases.registry, store)
-            total, show = await verification.count(), progress()
-            async for checked in verification.run(chosen=_chooser(share)):
-                _note(report, checked)
-                show(_line(report, total))
+        at_once = max(_LEAST_THREADS, cores())
+        with ThreadPoolExecutor(at_once, thread_name_prefix="verify") as threads:
+            async with open_store(settings.storage, databases, registry_id=registry_id) as store:
+                verification = Verification(databases.registry, store, threads, cores=at_once)
+                total, show = await verification.count(), progress()
+                async for checked in verification.run(chosen=_chooser(share)):
+                    _note(report, checked)
+                    show(_line(report, total))
     finally:
         await databases.close()
     return report

@@ -1,9 +1,10 @@
 """Recording who did what: events go into the trail in the order in which they were told, a batch at a time.
 
-- `record` returns when the event is written: for refusals, pushes, deletions and changes, before their answer.
+- `record` returns when the event is written: for refusals, pushes, deletions, changes and damage, before the answer.
 - `note` returns at once: for pulls and logins. They are written within a second, or when the server stops; a worker
   that is killed takes the last second of them with it.
-- Deletions and changes, and all before them, are on the disk when they are recorded; others may be lost in a power cut.
+- Deletions, changes and damage, and all before them, are on the disk when they are recorded; others may be lost in a
+  power cut.
 - What cannot be written is told to the troubles and given up: the thing itself has happened, and reading goes on.
 """
 
@@ -27,7 +28,7 @@ UNWRITTEN_LINES: Final = Metric(
 )
 AUDIT_METRICS: Final = (LOST_EVENTS, UNWRITTEN_LINES)
 
-_DURABLE: Final = frozenset({EventKind.DELETE, EventKind.CHANGE})
+_DURABLE: Final = frozenset({EventKind.DELETE, EventKind.CHANGE, EventKind.DAMAGE})
 # Measured: 20 µs an event; a larger batch would hold up an event loop that writes to PostgreSQL.
 _BATCH: Final = 64
 _LATE_SECONDS: Final = 1.0

@@ -4,53 +4,45 @@
 - Whoever is told that a blob exists may build on it: a candidate of collection starts its grace again first.
 """
 
-import os
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 
 from sqlalchemy import Connection
 
-from registry.core.errors import BlobUnknown, RepositoryUnknown
+from registry.core.damage import HearOfDamage, unheard
+from registry.core.errors import BlobUnknown, CopyReplaced, RepositoryUnknown
 from registry.core.names import RepositoryName
+from registry.core.reading import OpenBlob, Reading
 from registry.core.repositories import locked_repository
-from storage.blobs.interface import BlobStore, Expected, LocalFiles, SignedUrls, Span, StoredCopy
+from storage.blobs.interface import BlobStore, StoredCopy
 from storage.digest import Digest
-from storage.errors import StoredBytesMissing, StoreUnavailable
+from storage.errors import StoreUnavailable
 from storage.metadata import blobs, repositories
 from storage.metadata.database import Database
 
 # A mount that names no source looks at this many repositories before it gives up and asks for an upload.
 _SOURCES_TRIED = 100
-# Long enough to begin: an answer that has begun is not cut off.
-_URL_SECONDS = 60
-
-
-@dataclass(frozen=True, slots=True)
-class OpenBlob:
-    """A blob ready to be sent.
-
-    `file` is its open file where the kernel can send it; `read` gives any span; `signed_url`, where clients are sent to
-    the store, gives a URL of it that answers with a media type.
-    """
-
-    size: int
-    file: int | None
-    read: Callable[[Span], AsyncGenerator[bytes, None]]
-    signed_url: Callable[[str], Awaitable[str]] | None = None
 
 
 class Blobs:
-    """Blobs as the repositories see them; with `redirects`, clients fetch them from the store if it can be asked."""
+    """Blobs as the repositories see them; with `redirects`, clients fetch them from the store if it can be asked.
+
+    `damaged` hears of copies that turn out to be bad.
+    """
 
     def __init__(
-        self, database: Database, store: BlobStore, now: Callable[[], float], *, redirects: bool = False
+        self,
+        database: Database,
+        store: BlobStore,
+        now: Callable[[], float],
+        *,
+        damaged: HearOfDamage = unheard,
+        redirects: bool = False,
     ) -> None:
         self._database = database
         self._store = store
         self._now = now
-        self._redirects = redirects
+        self._reading = Reading(database, store, damaged, redirects=redirects)
 
     async def find(self, repository: RepositoryName, digest: Digest) -> blobs.StoredBlob:
         """The blob of a repository; raises BlobUnknown or RepositoryUnknown."""
@@ -61,8 +53,10 @@ class Blobs:
 
     async def vouch(self, repository: RepositoryName, digest: Digest) -> int:
         """Size of a blob that the caller may rely on from here on; raises BlobUnknown or RepositoryUnknown."""
-        found = await self.find(repository, digest)
-        await self._look_at(found)
+        try:
+            found = await self._seen(repository, digest)
+        except CopyReplaced:
+            found = await self._seen(repository, digest)
         if found.candidate:
             now = self._now()
             kept = await self._database.write(
@@ -74,67 +68,26 @@ class Blobs:
 
     @asynccontextmanager
     async def open(self, repository: RepositoryName, digest: Digest) -> AsyncIterator[OpenBlob]:
-        """A blob ready to be sent; a copy found missing or of another length is quarantined, and unknown from then on.
+        """A blob ready to be sent; a copy that turns out to be bad is quarantined, and unknown from then on.
 
-        Raises BlobUnknown or RepositoryUnknown.
+        Raises BlobUnknown or RepositoryUnknown, and CopyReplaced where the same, asked again, may succeed at once.
         """
         found = await self.find(repository, digest)
-        file = await self._open_file(found)
-        try:
-            yield OpenBlob(found.size, file, lambda span: self._read(found, span), self._signing(found))
-        finally:
-            if file is not None:
-                os.close(file)
+        async with self._reading.open(repository, found) as opened:
+            yield opened
 
-    def _signing(self, found: blobs.StoredBlob) -> Callable[[str], Awaitable[str]] | None:
-        store = self._store
-        if not self._redirects or not isinstance(store, SignedUrls):
-            return None
-        return partial(_signed_url, store, found.storage_key)
+    async def _seen(self, repository: RepositoryName, digest: Digest) -> blobs.StoredBlob:
+        """The blob of a repository, its copy being there."""
+        found = await self.find(repository, digest)
+        await self._reading.look_at(repository, found)
+        return found
 
-    async def _open_file(self, found: blobs.StoredBlob) -> int | None:
-        """Open the copy where the store has plain files, checking its length, which costs two system calls."""
-        if not isinstance(self._store, LocalFiles):
-            return None
-        async with self._missed(found):
-            file = self._store.open(found.storage_key)
-            if os.fstat(file).st_size != found.size:
-                os.close(file)
-                raise StoredBytesMissing(found.storage_key)
-        return file
-
-    async def _see_to_stored(self, digest: Digest) -> None:
+    async def _see_to_stored(self, repository: RepositoryName, digest: Digest) -> None:
         """Have the copy that serves a digest quarantined if its bytes are gone."""
         stored = await self._database.read(lambda c: blobs.find_stored_copy(c, str(digest), "", hold=False))
         if stored is not None:
-            with suppress(BlobUnknown):
-                await self._look_at(stored)
-
-    async def _look_at(self, found: blobs.StoredBlob) -> None:
-        """See that the copy is there, and as long as it was."""
-        file = await self._open_file(found)
-        if file is not None:
-            os.close(file)
-            return
-        async with self._missed(found):
-            if await self._store.size(found.storage_key) != found.size:
-                raise StoredBytesMissing(found.storage_key)
-
-    async def _read(self, found: blobs.StoredBlob, span: Span) -> AsyncGenerator[bytes, None]:
-        expected = Expected(found.size, Digest.parse(found.digest))
-        stream = self._store.read(found.storage_key, span, expected=expected)
-        async with self._missed(found), aclosing(stream) as chunks:
-            async for chunk in chunks:
-                yield chunk
-
-    @asynccontextmanager
-    async def _missed(self, found: blobs.StoredBlob) -> AsyncIterator[None]:
-        """Quarantine a copy that turns out to be missing: it is unknown from then on, and a push repairs it."""
-        try:
-            yield
-        except StoredBytesMissing as error:
-            await self._database.write(lambda c: blobs.quarantine(c, found.id, found.storage_key))
-            raise BlobUnknown(found.digest) from error
+            with suppress(BlobUnknown, CopyReplaced):
+                await self._reading.look_at(repository, stored)
 
     async def delete(self, repository: RepositoryName, digest: Digest) -> None:
         """Take a blob out of a repository at once; raises BlobUnknown or RepositoryUnknown."""
@@ -190,7 +143,7 @@ class Blobs:
         With `copy` None an existing copy is linked, False when there is none. A new copy that another push has made
         superfluous meanwhile is removed. An existing copy whose bytes are gone does not count: this push repairs it.
         """
-        await self._see_to_stored(digest)
+        await self._see_to_stored(repository, digest)
         now = self._now()
 
         def change(connection: Connection) -> tuple[bool, bool]:
@@ -220,10 +173,6 @@ class Blobs:
     async def _unknown(self, repository: RepositoryName, digest: Digest) -> BlobUnknown | RepositoryUnknown:
         known = await self._database.read(lambda c: repositories.find_repository(c, repository.text))
         return RepositoryUnknown(repository.text) if known is None else BlobUnknown(str(digest))
-
-
-def _signed_url(store: SignedUrls, key: str, media_type: str) -> Awaitable[str]:
-    return store.signed_url(key, lifetime_seconds=_URL_SECONDS, media_type=media_type)
 
 
 def _serving_copy(

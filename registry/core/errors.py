@@ -101,6 +101,14 @@ class BlobUnknown(RegistryError):
         self.digest = digest
 
 
+class CopyReplaced(RegistryError):
+    """The copy of a blob that was being read gave way to another; the same request may succeed at once."""
+
+    def __init__(self, digest: str) -> None:
+        super().__init__(f"the blob {digest} was stored anew while it was read: ask for it again")
+        self.digest = digest
+
+
 class ManifestUnknown(RegistryError):
     """The repository holds no manifest under this tag or digest."""
 

@@ -4,20 +4,31 @@
 - A copy whose bytes are wrong is quarantined at once: it is never served again, and a push of its digest repairs it.
 - A copy that cannot be seen proves little: those that are missing are quarantined at the end of a run that saw most of
   what it looked for, and one that cannot be read is reported alone.
+- A copy whose key is destroyed, or is not the one at hand, is reported and kept. A key that cannot be had ends the run.
 - A quarantined copy stays bad for as long as somebody misses it; one whose bytes are good is served again.
 """
 
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Executor
 from contextlib import aclosing
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
 from registry.core.copies import all_copies
+from registry.core.rehashing import Rehashing
 from registry.core.several import several
-from storage.blobs.interface import BlobStore, Span
-from storage.digest import Digest, hasher
-from storage.errors import DigestInvalid, StoredBytesMissing, StoreUnavailable
+from storage.blobs.interface import BlobStore, Expected
+from storage.digest import Digest
+from storage.errors import (
+    DigestInvalid,
+    DomainUnusable,
+    SealBroken,
+    StorageError,
+    StoredBytesMissing,
+    StoreUnavailable,
+    WrongKey,
+)
 from storage.metadata import blobs, manifests, verification
 from storage.metadata.database import Database
 from storage.metadata.verification import CheckedCopy, CheckedManifest
@@ -25,8 +36,8 @@ from storage.metadata.verification import CheckedCopy, CheckedManifest
 _PAGE: Final = 200
 _PAGE_BYTES: Final = 8 * 1024 * 1024
 _MISSING_TOLERATED: Final = 10
-# A bucket answers slowly, and many at once; hashing is done by one core all the same.
-_AT_ONCE: Final = 8
+# A bucket answers slowly, and many at once.
+_LEAST_AT_ONCE: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +56,8 @@ class _Sight(Enum):
     WRONG = auto()
     MISSING = auto()
     UNREADABLE = auto()
+    LOCKED = auto()
+    """Nobody is to read it: its key is being destroyed, or was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +81,19 @@ class _Tally:
         if self.unseen > _MISSING_TOLERATED and 2 * self.unseen > self.looked_at:
             message = (
                 f"{self.unseen} of the first {self.looked_at} objects cannot be found or read: is the content's disk "
-                "mounted, or the bucket the right one? Nothing was given up"
+                "mounted, the bucket the right one, and the database the one that goes with it? Nothing was given up"
             )
             raise StoreUnavailable(message, is_away=True)
 
 
 class Verification:
-    """Looks at every stored copy and every manifest."""
+    """Looks at every stored copy and every manifest; `cores` of `threads` are kept busy with hashing."""
 
-    def __init__(self, database: Database, store: BlobStore) -> None:
+    def __init__(self, database: Database, store: BlobStore, threads: Executor, *, cores: int) -> None:
         self._database = database
         self._store = store
+        self._rehashing = Rehashing(store, threads)
+        self._at_once = max(_LEAST_AT_ONCE, 2 * cores)
 
     async def count(self) -> int:
         """How many objects there are to look at."""
@@ -87,12 +102,13 @@ class Verification:
     async def run(self, *, chosen: Callable[[str], bool]) -> AsyncIterator[Checked]:
         """Look at the objects whose digest `chosen` accepts, in no particular order.
 
-        Raises StoreUnavailable, having given up no missing copy, when the store as a whole seems to be away.
+        Raises StoreUnavailable, having given up no missing copy, when the store as a whole seems to be away, and
+        KeyUnavailable when a key cannot be had.
         """
         missing: list[CheckedCopy] = []
         tally = _Tally()
         copies = (copy async for copy in all_copies(self._database) if chosen(copy.digest))
-        async with aclosing(several(copies, self._look_at, at_once=_AT_ONCE)) as findings:
+        async with aclosing(several(copies, self._look_at, at_once=self._at_once)) as findings:
             async for finding in findings:
                 copy = finding.copy
                 if not copy.is_quarantined:
@@ -133,27 +149,45 @@ class Verification:
         await self._database.write(lambda c: blobs.quarantine(c, copy.id, copy.storage_key))
 
     async def _look_at(self, copy: CheckedCopy) -> _Finding:
+        finding = await self._look_once(copy)
+        if finding.sight in {_Sight.MISSING, _Sight.WRONG}:
+            current = await self._database.scan(lambda c: verification.find_copy(c, copy.id))
+            if current is not None and current.storage_key != copy.storage_key:
+                return await self._look_once(current)  # it was stored anew since its page was read
+        return finding
+
+    async def _look_once(self, copy: CheckedCopy) -> _Finding:
         try:
             problem = await self._compare(copy)
-        except StoredBytesMissing:
-            return _Finding(copy, _Sight.MISSING, "its bytes are missing")
         except StoreUnavailable as error:
             if error.is_away:
                 raise
             return _Finding(copy, _Sight.UNREADABLE, f"its bytes cannot be read: {error.words or error}")
-        except DigestInvalid:
-            return _Finding(copy, _Sight.WRONG, "its digest cannot be read")
-        return _Finding(copy, _Sight.GOOD) if problem is None else _Finding(copy, _Sight.WRONG, problem)
+        except (DigestInvalid, DomainUnusable, SealBroken, StoredBytesMissing, WrongKey) as error:
+            return _Finding(copy, *_seen(error))
+        return _Finding(copy, _Sight.GOOD if problem is None else _Sight.WRONG, problem)
 
     async def _compare(self, copy: CheckedCopy) -> str | None:
-        expected = Digest.parse(copy.digest)
-        size = await self._store.size(copy.storage_key)
-        if size != copy.size:
-            return f"it has {size} bytes, not {copy.size}"
-        running = hasher(expected.algorithm)
-        async for chunk in self._store.read(copy.storage_key, Span(0, size)):
-            running.update(chunk)
-        return None if running.hexdigest() == expected.hex else "its bytes are not what its digest names"
+        expected = Expected(copy.size, Digest.parse(copy.digest), copy.domain)
+        if not copy.domain:
+            size = await self._store.size(copy.storage_key)
+            if size != copy.size:
+                return f"it has {size} bytes, not {copy.size}"
+        digest = await self._rehashing.digest(copy.storage_key, expected)
+        return None if digest == expected.digest else "its bytes are not what its digest names"
+
+
+def _seen(error: StorageError) -> tuple[_Sight, str]:
+    match error:
+        case StoredBytesMissing():
+            return _Sight.MISSING, "its bytes are missing"
+        case SealBroken():
+            return _Sight.WRONG, f"it does not open: {error.reason}"
+        case DomainUnusable():
+            return _Sight.LOCKED, f"it cannot be opened: {error}"
+        case WrongKey():
+            return _Sight.UNREADABLE, f"it cannot be opened: {error}"
+    return _Sight.WRONG, "its digest cannot be read"
 
 
 def _names(digest: str, payload: bytes) -> bool:

@@ -1,6 +1,8 @@
 """What happens around every handler: a request id, access, errors turned into answers, a log line, the metrics."""
 
 import asyncio
+import socket
+import struct
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -21,6 +23,8 @@ FAILURE = web.RequestKey("failure", Exception)
 """What was raised and turned into the answer."""
 SENT_BYTES = web.RequestKey("sent_bytes", int)
 """Bytes of the body that a handler sent past aiohttp's own count."""
+
+_RESET = struct.pack("ii", 1, 0)  # linger for no time: nothing that is unsent is sent
 
 Render = Callable[[web.Request, Exception], web.StreamResponse]
 
@@ -69,8 +73,9 @@ async def _answer(request: web.Request, handler: Handler, render: Render) -> web
         # The client is gone, or the answer has begun: an answer would reach nobody or the middle of a blob.
         raise
     except Exception as error:
-        if _has_begun(request):
+        if has_begun(request):
             logger().error("answer broken off", request_id=request[REQUEST_ID], exc_info=error)
+            _cut_off(request)
             raise ConnectionAbortedError from error
         request[FAILURE] = error
         response = render(request, error)
@@ -95,9 +100,16 @@ async def sign(_request: web.Request, response: web.StreamResponse) -> None:
     response.headers["Server"] = "Lading"
 
 
-def _has_begun(request: web.Request) -> bool:
+def has_begun(request: web.Request) -> bool:
     """Whether a part of the answer is on its way, so that no other can be given."""
     return request._payload_writer.output_size > 0  # noqa: SLF001  aiohttp tells it nowhere else
+
+
+def _cut_off(request: web.Request) -> None:
+    """Reset the connection: a client that counts no bytes must not take its end for that of the answer."""
+    if request.transport is not None:
+        request.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        request.transport.abort()
 
 
 def _observe(request: web.Request, response: web.StreamResponse | None, observers: Observers, seconds: float) -> None:

@@ -1,5 +1,6 @@
 """Blobs: pulling, with ranges, and deleting (specification, end-2 and end-10)."""
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
@@ -7,11 +8,13 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from registry.core.blobs import OpenBlob
+from registry.core.errors import CopyReplaced
+from registry.core.reading import OpenBlob
 from registry.http.access import REPOSITORY
 from registry.http.conditions import is_unchanged
-from registry.http.middleware import SENT_BYTES
+from registry.http.middleware import SENT_BYTES, has_begun
 from registry.http.ranges import requested_spans
+from registry.http.transfers import Send, Source
 from registry.oci.services import SERVICES
 from storage.blobs.interface import Span
 from storage.digest import Digest
@@ -21,20 +24,12 @@ _TYPE = "application/octet-stream"
 
 async def get_blob(request: web.Request) -> web.StreamResponse:
     """Pull a blob, whole or in ranges (RFC 9110 section 14)."""
-    digest = Digest.parse(request.match_info["digest"])
-    async with request.app[SERVICES].blobs.open(request[REPOSITORY], digest) as blob:
-        headers = _headers(digest)
-        if is_unchanged(request, headers["ETag"]):
-            return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
-        if blob.signed_url is not None and blob.size:
-            return _elsewhere(await blob.signed_url(_TYPE), headers)
-        spans = requested_spans(_range_header(request, headers["ETag"]), blob.size)
-        if spans is None:
-            return await _send(request, blob, Span(0, blob.size), HTTPStatus.OK, headers)
-        if len(spans) == 1:
-            headers["Content-Range"] = _content_range(spans[0], blob.size)
-            return await _send(request, blob, spans[0], HTTPStatus.PARTIAL_CONTENT, headers)
-        return await _send_parts(request, blob, spans, headers)
+    try:
+        return await _pull(request)
+    except CopyReplaced:
+        if has_begun(request):
+            raise
+        return await _pull(request)
 
 
 async def head_blob(request: web.Request) -> web.StreamResponse:
@@ -51,6 +46,23 @@ async def delete_blob(request: web.Request) -> web.Response:
     """Take a blob out of the repository, at once."""
     await request.app[SERVICES].blobs.delete(request[REPOSITORY], Digest.parse(request.match_info["digest"]))
     return web.Response(status=HTTPStatus.ACCEPTED, headers={"Content-Length": "0"})
+
+
+async def _pull(request: web.Request) -> web.StreamResponse:
+    digest = Digest.parse(request.match_info["digest"])
+    async with request.app[SERVICES].blobs.open(request[REPOSITORY], digest) as blob:
+        headers = _headers(digest)
+        if is_unchanged(request, headers["ETag"]):
+            return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
+        if blob.signed_url is not None and blob.size:
+            return _elsewhere(await blob.signed_url(_TYPE), headers)
+        spans = requested_spans(_range_header(request, headers["ETag"]), blob.size)
+        if spans is None:
+            return await _send(request, blob, Span(0, blob.size), HTTPStatus.OK, headers)
+        if len(spans) == 1:
+            headers["Content-Range"] = _content_range(spans[0], blob.size)
+            return await _send(request, blob, spans[0], HTTPStatus.PARTIAL_CONTENT, headers)
+        return await _send_parts(request, blob, spans, headers)
 
 
 def _elsewhere(url: str, headers: dict[str, str]) -> web.Response:
@@ -86,9 +98,9 @@ async def _send(
 ) -> web.StreamResponse:
     response = web.StreamResponse(status=status, headers=headers)
     response.content_length = span.length
-    async with _begun(blob, span) as chunks:
+    async with _begun(request, blob, span) as send:
         await response.prepare(request)
-        await _send_span(request, response, blob, span, chunks)
+        await send(request, response)
     request[SENT_BYTES] = span.length
     await response.write_eof()
     return response
@@ -106,10 +118,11 @@ async def _send_parts(
     response = web.StreamResponse(status=HTTPStatus.PARTIAL_CONTENT, headers=headers)
     response.content_length = sum(map(len, heads)) + sum(span.length for span in spans) + len(tail)
     for head, span in zip(heads, spans, strict=True):
-        async with _begun(blob, span) as chunks:
+        async with _begun(request, blob, span) as send:
             await response.prepare(request)  # once, whatever the number of parts
             await response.write(head)
-            await _send_span(request, response, blob, span, chunks)
+            await send(request, response)
+        await asyncio.sleep(0)  # a thousand short parts must not hold up the others
     await response.write(tail)
     request[SENT_BYTES] = response.content_length
     await response.write_eof()
@@ -117,26 +130,11 @@ async def _send_parts(
 
 
 @asynccontextmanager
-async def _begun(blob: OpenBlob, span: Span) -> AsyncIterator[AsyncIterator[bytes] | None]:
-    """What a store streams, its first chunk being there, so that errors come before the head; None for a file."""
-    if blob.file is not None or not span.length:
-        yield None
+async def _begun(request: web.Request, blob: OpenBlob, span: Span) -> AsyncIterator[Send]:
+    """What sends a span, its first bytes being there, so that errors come before the head."""
+    sender = request.app[SERVICES].sender
+    if blob.reader is not None:
+        yield await sender.begin(Source(blob.reader, blob.file), span)
         return
     async with aclosing(blob.read(span)) as chunks:
-        yield _put_back(await anext(chunks), chunks)
-
-
-async def _put_back(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield first
-    async for chunk in rest:
-        yield chunk
-
-
-async def _send_span(
-    request: web.Request, response: web.StreamResponse, blob: OpenBlob, span: Span, chunks: AsyncIterator[bytes] | None
-) -> None:
-    sender = request.app[SERVICES].sender
-    if chunks is not None:
-        await sender.send_chunks(response, chunks)
-    elif blob.file is not None and span.length:
-        await sender.send_file(request, response, blob.file, span)
+        yield await sender.begin_stream(chunks)

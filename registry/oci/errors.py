@@ -65,6 +65,7 @@ TABLE: Mapping[type[Exception], tuple[HTTPStatus, str]] = {
     core_errors.DestructionRefused: (HTTPStatus.CONFLICT, "UNSUPPORTED"),
     core_errors.DestructionTooEarly: (HTTPStatus.CONFLICT, "UNSUPPORTED"),
     core_errors.BlobUnknown: (HTTPStatus.NOT_FOUND, "BLOB_UNKNOWN"),
+    core_errors.CopyReplaced: (HTTPStatus.SERVICE_UNAVAILABLE, "UNAVAILABLE"),
     core_errors.ManifestUnknown: (HTTPStatus.NOT_FOUND, "MANIFEST_UNKNOWN"),
     core_errors.ManifestInvalid: (HTTPStatus.BAD_REQUEST, "MANIFEST_INVALID"),
     core_errors.ManifestNamesUnknown: (HTTPStatus.BAD_REQUEST, "MANIFEST_BLOB_UNKNOWN"),

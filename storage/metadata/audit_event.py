@@ -23,6 +23,9 @@ _NOTHING_BEFORE: Final = bytes(_HALF)
 CUT: Final = "lading:CutAuditTrail"
 """The action of the event that says which events were cut off, `details.through` being the id of the last."""
 
+QUARANTINE: Final = "lading:QuarantineBlob"
+"""The action of the event that says that a stored object was found bad, and is served no more."""
+
 THE_REGISTRY: Final = "registry"
 """The principal of what the registry does by itself."""
 
@@ -39,6 +42,7 @@ class EventKind(StrEnum):
     PUSH = "push"
     DELETE = "delete"
     CHANGE = "change"
+    DAMAGE = "damage"
 
 
 class Verdict(StrEnum):

@@ -234,16 +234,19 @@ def release_blobs(connection: Connection, repository_id: int, digests: Iterable[
             restart_grace(connection, blob_id=blob_id, repository_id=repository_id, now=now)
 
 
-def quarantine(connection: Connection, blob_id: int, storage_key: str) -> None:
+def quarantine(connection: Connection, blob_id: int, storage_key: str) -> bool:
     """Stop serving a copy that was found bad under this key; a push of the same digest stores a new one.
 
-    A row that has another key meanwhile is left alone: its bytes are others than the ones that were found bad.
+    A row that has another key meanwhile is left alone: its bytes are others than the ones that were found bad. False
+    for that, and for a copy that was out of service before.
     """
-    connection.execute(
+    quarantined = connection.execute(
         update(blob)
         .where(blob.c.id == blob_id, blob.c.storage_key == storage_key, blob.c.state == BlobState.STORED.value)
         .values(state=BlobState.QUARANTINED.value)
+        .returning(blob.c.id)
     )
+    return quarantined.scalar_one_or_none() is not None
 
 
 def repair_readers(connection: Connection, *, digest: str, domain: str, blob_id: int, now: float) -> None:

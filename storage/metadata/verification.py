@@ -31,23 +31,27 @@ class CheckedManifest:
     payload: bytes
 
 
+_COPY = (
+    blob.c.id,
+    blob.c.digest,
+    blob.c.size,
+    blob.c.storage_key,
+    blob.c.domain,
+    blob.c.key_version,
+    blob.c.state == BlobState.QUARANTINED.value,
+)
+
+
 def list_copies(connection: Connection, *, after: int, limit: int) -> list[CheckedCopy]:
     """Copies that are served or that a repository misses, by id; `after` is the last id of the page before."""
-    rows = connection.execute(
-        select(
-            blob.c.id,
-            blob.c.digest,
-            blob.c.size,
-            blob.c.storage_key,
-            blob.c.domain,
-            blob.c.key_version,
-            blob.c.state == BlobState.QUARANTINED.value,
-        )
-        .where(blob.c.id > after, _is_checked())
-        .order_by(blob.c.id)
-        .limit(limit)
-    )
+    rows = connection.execute(select(*_COPY).where(blob.c.id > after, _is_checked()).order_by(blob.c.id).limit(limit))
     return [CheckedCopy(*row) for row in rows]
+
+
+def find_copy(connection: Connection, blob_id: int) -> CheckedCopy | None:
+    """A copy as it is now, None when it is not to be looked at any more."""
+    row = connection.execute(select(*_COPY).where(blob.c.id == blob_id, _is_checked())).one_or_none()
+    return None if row is None else CheckedCopy(*row)
 
 
 def count_copies(connection: Connection) -> int:

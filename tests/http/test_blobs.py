@@ -1,9 +1,14 @@
 """Pulling and deleting blobs (end-2, end-10)."""
 
+import asyncio
+import os
+
 import pytest
 
 from tests.http.client import Registry
 from tests.http.documents import ABSENT, sha256, sha512
+from tests.http.reading import deaf, received_by
+from tests.http.trail import recorded
 from tests.http.uploading import stored
 
 BLOB = b"the bytes of a blob"
@@ -253,6 +258,24 @@ async def test_copy_that_lost_bytes_is_unknown_until_it_is_pushed_again(registry
 
     assert [answer.status for answer in damaged] == [404, 404]
     assert (await registry.get(f"/v2/a/blobs/{digest}")).body == BLOB
+
+
+async def test_copy_that_loses_bytes_while_it_is_sent_breaks_the_answer_off(registry: Registry) -> None:
+    """The kernel finds no more of them: the connection is reset, and the blob unknown."""
+    content = b"y" * 16_000_000
+    digest = await registry.push_blob("a", content)
+    client = await deaf(registry, f"/v2/a/blobs/{digest}")
+    await asyncio.sleep(0.05)
+    (copy,) = stored(registry)
+    os.truncate(copy, 1000)
+
+    with pytest.raises(ConnectionResetError):
+        await received_by(client)
+
+    client.close()
+    assert (await registry.head(f"/v2/a/blobs/{digest}")).status == 404
+    (event,) = await recorded(registry.root, "damage")
+    assert event["details"]["digest"] == digest
 
 
 async def test_digest_of_the_blob_is_the_one_asked_for(registry: Registry) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from storage.blobs.filesystem import FilesystemStore
 from tests.contracts.database_places import Place, template_place
+from tests.registry.core.opening import OpeningStore
 from tests.registry.core.services import Clock, Core, open_core
 
 
@@ -57,4 +58,17 @@ def files(tmp_path: Path) -> Iterator[FilesystemStore]:
 async def core_on_files(place: Place, clock: Clock, files: FilesystemStore) -> AsyncIterator[Core]:
     """Every service, on a store of plain files."""
     async with open_core(place, clock, store=files) as core:
+        yield core
+
+
+@pytest.fixture
+def opening() -> OpeningStore:
+    """A store that threads read as one that seals."""
+    return OpeningStore()
+
+
+@pytest.fixture
+async def opening_core(place: Place, clock: Clock, opening: OpeningStore) -> AsyncIterator[Core]:
+    """Every service, on that store."""
+    async with open_core(place, clock, store=opening) as core:
         yield core

@@ -2,10 +2,12 @@
 
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from registry.core.blobs import Blobs
+from registry.core.damage import Damage
 from registry.core.images import Images, Sparse
 from registry.core.manifest import Manifest
 from registry.core.names import RepositoryName, Tag
@@ -24,6 +26,7 @@ ALPHA = RepositoryName("alpha")
 BETA = RepositoryName("beta")
 ALICE = Owner(ALPHA, "arn:alice")
 MOST = 5
+HASHING = ThreadPoolExecutor(2)
 LIMITS = UploadLimits(blob_bytes=1000, sessions=3)
 
 
@@ -77,12 +80,14 @@ class Core:
     clock: Clock
     limits: UploadLimits = LIMITS
     ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    damaged: list[Damage] = field(default_factory=list)
+    """What was heard of damage."""
 
     def __post_init__(self) -> None:
-        self.blobs = Blobs(self.database, self.store, self.clock)
+        self.blobs = Blobs(self.database, self.store, self.clock, damaged=self._hear)
         self.repositories = Repositories(self.database, most=MOST)
         self.images = self.images_with(Sparse.NONE)
-        self.verification = Verification(self.database, self.store)
+        self.verification = Verification(self.database, self.store, HASHING, cores=2)
         self.uploads = Uploads(
             self.activity,
             self.store,
@@ -92,6 +97,9 @@ class Core:
             now=self.clock,
             new_id=lambda: f"{next(self.ids):08x}-0000-4000-8000-000000000000",
         )
+
+    async def _hear(self, damage: Damage) -> None:
+        self.damaged.append(damage)
 
     def images_with(self, sparse: Sparse) -> Images:
         """Images that may be sparse."""

@@ -1,0 +1,131 @@
+"""Reading stored copies, and taking those out of service that turn out to be bad."""
+
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, NoReturn
+
+from registry.core.damage import Damage, HearOfDamage
+from registry.core.errors import BlobUnknown, CopyReplaced
+from registry.core.names import RepositoryName
+from storage.blobs.file_reader import FileReader
+from storage.blobs.interface import BlobStore, BlockingReader, BlockingReads, Expected, LocalFiles, SignedUrls, Span
+from storage.digest import Digest
+from storage.errors import SealBroken, StoredBytesMissing
+from storage.metadata import blobs
+from storage.metadata.blobs import StoredBlob
+from storage.metadata.database import Database
+
+# Long enough to begin: an answer that has begun is not cut off.
+_URL_SECONDS: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class OpenBlob:
+    """A blob ready to be sent.
+
+    `read` gives any span. Where threads can read it by themselves there is a `reader`, and its open `file` where the
+    kernel can send it. `signed_url`, where clients are sent to the store, gives a URL of it that answers with a media
+    type.
+    """
+
+    size: int
+    read: Callable[[Span], AsyncGenerator[bytes, None]]
+    reader: BlockingReader | None = None
+    file: int | None = None
+    signed_url: Callable[[str], Awaitable[str]] | None = None
+
+
+class Reading:
+    """Reads the copies of a store; with `redirects`, clients fetch them from the store if it can be asked.
+
+    What both methods read may turn out to be bad: missing, of another length, or sealed and damaged. It is quarantined
+    then, `damaged` hears of it, and they raise BlobUnknown; or CopyReplaced where another copy has taken its place.
+    """
+
+    def __init__(self, database: Database, store: BlobStore, damaged: HearOfDamage, *, redirects: bool) -> None:
+        self._database = database
+        self._store = store
+        self._damaged = damaged
+        self._redirects = redirects
+
+    @asynccontextmanager
+    async def open(self, repository: RepositoryName, found: StoredBlob) -> AsyncIterator[OpenBlob]:
+        """A copy ready to be sent to a reader of a repository; what the block raises of damage counts too."""
+        expected = _expected(found)
+        async with self._minding(repository, found):
+            reader, file = await self._open_reader(found, expected)
+            try:
+                yield OpenBlob(
+                    found.size,
+                    lambda span: self._store.read(found.storage_key, span, expected=expected),
+                    reader,
+                    file,
+                    self._signing(found),
+                )
+            finally:
+                if reader is not None:
+                    reader.close()
+
+    async def look_at(self, repository: RepositoryName, found: StoredBlob) -> None:
+        """See that a copy is there, and as long as it was."""
+        async with self._minding(repository, found):
+            if isinstance(self._store, LocalFiles):
+                os.close(_open_file(self._store, found))
+            else:
+                await self._store.size(found.storage_key, expected=_expected(found))
+
+    async def _open_reader(
+        self, found: StoredBlob, expected: Expected
+    ) -> tuple[BlockingReader, int | None] | tuple[None, None]:
+        """What threads read a copy with, and its file if it is a plain one; None where the store streams."""
+        store = self._store
+        if isinstance(store, LocalFiles):
+            file = _open_file(store, found)
+            return FileReader(found.storage_key, file), file
+        if isinstance(store, BlockingReads):
+            return await store.open_reader(found.storage_key, expected=expected), None
+        return None, None
+
+    def _signing(self, found: StoredBlob) -> Callable[[str], Awaitable[str]] | None:
+        store = self._store
+        if not self._redirects or not isinstance(store, SignedUrls):
+            return None
+        return partial(_signed_url, store, found.storage_key)
+
+    @asynccontextmanager
+    async def _minding(self, repository: RepositoryName, found: StoredBlob) -> AsyncIterator[None]:
+        try:
+            yield
+        except (SealBroken, StoredBytesMissing) as error:
+            await self._give_up(repository, found, error)
+
+    async def _give_up(
+        self, repository: RepositoryName, found: StoredBlob, error: SealBroken | StoredBytesMissing
+    ) -> NoReturn:
+        """Quarantine the copy that was read: it is unknown from then on, and a push repairs it."""
+        if await self._database.write(lambda c: blobs.quarantine(c, found.id, found.storage_key)):
+            await self._damaged(Damage.seen(repository, found.digest, error))
+        served = await self._database.read(lambda c: blobs.find_blob(c, repository.text, found.digest))
+        if served is not None and served.storage_key != found.storage_key:
+            raise CopyReplaced(found.digest) from error
+        raise BlobUnknown(found.digest) from error
+
+
+def _expected(found: StoredBlob) -> Expected:
+    return Expected(found.size, Digest.parse(found.digest), found.domain)
+
+
+def _open_file(store: LocalFiles, found: StoredBlob) -> int:
+    """The open file of a copy, its length checked, which costs two system calls."""
+    file = store.open(found.storage_key)
+    if os.fstat(file).st_size != found.size:
+        os.close(file)
+        raise StoredBytesMissing(found.storage_key)
+    return file
+
+
+def _signed_url(store: SignedUrls, key: str, media_type: str) -> Awaitable[str]:
+    return store.signed_url(key, lifetime_seconds=_URL_SECONDS, media_type=media_type)

@@ -1,0 +1,73 @@
+"""Computing the digests of stored copies again, on threads: hashing and opening sealed bytes take whole cores.
+
+Threads work in slices, so that who is cancelled waits for a few of them at most, and read into buffers of their own.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from contextlib import aclosing
+from typing import Final
+
+from storage.blobs.blocking import run_to_end
+from storage.blobs.file_reader import FileReader
+from storage.blobs.interface import BlobStore, BlockingReader, BlockingReads, Expected, LocalFiles, Span
+from storage.digest import Digest, Hasher, hasher
+
+_SLICE_BYTES: Final = 4 * 1024 * 1024
+_BATCH_BYTES: Final = 1024 * 1024
+
+
+class Rehashing:
+    """Reads copies of a store and hashes them on `threads`, each of which keeps a core busy."""
+
+    def __init__(self, store: BlobStore, threads: Executor) -> None:
+        self._store = store
+        self._threads = threads
+
+    async def digest(self, key: str, expected: Expected) -> Digest:
+        """The digest of the bytes of a copy, which are as many as is expected; raises what reading them raises."""
+        algorithm = expected.digest.algorithm
+        running = hasher(algorithm)
+        reader = await self._open(key, expected)
+        if reader is None:
+            await self._take_stream(key, expected, running)
+        else:
+            try:
+                await self._take_all(reader, expected.size, running)
+            finally:
+                reader.close()
+        return Digest(algorithm, running.hexdigest())
+
+    async def _open(self, key: str, expected: Expected) -> BlockingReader | None:
+        store = self._store
+        if isinstance(store, LocalFiles):
+            return FileReader(key, store.open(key))
+        if isinstance(store, BlockingReads):
+            return await store.open_reader(key, expected=expected)
+        return None
+
+    async def _take_all(self, reader: BlockingReader, size: int, running: Hasher) -> None:
+        for offset in range(0, size, _SLICE_BYTES):
+            await run_to_end(self._threads, _take_slice, reader, offset, min(size, offset + _SLICE_BYTES), running)
+
+    async def _take_stream(self, key: str, expected: Expected, running: Hasher) -> None:
+        batch: list[bytes] = []
+        async with aclosing(self._store.read(key, Span(0, expected.size), expected=expected)) as chunks:
+            async for chunk in chunks:
+                batch.append(chunk)
+                if sum(map(len, batch)) >= _BATCH_BYTES:
+                    await run_to_end(self._threads, _take_batch, batch, running)
+                    batch = []
+        await run_to_end(self._threads, _take_batch, batch, running)
+
+
+def _take_slice(reader: BlockingReader, offset: int, end: int, running: Hasher) -> None:
+    while offset < end:
+        piece = reader.read(offset, end)
+        running.update(piece)
+        offset += len(piece)
+
+
+def _take_batch(batch: Sequence[bytes], running: Hasher) -> None:
+    for chunk in batch:
+        running.update(chunk)
