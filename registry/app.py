@@ -8,7 +8,6 @@ import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 
 from aiohttp import web
 
@@ -22,10 +21,12 @@ from registry.admin import routes as admin_routes
 from registry.administration import administration, deciders_of
 from registry.audit_parts import cutting, recording
 from registry.config import Settings
+from registry.content import Content, open_content
 from registry.core.audit import AUDIT_METRICS, AuditTrail
 from registry.core.blobs import Blobs
 from registry.core.damage import DAMAGED_OBJECTS
 from registry.core.images import Images, Sparse
+from registry.core.manifest_seals import ManifestSeals
 from registry.core.metrics import CountWriter
 from registry.core.repositories import Repositories
 from registry.core.upload_hints import HintSigner
@@ -47,7 +48,7 @@ from registry.oci.services import SERVICES, Bounds, Services
 from registry.oci.token import JWKS, TOKENS
 from registry.roots import open_roots
 from registry.run import Run
-from registry.stores import BUFFER_BYTES, ContentStore, open_store
+from registry.stores import BUFFER_BYTES, ContentStore
 from storage.budget import BufferBudget
 from storage.metadata.migration import touch
 
@@ -61,7 +62,7 @@ async def create_app(settings: Settings, run: Run) -> web.Application:
     stack.push_async_callback(databases.close)
     roots = stack.enter_context(open_roots(settings))
     prepared = await open_registry(databases.registry, roots)
-    content = await _open_content(settings, run, databases, prepared, stack)
+    content = await stack.enter_async_context(open_content(settings, databases, prepared.registry_id, roots))
     defence = await open_defence(settings, prepared, databases.activity, stack)
     deciders = deciders_of(settings, prepared, databases.registry)
     access, tokens, published = open_access(settings, prepared, deciders, defence, stack)
@@ -70,7 +71,7 @@ async def create_app(settings: Settings, run: Run) -> web.Application:
         recording(settings.audit, databases.activity, databases.durable_activity, prepared.secrets_key, counts)
     )
     damage = DamageReports(counts, trail, prepared.account_id, time.time)
-    services = _services(settings, databases, content, damage, stack)
+    services = _services(settings, databases, content, damage, _hints(settings, run, prepared), stack)
     observers = _observers(settings, counts, trail)
     app = web.Application(middlewares=[answering(_render, observers, _new_id)])
     app[ACCESS], app[TOKENS], app[JWKS], app[SERVICES] = access, tokens, published, services
@@ -107,34 +108,28 @@ def _render(request: web.Request, error: Exception) -> web.StreamResponse:
     return admin_errors.render(request, error) if is_admin else oci_errors.render(request, error)
 
 
-@dataclass(frozen=True, slots=True)
-class _Content:
-    """Where content is kept, the memory for it on its way, and who signs hints of what is staged."""
+def _hints(settings: Settings, run: Run, prepared: Prepared) -> HintSigner:
+    """Who signs hints of what is staged.
 
-    store: ContentStore
-    budget: BufferBudget
-    hints: HintSigner
-
-
-async def _open_content(
-    settings: Settings, run: Run, databases: Databases, prepared: Prepared, stack: AsyncExitStack
-) -> _Content:
-    budget = BufferBudget(BUFFER_BYTES)
-    opened = open_store(settings.storage, databases, registry_id=prepared.registry_id, budget=budget)
-    store = await stack.enter_async_context(opened)
-    # Staged files may be lost with the machine: hints end with the server. What is in a bucket is marked and stays, and
-    # any node may be asked to go on with it.
+    Staged files may be lost with the machine: hints end with the server. What is in a bucket is marked and stays, and
+    any node may be asked to go on with it.
+    """
     is_lasting = settings.storage.backend != "filesystem"
-    return _Content(store, budget, HintSigner(subkey(prepared.secrets_key, "upload-hint") if is_lasting else run.epoch))
+    return HintSigner(subkey(prepared.secrets_key, "upload-hint") if is_lasting else run.epoch)
 
 
 def _services(
-    settings: Settings, databases: Databases, content: _Content, damage: DamageReports, stack: AsyncExitStack
+    settings: Settings,
+    databases: Databases,
+    content: Content,
+    damage: DamageReports,
+    hints: HintSigner,
+    stack: AsyncExitStack,
 ) -> Services:
     limits = settings.limits
     repositories = Repositories(databases.registry, most=limits.page)
     blobs = Blobs(
-        databases.registry, content.store, time.time, damaged=damage.hear, redirects=settings.storage.redirect
+        databases.registry, content.places, time.time, damaged=damage.hear, redirects=settings.storage.redirect
     )
     senders = stack.enter_context(ThreadPoolExecutor(_SENDER_THREADS, thread_name_prefix="sender"))
     parsers = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="parser"))
@@ -143,7 +138,7 @@ def _services(
         blobs=blobs,
         uploads=Uploads(
             databases.activity,
-            content.store,
+            content.places,
             blobs,
             repositories,
             limits=UploadLimits(limits.blob_bytes, limits.uploads),
@@ -151,9 +146,14 @@ def _services(
             new_id=lambda: str(uuid.uuid4()),
         ),
         images=Images(
-            databases.registry, sparse=Sparse(settings.manifests.allow_sparse), most=limits.page, now=time.time
+            databases.registry,
+            sparse=Sparse(settings.manifests.allow_sparse),
+            most=limits.page,
+            now=time.time,
+            seals=ManifestSeals(content.keys, content.domains),
+            damaged=damage.hear,
         ),
-        hints=content.hints,
+        hints=hints,
         budget=content.budget,
         documents=BufferBudget(BUFFER_BYTES),
         sender=Sender(senders, idle_seconds=limits.body_idle),

@@ -8,13 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Final
 
-from registry.bootstrap import adopt, founded
+from registry.bootstrap import adopt
+from registry.commands.local import opened_registry
 from registry.commands.progress import progress
 from registry.commands.settings import add_settings, settings_of
 from registry.commands.subcommands import complain, tell_in_a_line
 from registry.config import Settings, SettingsInvalid, cores
+from registry.content import open_content
+from registry.core.manifest_seals import ManifestSeals
 from registry.core.verification import Checked, Verification
-from registry.databases import open_databases, require_registry
 from registry.stores import open_store
 from storage.errors import StorageError
 
@@ -52,23 +54,19 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _verify(settings: Settings, share: float) -> Report:
-    require_registry(settings)
-    databases = open_databases(settings)
     report = Report()
-    try:
-        registry_id = await founded(databases.registry)
+    async with opened_registry(settings) as (databases, roots, prepared):
         async with open_store(settings.storage, databases) as unmarked:
             await adopt(databases.registry, unmarked)
         at_once = max(_LEAST_THREADS, cores())
         with ThreadPoolExecutor(at_once, thread_name_prefix="verify") as threads:
-            async with open_store(settings.storage, databases, registry_id=registry_id) as store:
-                verification = Verification(databases.registry, store, threads, cores=at_once)
+            async with open_content(settings, databases, prepared.registry_id, roots) as content:
+                seals = ManifestSeals(content.keys, content.domains)
+                verification = Verification(databases.registry, content.places, threads, cores=at_once, seals=seals)
                 total, show = await verification.count(), progress()
                 async for checked in verification.run(chosen=_chooser(share)):
                     _note(report, checked)
                     show(_line(report, total))
-    finally:
-        await databases.close()
     return report
 
 

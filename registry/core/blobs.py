@@ -10,11 +10,12 @@ from contextlib import asynccontextmanager, suppress
 from sqlalchemy import Connection
 
 from registry.core.damage import HearOfDamage, unheard
-from registry.core.errors import BlobUnknown, CopyReplaced, RepositoryUnknown
+from registry.core.errors import BlobUnknown, CopyReplaced, RepositoryUnknown, UploadUnknown
 from registry.core.names import RepositoryName
+from registry.core.places import Places
 from registry.core.reading import OpenBlob, Reading
 from registry.core.repositories import locked_repository
-from storage.blobs.interface import BlobStore, StoredCopy
+from storage.blobs.interface import StoredCopy
 from storage.digest import Digest
 from storage.errors import StoreUnavailable
 from storage.metadata import blobs, repositories
@@ -33,16 +34,16 @@ class Blobs:
     def __init__(
         self,
         database: Database,
-        store: BlobStore,
+        places: Places,
         now: Callable[[], float],
         *,
         damaged: HearOfDamage = unheard,
         redirects: bool = False,
     ) -> None:
         self._database = database
-        self._store = store
+        self._places = places
         self._now = now
-        self._reading = Reading(database, store, damaged, redirects=redirects)
+        self._reading = Reading(database, places, damaged, redirects=redirects)
 
     async def find(self, repository: RepositoryName, digest: Digest) -> blobs.StoredBlob:
         """The blob of a repository; raises BlobUnknown or RepositoryUnknown."""
@@ -82,9 +83,9 @@ class Blobs:
         await self._reading.look_at(repository, found)
         return found
 
-    async def _see_to_stored(self, repository: RepositoryName, digest: Digest) -> None:
-        """Have the copy that serves a digest quarantined if its bytes are gone."""
-        stored = await self._database.read(lambda c: blobs.find_stored_copy(c, str(digest), "", hold=False))
+    async def _see_to_stored(self, repository: RepositoryName, digest: Digest, domain: str) -> None:
+        """Have the copy that serves a digest in a domain quarantined if its bytes are gone."""
+        stored = await self._database.read(lambda c: blobs.find_stored_copy(c, str(digest), domain, hold=False))
         if stored is not None:
             with suppress(BlobUnknown, CopyReplaced):
                 await self._reading.look_at(repository, stored)
@@ -111,19 +112,32 @@ class Blobs:
     ) -> bool:
         """Let `target` read a blob that the caller may pull elsewhere; False when there is none to mount.
 
-        `choose` picks, of the repositories that may have the blob, one that the caller may pull. Raises
-        RepositoryUnknown for a target that is not there and may not be created.
+        Where `target` is of another encryption domain, its bytes are stored again for it. `choose` picks, of the
+        repositories that may have the blob, one that the caller may pull. Raises RepositoryUnknown for a target that is
+        not there and may not be created.
         """
-        readable = await choose(await self._sources(digest, source))
+        domain = await self._places.domain_of(target)
+        readable = await choose(await self._sources(digest, source, domain))
         if readable is None:
             return False
+        found = await self._database.read(lambda c: blobs.find_blob(c, readable.text, str(digest)))
+        if found is None:
+            return False
+        if found.domain != domain:
+            return await self._mount_across(target, digest, readable, found, create=create)
+        return await self._link(target, digest, readable, domain, create=create)
+
+    async def _link(
+        self, target: RepositoryName, digest: Digest, readable: RepositoryName, domain: str, *, create: bool
+    ) -> bool:
+        """Let a repository read the copy that another one of its domain reads."""
         now = self._now()
 
         def change(connection: Connection) -> None:
             # The repository first, then the copy, as every change does: no two can wait for each other. The copy is
             # held, so that it cannot be on its way out while it is linked.
             repository_id = locked_repository(connection, target, create=create, now=now)
-            served = blobs.find_stored_copy(connection, str(digest), "")
+            served = blobs.find_stored_copy(connection, str(digest), domain)
             found = blobs.find_blob(connection, readable.text, str(digest))
             if served is None or found is None or served.id != found.id:
                 raise BlobUnknown(str(digest))
@@ -135,6 +149,24 @@ class Blobs:
             return False
         return True
 
+    async def _mount_across(
+        self,
+        target: RepositoryName,
+        digest: Digest,
+        readable: RepositoryName,
+        found: blobs.StoredBlob,
+        *,
+        create: bool,
+    ) -> bool:
+        """Store what another repository reads again for one of another domain, unless that has a copy already."""
+        if await self.record(target, digest, None, create=create):
+            return True
+        try:
+            copy = await self._reading.copy(readable, found, await self._places.domain_of(target))
+        except (BlobUnknown, CopyReplaced):
+            return False
+        return await self.record(target, digest, copy, create=create)
+
     async def record(
         self, repository: RepositoryName, digest: Digest, copy: StoredCopy | None, *, create: bool
     ) -> bool:
@@ -142,13 +174,17 @@ class Blobs:
 
         With `copy` None an existing copy is linked, False when there is none. A new copy that another push has made
         superfluous meanwhile is removed. An existing copy whose bytes are gone does not count: this push repairs it.
+        Raises UploadUnknown for a copy in a domain that is not the repository's any more: it was made anew meanwhile.
         """
-        await self._see_to_stored(repository, digest)
+        domain = await self._places.domain_of(repository) if copy is None else copy.domain
+        await self._see_to_stored(repository, digest, domain)
         now = self._now()
 
         def change(connection: Connection) -> tuple[bool, bool]:
             repository_id = locked_repository(connection, repository, create=create, now=now)
-            blob_id, is_served = _serving_copy(connection, digest, copy, now)
+            if domain and repositories.domain_of(connection, repository.text) != domain:
+                raise UploadUnknown
+            blob_id, is_served = _serving_copy(connection, digest, domain, copy, now)
             if blob_id is None:
                 return False, False
             blobs.link_blob(connection, repository_id=repository_id, digest=str(digest), blob_id=blob_id, now=now)
@@ -156,18 +192,20 @@ class Blobs:
 
         linked, superfluous = await self._database.write(change)
         if superfluous and copy is not None:
-            await self._store.delete(copy.key)
+            await self._places.every.delete(copy.key)
         return linked
 
     async def drop_unrecorded(self, copy: StoredCopy) -> None:
         """Remove a copy that a push could not record, unless some row names it all the same."""
         if not await self._database.read(lambda c: blobs.is_recorded(c, copy.key)):
-            await self._store.delete(copy.key)
+            await self._places.every.delete(copy.key)
 
-    async def _sources(self, digest: Digest, source: RepositoryName | None) -> list[RepositoryName]:
+    async def _sources(self, digest: Digest, source: RepositoryName | None, domain: str) -> list[RepositoryName]:
         if source is not None:
             return [source]
-        names = await self._database.scan(lambda c: blobs.list_readers(c, str(digest), domain="", limit=_SOURCES_TRIED))
+        names = await self._database.scan(
+            lambda c: blobs.list_readers(c, str(digest), domain=domain, limit=_SOURCES_TRIED)
+        )
         return [RepositoryName(name) for name in names]
 
     async def _unknown(self, repository: RepositoryName, digest: Digest) -> BlobUnknown | RepositoryUnknown:
@@ -176,19 +214,20 @@ class Blobs:
 
 
 def _serving_copy(
-    connection: Connection, digest: Digest, copy: StoredCopy | None, now: float
+    connection: Connection, digest: Digest, domain: str, copy: StoredCopy | None, now: float
 ) -> tuple[int | None, bool]:
     """The id of the copy that serves a digest, and whether that is the new one, or was recorded as such before."""
-    served = blobs.find_stored_copy(connection, str(digest), "")
+    served = blobs.find_stored_copy(connection, str(digest), domain)
     if served is not None or copy is None:
         is_recorded = served is not None and copy is not None and served.storage_key == copy.key
         return (served.id if served else None), is_recorded
-    added = blobs.add_copy(connection, blobs.NewCopy(str(digest), copy.size, copy.key), now)
+    new = blobs.NewCopy(str(digest), copy.size, copy.key, domain, copy.key_version)
+    added = blobs.add_copy(connection, new, now)
     if added is not None:
-        blobs.repair_readers(connection, digest=str(digest), domain="", blob_id=added, now=now)
+        blobs.repair_readers(connection, digest=str(digest), domain=domain, blob_id=added, now=now)
         return added, True
     # Another push of the same bytes was faster; its row is visible since add_copy waited for it.
-    served = blobs.find_stored_copy(connection, str(digest), "")
+    served = blobs.find_stored_copy(connection, str(digest), domain)
     if served is None:
         message = "the blob was pushed and removed by others meanwhile: push it again"
         raise StoreUnavailable(message)

@@ -208,7 +208,7 @@ class EncryptionDomains:
         return await self._database.write(change)
 
     async def keep(self, name: str) -> StoredDomain:
-        """Have a domain that was to be destroyed in use again; raises DomainUnknown, or DestructionRefused once it was."""
+        """Have a domain that was to be destroyed in use again; raises DomainUnknown, or DestructionRefused."""
 
         def change(connection: Connection) -> StoredDomain:
             domain = _kept(connection, name)

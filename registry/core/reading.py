@@ -1,6 +1,7 @@
 """Reading stored copies, and taking those out of service that turn out to be bad."""
 
 import os
+import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,8 +11,19 @@ from typing import Final, NoReturn
 from registry.core.damage import Damage, HearOfDamage
 from registry.core.errors import BlobUnknown, CopyReplaced
 from registry.core.names import RepositoryName
+from registry.core.places import Places
+from storage.blobs.copying import copy_into
 from storage.blobs.file_reader import FileReader
-from storage.blobs.interface import BlobStore, BlockingReader, BlockingReads, Expected, LocalFiles, SignedUrls, Span
+from storage.blobs.interface import (
+    BlobStore,
+    BlockingReader,
+    BlockingReads,
+    Expected,
+    LocalFiles,
+    SignedUrls,
+    Span,
+    StoredCopy,
+)
 from storage.digest import Digest
 from storage.errors import SealBroken, StoredBytesMissing
 from storage.metadata import blobs
@@ -39,31 +51,31 @@ class OpenBlob:
 
 
 class Reading:
-    """Reads the copies of a store; with `redirects`, clients fetch them from the store if it can be asked.
+    """Reads stored copies; with `redirects`, clients fetch plain ones from the store if it can be asked.
 
     What both methods read may turn out to be bad: missing, of another length, or sealed and damaged. It is quarantined
     then, `damaged` hears of it, and they raise BlobUnknown; or CopyReplaced where another copy has taken its place.
     """
 
-    def __init__(self, database: Database, store: BlobStore, damaged: HearOfDamage, *, redirects: bool) -> None:
+    def __init__(self, database: Database, places: Places, damaged: HearOfDamage, *, redirects: bool) -> None:
         self._database = database
-        self._store = store
+        self._places = places
         self._damaged = damaged
         self._redirects = redirects
 
     @asynccontextmanager
     async def open(self, repository: RepositoryName, found: StoredBlob) -> AsyncIterator[OpenBlob]:
         """A copy ready to be sent to a reader of a repository; what the block raises of damage counts too."""
-        expected = _expected(found)
+        store, expected = self._places.holding(found.domain), _expected(found)
         async with self._minding(repository, found):
-            reader, file = await self._open_reader(found, expected)
+            reader, file = await _open_reader(store, found, expected)
             try:
                 yield OpenBlob(
                     found.size,
-                    lambda span: self._store.read(found.storage_key, span, expected=expected),
+                    lambda span: store.read(found.storage_key, span, expected=expected),
                     reader,
                     file,
-                    self._signing(found),
+                    self._signing(store, found),
                 )
             finally:
                 if reader is not None:
@@ -71,26 +83,20 @@ class Reading:
 
     async def look_at(self, repository: RepositoryName, found: StoredBlob) -> None:
         """See that a copy is there, and as long as it was."""
+        store = self._places.holding(found.domain)
         async with self._minding(repository, found):
-            if isinstance(self._store, LocalFiles):
-                os.close(_open_file(self._store, found))
+            if isinstance(store, LocalFiles):
+                os.close(_open_file(store, found))
             else:
-                await self._store.size(found.storage_key, expected=_expected(found))
+                await store.size(found.storage_key, expected=_expected(found))
 
-    async def _open_reader(
-        self, found: StoredBlob, expected: Expected
-    ) -> tuple[BlockingReader, int | None] | tuple[None, None]:
-        """What threads read a copy with, and its file if it is a plain one; None where the store streams."""
-        store = self._store
-        if isinstance(store, LocalFiles):
-            file = _open_file(store, found)
-            return FileReader(found.storage_key, file), file
-        if isinstance(store, BlockingReads):
-            return await store.open_reader(found.storage_key, expected=expected), None
-        return None, None
+    async def copy(self, repository: RepositoryName, found: StoredBlob, domain: str) -> StoredCopy:
+        """Store the bytes of a copy that a repository reads again, in another domain."""
+        source, target = self._places.holding(found.domain), self._places.staging(domain)
+        async with self._minding(repository, found):
+            return await copy_into(target, source, found.storage_key, _expected(found), upload_id=str(uuid.uuid4()))
 
-    def _signing(self, found: StoredBlob) -> Callable[[str], Awaitable[str]] | None:
-        store = self._store
+    def _signing(self, store: BlobStore, found: StoredBlob) -> Callable[[str], Awaitable[str]] | None:
         if not self._redirects or not isinstance(store, SignedUrls):
             return None
         return partial(_signed_url, store, found.storage_key)
@@ -112,6 +118,18 @@ class Reading:
         if served is not None and served.storage_key != found.storage_key:
             raise CopyReplaced(found.digest) from error
         raise BlobUnknown(found.digest) from error
+
+
+async def _open_reader(
+    store: BlobStore, found: StoredBlob, expected: Expected
+) -> tuple[BlockingReader, int | None] | tuple[None, None]:
+    """What threads read a copy with, and its file if it is a plain one; None where the store streams."""
+    if isinstance(store, LocalFiles):
+        file = _open_file(store, found)
+        return FileReader(found.storage_key, file), file
+    if isinstance(store, BlockingReads):
+        return await store.open_reader(found.storage_key, expected=expected), None
+    return None, None
 
 
 def _expected(found: StoredBlob) -> Expected:

@@ -8,6 +8,7 @@ from concurrent.futures import Executor
 from contextlib import aclosing
 from typing import Final
 
+from registry.core.places import Places
 from storage.blobs.blocking import run_to_end
 from storage.blobs.file_reader import FileReader
 from storage.blobs.interface import BlobStore, BlockingReader, BlockingReads, Expected, LocalFiles, Span
@@ -18,19 +19,20 @@ _BATCH_BYTES: Final = 1024 * 1024
 
 
 class Rehashing:
-    """Reads copies of a store and hashes them on `threads`, each of which keeps a core busy."""
+    """Reads stored copies and hashes them on `threads`, each of which keeps a core busy."""
 
-    def __init__(self, store: BlobStore, threads: Executor) -> None:
-        self._store = store
+    def __init__(self, places: Places, threads: Executor) -> None:
+        self._places = places
         self._threads = threads
 
     async def digest(self, key: str, expected: Expected) -> Digest:
         """The digest of the bytes of a copy, which are as many as is expected; raises what reading them raises."""
         algorithm = expected.digest.algorithm
         running = hasher(algorithm)
-        reader = await self._open(key, expected)
+        store = self._places.holding(expected.domain)
+        reader = await _open(store, key, expected)
         if reader is None:
-            await self._take_stream(key, expected, running)
+            await self._take_stream(store, key, expected, running)
         else:
             try:
                 await self._take_all(reader, expected.size, running)
@@ -38,27 +40,27 @@ class Rehashing:
                 reader.close()
         return Digest(algorithm, running.hexdigest())
 
-    async def _open(self, key: str, expected: Expected) -> BlockingReader | None:
-        store = self._store
-        if isinstance(store, LocalFiles):
-            return FileReader(key, store.open(key))
-        if isinstance(store, BlockingReads):
-            return await store.open_reader(key, expected=expected)
-        return None
-
     async def _take_all(self, reader: BlockingReader, size: int, running: Hasher) -> None:
         for offset in range(0, size, _SLICE_BYTES):
             await run_to_end(self._threads, _take_slice, reader, offset, min(size, offset + _SLICE_BYTES), running)
 
-    async def _take_stream(self, key: str, expected: Expected, running: Hasher) -> None:
+    async def _take_stream(self, store: BlobStore, key: str, expected: Expected, running: Hasher) -> None:
         batch: list[bytes] = []
-        async with aclosing(self._store.read(key, Span(0, expected.size), expected=expected)) as chunks:
+        async with aclosing(store.read(key, Span(0, expected.size), expected=expected)) as chunks:
             async for chunk in chunks:
                 batch.append(chunk)
                 if sum(map(len, batch)) >= _BATCH_BYTES:
                     await run_to_end(self._threads, _take_batch, batch, running)
                     batch = []
         await run_to_end(self._threads, _take_batch, batch, running)
+
+
+async def _open(store: BlobStore, key: str, expected: Expected) -> BlockingReader | None:
+    if isinstance(store, LocalFiles):
+        return FileReader(key, store.open(key))
+    if isinstance(store, BlockingReads):
+        return await store.open_reader(key, expected=expected)
+    return None
 
 
 def _take_slice(reader: BlockingReader, offset: int, end: int, running: Hasher) -> None:

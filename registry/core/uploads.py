@@ -24,11 +24,12 @@ from registry.core.errors import (
     UploadUnknown,
 )
 from registry.core.names import RepositoryName
+from registry.core.places import Places
 from registry.core.repositories import Repositories
 from registry.core.upload_hints import UploadHint
-from storage.blobs.interface import BlobStore, BlobWriter
+from storage.blobs.interface import BlobWriter
 from storage.digest import Algorithm, Digest
-from storage.errors import NoSpace, StagedBytesBusy, StoreUnavailable
+from storage.errors import DomainUnusable, KeyUnavailable, NoSpace, StagedBytesBusy, StoreUnavailable, WrongKey
 from storage.metadata import uploads
 from storage.metadata.database import Database
 from storage.metadata.uploads import StoredUpload
@@ -90,7 +91,7 @@ class Uploads:
     def __init__(  # noqa: PLR0913  what it works on, its bounds, and where time and ids come from
         self,
         activity: Database,
-        store: BlobStore,
+        places: Places,
         blobs: Blobs,
         repositories: Repositories,
         *,
@@ -99,7 +100,7 @@ class Uploads:
         new_id: Callable[[], str],
     ) -> None:
         self._activity = activity
-        self._store = store
+        self._places = places
         self._blobs = blobs
         self._repositories = repositories
         self._limits = limits
@@ -176,7 +177,7 @@ class Uploads:
             removed = [upload_id for upload_id in idle if await self._sweep_session(upload_id, idle_since)]
             swept += len(removed)
             kept += len(idle) - len(removed)
-        async with aclosing(self._store.walk()) as found:
+        async with aclosing(self._places.every.walk()) as found:
             async for stored in found:
                 if stored.upload_id is None:  # after the staged uploads come the copies, which may be millions
                     break
@@ -200,7 +201,7 @@ class Uploads:
                 if is_idle:
                     await writer.abort()
                 return is_idle
-        except (UploadBusy, UploadUnknown, NoSpace):
+        except (UploadBusy, UploadUnknown, NoSpace, DomainUnusable, KeyUnavailable, WrongKey):
             # On a full disk, a session that never staged a byte must not keep the others from giving theirs back.
             return False
         except StoreUnavailable as error:
@@ -213,9 +214,9 @@ class Uploads:
         if await self._activity.read(lambda c: uploads.find_upload(c, upload_id)) is not None:
             return False
         try:
-            async with self._store.stage(upload_id, Algorithm.SHA256, committed) as writer:
+            async with self._places.every.stage(upload_id, Algorithm.SHA256, committed) as writer:
                 await writer.abort()
-        except StagedBytesBusy:
+        except (StagedBytesBusy, DomainUnusable, KeyUnavailable, WrongKey):
             return False
         except StoreUnavailable as error:
             return _skipped(error)
@@ -256,8 +257,9 @@ class Uploads:
             held = await self._activity.read(lambda c: uploads.find_upload(c, row.id))
             return held.committed if held else 0
 
+        store = self._places.staging(await self._places.domain_of(RepositoryName(row.repository)))
         try:
-            async with self._store.stage(row.id, Algorithm(row.algorithm), committed) as writer:
+            async with store.stage(row.id, Algorithm(row.algorithm), committed) as writer:
                 try:
                     yield _present(held), writer
                 except UploadUnknown:
@@ -324,7 +326,7 @@ class Uploads:
         copy = await writer.commit(digest, known=known)
         try:
             await self._blobs.record(repository, digest, copy, create=create)
-        except (RepositoryUnknown, NoSpace):
+        except (RepositoryUnknown, UploadUnknown, NoSpace):
             # Nothing was recorded; after any other error it may have been, and the copy be the one that is read.
             await self._blobs.drop_unrecorded(copy)
             raise

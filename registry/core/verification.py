@@ -16,9 +16,11 @@ from enum import Enum, auto
 from typing import Final
 
 from registry.core.copies import all_copies
+from registry.core.manifest_seals import ManifestSeals
+from registry.core.places import Places
 from registry.core.rehashing import Rehashing
 from registry.core.several import several
-from storage.blobs.interface import BlobStore, Expected
+from storage.blobs.interface import Expected
 from storage.digest import Digest
 from storage.errors import (
     DigestInvalid,
@@ -33,6 +35,7 @@ from storage.metadata import blobs, manifests, verification
 from storage.metadata.database import Database
 from storage.metadata.verification import CheckedCopy, CheckedManifest
 
+NO_SEALS: Final = ManifestSeals()
 _PAGE: Final = 200
 _PAGE_BYTES: Final = 8 * 1024 * 1024
 _MISSING_TOLERATED: Final = 10
@@ -89,10 +92,13 @@ class _Tally:
 class Verification:
     """Looks at every stored copy and every manifest; `cores` of `threads` are kept busy with hashing."""
 
-    def __init__(self, database: Database, store: BlobStore, threads: Executor, *, cores: int) -> None:
+    def __init__(
+        self, database: Database, places: Places, threads: Executor, *, cores: int, seals: ManifestSeals = NO_SEALS
+    ) -> None:
         self._database = database
-        self._store = store
-        self._rehashing = Rehashing(store, threads)
+        self._places = places
+        self._seals = seals
+        self._rehashing = Rehashing(places, threads)
         self._at_once = max(_LEAST_AT_ONCE, 2 * cores)
 
     async def count(self) -> int:
@@ -120,8 +126,16 @@ class Verification:
             await self._quarantine(copy)
         async for manifest in self._manifests():
             if chosen(manifest.digest):
-                wrong = None if _names(manifest.digest, manifest.payload) else "its bytes are not what its digest names"
-                yield Checked(manifest.digest, len(manifest.payload), wrong)
+                yield Checked(manifest.digest, manifest.size, await self._wrong(manifest))
+
+    async def _wrong(self, manifest: CheckedManifest) -> str | None:
+        """What is wrong with a manifest."""
+        try:
+            payload = await self._seals.payload(manifest.digest, manifest.payload, manifest.domain)
+            await self._seals.annotations(manifest.digest, manifest.annotations, manifest.domain)
+        except (DigestInvalid, DomainUnusable, SealBroken, WrongKey) as error:
+            return _seen(error)[1]
+        return None if _names(manifest.digest, payload) else "its bytes are not what its digest names"
 
     async def _settle(self, finding: _Finding) -> str | None:
         """Do what follows at once from what was seen; returns the problem that is left."""
@@ -170,7 +184,7 @@ class Verification:
     async def _compare(self, copy: CheckedCopy) -> str | None:
         expected = Expected(copy.size, Digest.parse(copy.digest), copy.domain)
         if not copy.domain:
-            size = await self._store.size(copy.storage_key)
+            size = await self._places.plain.size(copy.storage_key)
             if size != copy.size:
                 return f"it has {size} bytes, not {copy.size}"
         digest = await self._rehashing.digest(copy.storage_key, expected)

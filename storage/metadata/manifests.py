@@ -14,11 +14,12 @@ _IN_ONE_QUERY = 500
 
 @dataclass(frozen=True, slots=True)
 class StoredManifest:
-    """A manifest as it is served."""
+    """A manifest; its payload is sealed in a domain, or plain where that is empty."""
 
     digest: str
     media_type: str
     payload: bytes
+    domain: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +33,14 @@ class ManifestSummary:
 
 @dataclass(frozen=True, slots=True)
 class NewManifest:
-    """A manifest to record, with everything that is queried about it."""
+    """A manifest to record, with everything that is queried about it.
+
+    `size` counts the bytes that were received. Payload and annotations are sealed in a domain with a version of its
+    key, or plain where that is empty.
+    """
 
     digest: str
+    size: int
     media_type: str
     artifact_type: str | None
     subject: str | None
@@ -44,6 +50,8 @@ class NewManifest:
     payload: bytes
     blobs: frozenset[str]
     children: frozenset[str]
+    domain: str = ""
+    key_version: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +63,11 @@ class Referrer:
     size: int
     artifact_type: str | None
     annotations: str | None
+    domain: str = ""
 
 
 # Asked at every pull: built once, for building a statement costs more than running it.
-_SERVED = (manifest.c.digest, manifest.c.media_type, manifest.c.payload)
+_SERVED = (manifest.c.digest, manifest.c.media_type, manifest.c.payload, manifest.c.domain)
 _BY_DIGEST = (
     select(*_SERVED)
     .join(repository, repository.c.id == manifest.c.repository_id)
@@ -96,11 +105,13 @@ def put_manifest(connection: Connection, repository_id: int, new: NewManifest, n
             artifact_type=new.artifact_type,
             subject=new.subject,
             config_digest=new.config_digest,
-            size=len(new.payload),
+            size=new.size,
             total_size=new.total_size,
             pushed_at=now,
             annotations=new.annotations,
             payload=new.payload,
+            domain=new.domain,
+            key_version=new.key_version,
         )
         .on_conflict_do_nothing(index_elements=["repository_id", "digest"])
     )
@@ -112,9 +123,16 @@ def put_manifest(connection: Connection, repository_id: int, new: NewManifest, n
 
 
 def mend_manifest(connection: Connection, repository_id: int, new: NewManifest) -> str:
-    """Give a manifest that was there its true bytes again, should they have rotted; returns its media type."""
+    """Give a manifest that was there its true bytes again, should they have rotted; returns its media type.
+
+    What is sealed differs each time, and is sealed with the newest key then.
+    """
     there = (manifest.c.repository_id == repository_id) & (manifest.c.digest == new.digest)
-    connection.execute(update(manifest).where(there, manifest.c.payload != new.payload).values(payload=new.payload))
+    connection.execute(
+        update(manifest)
+        .where(there, manifest.c.payload != new.payload)
+        .values(payload=new.payload, annotations=new.annotations, domain=new.domain, key_version=new.key_version)
+    )
     media_type: str = connection.execute(select(manifest.c.media_type).where(there)).scalar_one()
     return media_type
 
@@ -192,6 +210,7 @@ def list_referrers(connection: Connection, asked: ReferrersOf, *, after: str, li
         manifest.c.size,
         manifest.c.artifact_type,
         manifest.c.annotations,
+        manifest.c.domain,
     )
     return [Referrer(*row) for row in connection.execute(_referrers(asked, after, limit).with_only_columns(*columns))]
 

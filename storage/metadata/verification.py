@@ -23,12 +23,15 @@ class CheckedCopy:
 
 @dataclass(frozen=True, slots=True)
 class CheckedManifest:
-    """A manifest's bytes, and where it is."""
+    """A manifest's bytes and annotations, sealed in a domain or plain, and where it is."""
 
     repository_id: int
     repository: str
     digest: str
     payload: bytes
+    size: int
+    annotations: str | None
+    domain: str
 
 
 _COPY = (
@@ -95,7 +98,15 @@ def list_manifests(
     if last is None:
         return []
     rows = connection.execute(
-        select(manifest.c.repository_id, repository.c.name, manifest.c.digest, manifest.c.payload)
+        select(
+            manifest.c.repository_id,
+            repository.c.name,
+            manifest.c.digest,
+            manifest.c.payload,
+            manifest.c.size,
+            manifest.c.annotations,
+            manifest.c.domain,
+        )
         .join(repository, repository.c.id == manifest.c.repository_id)
         .where(place > after, place <= last)
         .order_by(manifest.c.repository_id, manifest.c.digest)

@@ -11,6 +11,7 @@ from registry.config import Settings
 from registry.config_storage import StorageSettings
 from registry.core.blobs import Blobs
 from registry.core.names import RepositoryName
+from registry.core.places import Places
 from registry.databases import open_databases
 from registry.stores import open_store
 from storage.blobs.interface import Span
@@ -46,7 +47,7 @@ async def _push(root: Path) -> None:
     databases = open_databases(settings(root))
     async with open_store(settings(root).storage, databases) as store:
         copy = await push(store, b"hello")
-        await Blobs(databases.registry, store, lambda: 0.0).record(ALPHA, HELLO, copy, create=True)
+        await Blobs(databases.registry, Places(store), lambda: 0.0).record(ALPHA, HELLO, copy, create=True)
     await databases.close()
 
 
@@ -63,7 +64,7 @@ async def _read(settings: Settings) -> bytes:
     try:
         async with (
             open_store(settings.storage, databases) as store,
-            Blobs(databases.registry, store, lambda: 0.0).open(ALPHA, HELLO) as blob,
+            Blobs(databases.registry, Places(store), lambda: 0.0).open(ALPHA, HELLO) as blob,
         ):
             return b"".join([chunk async for chunk in blob.read(Span(0, blob.size))])
     finally:

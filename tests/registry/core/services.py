@@ -11,6 +11,7 @@ from registry.core.damage import Damage
 from registry.core.images import Images, Sparse
 from registry.core.manifest import Manifest
 from registry.core.names import RepositoryName, Tag
+from registry.core.places import Places
 from registry.core.repositories import Repositories
 from registry.core.uploads import Chunk, Owner, UploadLimits, Uploads
 from registry.core.verification import Verification
@@ -84,13 +85,14 @@ class Core:
     """What was heard of damage."""
 
     def __post_init__(self) -> None:
-        self.blobs = Blobs(self.database, self.store, self.clock, damaged=self._hear)
+        self.places = Places(self.store)
+        self.blobs = Blobs(self.database, self.places, self.clock, damaged=self._hear)
         self.repositories = Repositories(self.database, most=MOST)
         self.images = self.images_with(Sparse.NONE)
-        self.verification = Verification(self.database, self.store, HASHING, cores=2)
+        self.verification = Verification(self.database, self.places, HASHING, cores=2)
         self.uploads = Uploads(
             self.activity,
-            self.store,
+            self.places,
             self.blobs,
             self.repositories,
             limits=self.limits,

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from registry.core.places import Places
 from registry.core.rehashing import Rehashing
 from storage.blobs.filesystem import FilesystemStore
 from storage.blobs.interface import BlobStore, BlockingReader, Expected
@@ -34,20 +35,20 @@ async def store_in(store: BlobStore, algorithm: Algorithm) -> tuple[str, Expecte
 async def test_the_digest_of_a_file(files: FilesystemStore, algorithm: Algorithm) -> None:
     key, expected = await store_in(files, algorithm)
 
-    assert await Rehashing(files, HASHING).digest(key, expected) == expected.digest
+    assert await Rehashing(Places(files), HASHING).digest(key, expected) == expected.digest
 
 
 async def test_the_digest_of_what_a_store_streams(core: Core) -> None:
     key, expected = await store_in(core.store, Algorithm.SHA256)
 
-    assert await Rehashing(core.store, HASHING).digest(key, expected) == expected.digest
+    assert await Rehashing(Places(core.store), HASHING).digest(key, expected) == expected.digest
 
 
 async def test_the_digest_of_what_threads_open(opening: OpeningStore) -> None:
     """What is expected goes to the store, and nothing stays open."""
     key, expected = await store_in(opening, Algorithm.SHA256)
 
-    assert await Rehashing(opening, HASHING).digest(key, expected) == expected.digest
+    assert await Rehashing(Places(opening), HASHING).digest(key, expected) == expected.digest
     assert (opening.expected[-1], opening.readers) == (expected, 0)
 
 
@@ -83,7 +84,7 @@ async def test_who_is_cancelled_waits_for_one_slice() -> None:
     """And the copy is closed when no thread reads it any more."""
     store = SlowStore()
     expected = Expected(4 * 1024**3, Digest.of(b""))
-    hashing = asyncio.ensure_future(Rehashing(store, HASHING).digest("key", expected))
+    hashing = asyncio.ensure_future(Rehashing(Places(store), HASHING).digest("key", expected))
     await asyncio.to_thread(store.reader.began.wait)
 
     hashing.cancel()

@@ -160,9 +160,9 @@ async def test_metadata_that_finds_no_room_leaves_no_session(
 ) -> None:
     """The disk may be too full for the row of a blob whose bytes were taken."""
     upload_id = await staged(core, *parts)
-    blobs = Blobs(FullDatabase(core.database), core.store, clock)
+    blobs = Blobs(FullDatabase(core.database), core.places, clock)
     uploads = Uploads(
-        core.activity, core.store, blobs, core.repositories, limits=LIMITS, now=clock, new_id=lambda: "unused"
+        core.activity, core.places, blobs, core.repositories, limits=LIMITS, now=clock, new_id=lambda: "unused"
     )
 
     with pytest.raises(NoSpace):

@@ -78,7 +78,7 @@ async def test_a_session_that_is_touched_during_the_sweep_is_kept(core: Core, cl
     clock.time = 2000.0
     late = LateScans(core.activity, lambda: core.uploads.append(ALICE, upload_id, chunk(b"l")))
     uploads = Uploads(
-        late, core.store, core.blobs, core.repositories, limits=LIMITS, now=clock, new_id=lambda: "unused"
+        late, core.places, core.blobs, core.repositories, limits=LIMITS, now=clock, new_id=lambda: "unused"
     )
 
     assert await uploads.sweep(idle_since=1500.0) == 0

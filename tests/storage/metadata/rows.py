@@ -66,6 +66,7 @@ def new_manifest(
     """A manifest that names blobs and manifests by number."""
     return NewManifest(
         digest=digest(number),
+        size=len(b"manifest %d" % number),
         media_type="application/vnd.oci.image.manifest.v1+json",
         artifact_type=artifact_type,
         subject=None if subject is None else digest(subject),

@@ -98,9 +98,9 @@ async def test_every_manifest_is_listed_once_for_checking(database: Database, li
         after = (page[-1].repository_id, page[-1].digest)
 
     assert seen == [
-        CheckedManifest(repository, "alpha", digest(101), b"manifest 101"),
-        CheckedManifest(repository, "alpha", digest(102), b"manifest 102"),
-        CheckedManifest(beta, "beta", digest(101), b"manifest 101"),
-        CheckedManifest(beta, "beta", digest(102), b"manifest 102"),
+        CheckedManifest(repository, "alpha", digest(101), b"manifest 101", 12, None, ""),
+        CheckedManifest(repository, "alpha", digest(102), b"manifest 102", 12, None, ""),
+        CheckedManifest(beta, "beta", digest(101), b"manifest 101", 12, None, ""),
+        CheckedManifest(beta, "beta", digest(102), b"manifest 102", 12, None, ""),
     ]
     assert await database.read(count_manifests) == 4

@@ -1,0 +1,93 @@
+"""What must be known of unfinished uploads that are sealed: rows of the activity database."""
+
+from collections.abc import AsyncGenerator, Callable
+from typing import Any, Final
+
+from sqlalchemy import Connection, and_, delete, select, update
+
+from storage.errors import StagedBytesBusy
+from storage.metadata.activity_schema import sealed_upload
+from storage.metadata.database import Database, insert
+from storage.sealed_uploads import Change, KeptAt, Recorded, SealedUpload
+from storage.staging_records import StagingRecord
+
+_PAGE: Final = 500
+_ROW = sealed_upload.c
+
+
+class SealedUploadRows:
+    """The rows of all sealed uploads; `now` gives seconds since the epoch."""
+
+    def __init__(self, database: Database, *, now: Callable[[], float]) -> None:
+        self._database = database
+        self._now = now
+
+    async def find(self, upload_id: str) -> SealedUpload | None:
+        """The row of an upload, None where there is none."""
+        asked = select(sealed_upload).where(_ROW.upload_id == upload_id)
+        row = await self._database.read(lambda c: c.execute(asked).one_or_none())
+        if row is None:
+            return None
+        earlier = None if row.earlier_offset is None else KeptAt(row.earlier_offset, row.earlier_tail)
+        return SealedUpload(
+            row.mark, row.header, row.is_open, row.is_cut, KeptAt(row.offset, row.tail), earlier, row.inner_mark
+        )
+
+    async def have(self, upload_id: str) -> bool:
+        """Whether there is a row of an upload."""
+        asked = select(_ROW.upload_id).where(_ROW.upload_id == upload_id)
+        return await self._database.read(lambda c: c.execute(asked).one_or_none() is not None)
+
+    async def save(self, upload_id: str, change: Change) -> None:
+        """Change a row; raises StagedBytesBusy where another writer changed it meanwhile."""
+        values = {
+            "mark": change.mark,
+            "header": change.header,
+            "is_open": change.is_open,
+            "is_cut": change.is_cut,
+            "inner_mark": change.inner_mark,
+            "touched_at": self._now(),
+            **_placed(change.latest, "offset", "tail"),
+            **_placed(change.earlier, "earlier_offset", "earlier_tail"),
+        }
+
+        def write(connection: Connection) -> bool:
+            if change.before is None:
+                new = insert(connection, sealed_upload).values(upload_id=upload_id, **values)
+                return connection.execute(new.on_conflict_do_nothing()).rowcount > 0
+            ours = and_(_ROW.upload_id == upload_id, _ROW.mark == change.before)
+            return connection.execute(update(sealed_upload).where(ours).values(values)).rowcount > 0
+
+        if not await self._database.write(write):
+            raise StagedBytesBusy(upload_id)
+
+    async def remove(self, upload_id: str, mark: str) -> None:
+        """Forget an upload; does nothing where its row has another mark."""
+        gone = delete(sealed_upload).where(_ROW.upload_id == upload_id, _ROW.mark == mark)
+        await self._database.write(lambda c: c.execute(gone))
+
+    async def all(self) -> AsyncGenerator[StagingRecord, None]:
+        """Every row, by id, a page at a time, without the tails."""
+        after = ""
+        while page := await self._page(after):
+            for row in page:
+                yield row
+            after = page[-1].upload_id
+
+    async def _page(self, after: str) -> list[StagingRecord]:
+        rows = (
+            select(_ROW.upload_id, _ROW.offset, _ROW.touched_at)
+            .where(_ROW.upload_id > after)
+            .order_by(_ROW.upload_id)
+            .limit(_PAGE)
+        )
+        return await self._database.scan(lambda c: [StagingRecord(*row) for row in c.execute(rows)])
+
+
+def _placed(place: KeptAt | Recorded, offset: str, tail: str) -> dict[str, Any]:
+    """What two columns become; those of the row itself are what they were before the change."""
+    if isinstance(place, KeptAt):
+        return {offset: place.offset, tail: place.tail}
+    if place is Recorded.LATEST:
+        return {offset: _ROW.offset, tail: _ROW.tail}
+    return {offset: _ROW.earlier_offset, tail: _ROW.earlier_tail}
