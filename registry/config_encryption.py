@@ -10,7 +10,7 @@ from registry.config_values import Endpoint, Section
 
 Mode = Literal["local", "environment", "aws-kms", "off"]
 
-DEFAULT_MODE: Final[Mode] = "off"
+DEFAULT_MODE: Final[Mode] = "local"
 """What counts where nobody chose."""
 
 NOT_ENCRYPTED: Final = "encryption.mode is off: nothing is encrypted at rest"
