@@ -3,9 +3,9 @@
 Another root key wraps it again, and nothing that it sealed has to be touched.
 """
 
-from collections.abc import Mapping
 from typing import Final
 
+from storage.encryption.contexts import secrets_key_context
 from storage.errors import KeyFileInvalid, WrongKey
 from storage.metadata.database import Database
 from storage.metadata.secrets_key import adopt_secrets_key
@@ -16,13 +16,13 @@ SECRETS_KEY_BYTES: Final = 32
 
 async def wrap_secrets_key(key: bytes, registry_id: str, roots: RootKeys) -> Wrapped:
     """Wrap it with the root key of now; raises KeyFileInvalid or KeyUnavailable."""
-    return await roots.wrap(key, _context(registry_id))
+    return await roots.wrap(key, secrets_key_context(registry_id))
 
 
 async def unwrap_secrets_key(wrapped: Wrapped, registry_id: str, roots: RootKeys) -> bytes:
     """Have it from the root key; raises KeyFileInvalid for a key that is missing or wrong, or KeyUnavailable."""
     try:
-        return await roots.unwrap(wrapped, _context(registry_id))
+        return await roots.unwrap(wrapped, secrets_key_context(registry_id))
     except WrongKey as error:
         message = (
             f"{wrapped.root} does not open the secrets key of this registry ({registry_id}): "
@@ -45,7 +45,3 @@ async def adopt_root_key(database: Database, fingerprint: str, registry_id: str,
     wrapped = await wrap_secrets_key(key, registry_id, roots)
     await database.write(lambda connection: adopt_secrets_key(connection, wrapped))
     return key
-
-
-def _context(registry_id: str) -> Mapping[str, str]:
-    return {"purpose": "secrets-key", "registry": registry_id}

@@ -21,6 +21,8 @@ from storage.metadata.migration import ACTIVITY_SCHEMA, REGISTRY_SCHEMA, Schema,
 from storage.metadata.secrets_key import read_root_key_fingerprint, read_secrets_key
 from storage.roots.interface import FoundingKeys
 
+_NO_REGISTRY = "none"
+
 
 @dataclass(frozen=True, slots=True)
 class Observation:
@@ -125,8 +127,8 @@ async def _of_root_key(settings: Settings, database: Database | None) -> Observa
 
 
 async def _tried(roots: FoundingKeys) -> str:
-    wrapped = await wrap_secrets_key(bytes(SECRETS_KEY_BYTES), "", roots)
-    await unwrap_secrets_key(wrapped, "", roots)
+    wrapped = await wrap_secrets_key(bytes(SECRETS_KEY_BYTES), _NO_REGISTRY, roots)
+    await unwrap_secrets_key(wrapped, _NO_REGISTRY, roots)
     return wrapped.root
 
 

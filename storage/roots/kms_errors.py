@@ -60,13 +60,15 @@ def away(words: str) -> KeyUnavailable:
 def kms_errors(operation: str, key: str) -> Iterator[None]:
     """Raise WrongKey, or KeyUnavailable that says what to do; nothing of what was sent is in either."""
     from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError  # noqa: PLC0415  loaded where used
+    from botocore.exceptions import ConnectionError as Unconnected  # noqa: PLC0415  the same
     from botocore.parsers import ResponseParserError  # noqa: PLC0415  the same
+    from urllib3.exceptions import HTTPError  # noqa: PLC0415  the same
 
     try:
         yield
     except ClientError as error:
         raise _meaning(error.response, operation, key) from error
-    except HTTPClientError as error:
+    except (HTTPClientError, Unconnected, HTTPError) as error:
         raise away(
             f"KMS did not answer ({type(error).__name__}): see that it can be reached, then try again"
         ) from error

@@ -228,7 +228,7 @@ def test_known_keys_are_what_the_design_lists() -> None:
         "metadata": "url",
         "storage": "backend root durability reserve bucket prefix endpoint_url region addressing ca_bundle sse "
         "checksum requester_pays part_bytes redirect",
-        "encryption": "mode key_file",
+        "encryption": "mode key_file kms_key_id kms_endpoint_url",
         "auth": "admin_password anonymous token_ttl refresh_ttl services",
         "manifests": "allow_sparse",
         "repositories": "create_on_push",
@@ -241,8 +241,14 @@ def test_known_keys_are_what_the_design_lists() -> None:
 
 def test_config_check_succeeds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Exit code 0 and a sentence."""
-    assert main(["config", "check", "--root", str(tmp_path / "a" / "b")]) == 0
+    assert main(["config", "check", "--root", str(tmp_path / "a" / "b"), "--set", "encryption.mode=local"]) == 0
     assert capsys.readouterr().out == "the settings are valid\n"
+
+
+def test_config_check_says_that_nothing_is_encrypted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Valid, and to know of."""
+    assert main(["config", "check", "--root", str(tmp_path), "--set", "encryption.mode=off"]) == 0
+    assert capsys.readouterr().out == ("the settings are valid\nencryption.mode is off: nothing is encrypted at rest\n")
 
 
 def test_config_check_looks_at_the_authorities_of_clients(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

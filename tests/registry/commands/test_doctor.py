@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from storage.keyfile import fingerprint, load_root_keys, make_root_key
 from tests.contracts.s3_places import BUCKET, s3_server
 from tests.registry.commands.conftest import Run
 from tests.s3.server import S3Server
@@ -30,10 +31,11 @@ def test_a_registry_on_a_disk_is_well(lading: Run) -> None:
         ["ok", "settings", "settings"],
         ["ok", "database", "registry"],
         ["ok", "database", "activity"],
+        ["ok", "keys", "root"],
         ["ok", "content", "owner"],
         ["ok", "content", "directory"],
     ]
-    assert ran.out.splitlines()[-1] == "5 looked at: 0 failed, 0 to know of"
+    assert ran.out.splitlines()[-1] == "6 looked at: 0 failed, 0 to know of"
 
 
 def test_a_registry_in_a_bucket_is_well(lading: Run, server: S3Server) -> None:
@@ -98,3 +100,50 @@ def test_a_bucket_can_be_looked_at_before_the_first_start(lading: Run, server: S
     assert ran.code == 0, ran.out
     assert "ok       content   write" in ran.out
     assert list((tmp_path / "empty").iterdir()) == []
+
+
+def test_the_key_that_wraps_is_named(lading: Run, root: Path) -> None:
+    """It opened what the database keeps, wrapped it again, and opened that."""
+    (row,) = [row for row in lading("doctor", "--json").document if row["part"] == "keys"]
+
+    assert row["verdict"] == "ok"
+    assert row["detail"] == f"wraps and unwraps (local:{fingerprint(load_root_keys(root / 'root.key')[0])})"
+
+
+def test_a_key_file_that_others_can_read_fails(lading: Run, root: Path) -> None:
+    (root / "root.key").chmod(0o640)
+
+    ran = lading("doctor")
+
+    assert ran.code == 1
+    assert (
+        f"failed   keys      root key             key file {root}/root.key is open to other users: run chmod" in ran.out
+    )
+
+
+def test_the_key_of_another_registry_fails(lading: Run, root: Path) -> None:
+    (root / "root.key").unlink()
+    make_root_key(root / "root.key")
+
+    ran = lading("doctor")
+
+    assert ran.code == 1
+    assert f"key file {root}/root.key is not the one this database was made with" in ran.out
+
+
+def test_a_kms_that_is_away_fails(lading: Run) -> None:
+    """Whatever wraps the secrets now: it is what wraps from now on."""
+    place = {"mode": "aws-kms", "kms_key_id": "alias/lading", "kms_endpoint_url": "http://127.0.0.1:1"}
+
+    ran = lading("doctor", *(word for key, value in place.items() for word in ("--set", f"encryption.{key}={value}")))
+
+    assert ran.code == 1
+    assert "failed   keys      root key             the key management service" in ran.out
+
+
+def test_a_key_file_is_not_missed_before_the_first_start(lading: Run, server: S3Server, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+
+    ran = lading("doctor", "--root", str(tmp_path / "empty"), *in_bucket(server))
+
+    assert "root.key is not there yet: the first `lading serve` makes it" in ran.out
