@@ -85,7 +85,11 @@ async def _destroy(api: Api, arguments: argparse.Namespace) -> Report:
     body = {} if arguments.after is None else {"after_seconds": arguments.after}
     domain = await api.call(encryption.DESTROY, {"domain": name}, body=body)
     if domain["destroyed_at"] is not None:
-        return Report(f"the keys of {name} are destroyed: what was encrypted with them is lost for ever", domain)
+        text = (
+            f"the keys of {name} are destroyed: what was encrypted with them is lost for ever, unless backups of the "
+            "database from before, which hold them wrapped, are left: delete those too"
+        )
+        return Report(text, domain)
     text = (
         f"nothing in {name} can be read or written from now on; run the same command again from {domain['destroy_at']} "
         f"on to destroy its keys for ever, or `lading encryption destroy {name} --cancel` to have it back"

@@ -9,6 +9,8 @@ from sqlalchemy import Connection, create_engine, event
 
 from storage.metadata import schema
 from storage.metadata.access_keys import find_access_key, list_access_keys
+from storage.metadata.blobs import find_blob, find_stored_copy
+from storage.metadata.domain_keys import find_key, newest_key
 from storage.metadata.generation import current_generation
 from storage.metadata.groups import groups_of, list_members
 from storage.metadata.policies import (
@@ -19,8 +21,16 @@ from storage.metadata.policies import (
     policies_of,
 )
 from storage.metadata.principals import find_principal, find_role, list_principals
+from storage.metadata.repositories import domain_of
+from storage.metadata.secrets_key import read_secrets_key
 
 _LOOK_UPS: dict[str, Callable[[Connection], object]] = {
+    "domain_of": lambda c: domain_of(c, "a"),
+    "find_blob": lambda c: find_blob(c, "a", "b"),
+    "find_stored_copy": lambda c: find_stored_copy(c, "a", "b"),
+    "newest_key": lambda c: newest_key(c, "a"),
+    "find_key": lambda c: find_key(c, b"a", 1),
+    "read_secrets_key": read_secrets_key,
     "find_principal": lambda c: find_principal(c, "a"),
     "find_role": lambda c: find_role(c, "a"),
     "list_principals": lambda c: list_principals(c, "user", after="", limit=10),
