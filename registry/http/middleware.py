@@ -5,6 +5,7 @@ import socket
 import struct
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from aiohttp import HttpVersion11, web
@@ -108,7 +109,8 @@ def has_begun(request: web.Request) -> bool:
 def _cut_off(request: web.Request) -> None:
     """Reset the connection: a client that counts no bytes must not take its end for that of the answer."""
     if request.transport is not None:
-        request.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        with suppress(OSError):  # the client was faster
+            request.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         request.transport.abort()
 
 

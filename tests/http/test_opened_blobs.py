@@ -17,7 +17,7 @@ from tests.http.client import Answer, Registry, Start, eventually
 from tests.http.reading import broken_off, deaf
 from tests.http.test_ranges import parts_of
 from tests.http.trail import recorded
-from tests.registry.core.opening import DAMAGED, SEGMENT, OpeningStore
+from tests.registry.core.opening import DAMAGED, SEGMENT, OpeningStore, StreamingStore
 
 # Each segment has bytes of its own, by which it is known wherever it comes.
 LARGE = b"".join(bytes([letter]) * SEGMENT for letter in b"ABCDEFGH")
@@ -26,20 +26,22 @@ FIFTH = b"F" * 100
 
 
 @pytest.fixture
-def store() -> OpeningStore:
-    return OpeningStore()
+def store(request: pytest.FixtureRequest) -> StreamingStore:
+    """One that threads read, unless a test asks for another."""
+    kind: type[StreamingStore] = getattr(request, "param", OpeningStore)
+    return kind()
 
 
 @pytest.fixture(autouse=True)
-def opening(store: OpeningStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def opening(store: StreamingStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every registry of these tests keeps its content in this store."""
 
     @asynccontextmanager
-    async def open_store(*_: object, **__: object) -> AsyncIterator[OpeningStore]:
+    async def open_store(*_: object, **__: object) -> AsyncIterator[StreamingStore]:
         yield store
 
     monkeypatch.setattr(registry.app, "open_store", open_store)
-    monkeypatch.setattr(OpeningStore, "probe", lambda _self: None, raising=False)
+    monkeypatch.setattr(StreamingStore, "probe", lambda _self: None, raising=False)
 
 
 async def pull(registry: Registry, digest: str, *headers: tuple[str, str]) -> Answer:
@@ -138,6 +140,25 @@ async def test_damage_further_on_breaks_the_answer_off(registry: Registry, store
         assert len(body) < length
         assert FIFTH not in body
         assert (await registry.head(f"/v2/a/blobs/{digest}")).status == 404
+
+
+@pytest.mark.parametrize("store", [StreamingStore], indirect=True)
+async def test_damage_in_what_a_store_streams_is_told_in_the_same_way(
+    registry: Registry, store: StreamingStore
+) -> None:
+    """404 where it is at the beginning, a reset of the connection where it is further on."""
+    digest = await registry.push_blob("a", LARGE)
+    whole = await pull(registry, digest)
+    store.damage(0)
+    beginning = await pull(registry, digest)
+    await registry.push_blob("a", LARGE)
+    store.damage(5)
+
+    _, body = await broken_off(registry, registry.request_head("GET", f"/v2/a/blobs/{digest}"))
+
+    assert (whole.body == LARGE, beginning.refusal) == (True, (404, "BLOB_UNKNOWN"))
+    assert FIFTH not in body
+    assert (await registry.head(f"/v2/a/blobs/{digest}")).status == 404
 
 
 async def test_damage_breaks_off_an_answer_over_tls(start: Start, store: OpeningStore) -> None:

@@ -1,11 +1,11 @@
-"""A store in memory that worker threads read as they read one that seals: a segment at a time, which may be damaged."""
+"""Stores in memory that are read as those that seal: a segment at a time, which may be damaged."""
 
 import itertools
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Final
 
-from storage.blobs.interface import BlockingReader, Expected
+from storage.blobs.interface import BlockingReader, Expected, Span
 from storage.blobs.memory import MemoryStore
 from storage.errors import SealBroken, StoredBytesMissing
 
@@ -23,8 +23,8 @@ class _Own(threading.local):
 _OWN: Final = _Own()
 
 
-class OpeningStore(MemoryStore):
-    """Offers BlockingReads; `failure`, where it is set, is raised for every copy that is opened.
+class StreamingStore(MemoryStore):
+    """Streams its copies, as one that seals does around a bucket; `failure`, where it is set, is raised for every one.
 
     `meanwhile` happens once, before a copy is looked for the next time.
     """
@@ -65,13 +65,26 @@ class OpeningStore(MemoryStore):
         meanwhile, self.meanwhile = self.meanwhile, None
         if meanwhile is not None:
             await meanwhile()
+        if self.failure is not None:
+            raise self.failure
+
+    async def read(self, key: str, span: Span, *, expected: Expected | None = None) -> AsyncGenerator[bytes, None]:
+        """Stream a span as far as it is not damaged."""
+        await self._look_for(expected)
+        damaged_from = self._damaged_from.get(key, span.end)
+        async for chunk in super().read(key, span, expected=expected):
+            if span.offset >= damaged_from:
+                raise SealBroken(DAMAGED)
+            span = Span(span.offset + len(chunk), span.length - len(chunk))
+            yield chunk
+
+
+class OpeningStore(StreamingStore):
+    """Offers BlockingReads, as one that seals files does."""
 
     async def open_reader(self, key: str, *, expected: Expected | None = None) -> BlockingReader:
         """Open a copy, however damaged."""
-        await self._look_for(expected)
-        if self.failure is not None:
-            raise self.failure
-        await super().size(key, expected=expected)
+        await self.size(key, expected=expected)
         self.readers += 1
         return _Reader(self, self._content(key), self._damaged_from.get(key))
 
