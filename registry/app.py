@@ -145,14 +145,7 @@ def _services(
             now=time.time,
             new_id=lambda: str(uuid.uuid4()),
         ),
-        images=Images(
-            databases.registry,
-            sparse=Sparse(settings.manifests.allow_sparse),
-            most=limits.page,
-            now=time.time,
-            seals=ManifestSeals(content.keys, content.domains),
-            damaged=damage.hear,
-        ),
+        images=_images(settings, databases, content, damage),
         hints=hints,
         budget=content.budget,
         documents=BufferBudget(BUFFER_BYTES),
@@ -160,6 +153,17 @@ def _services(
         bounds=Bounds(limits.manifest_bytes, limits.json_depth, limits.tags_per_push, limits.body_idle),
         create_on_push=settings.repositories.create_on_push,
         threads=parsers,
+    )
+
+
+def _images(settings: Settings, databases: Databases, content: Content, damage: DamageReports) -> Images:
+    return Images(
+        databases.registry,
+        sparse=Sparse(settings.manifests.allow_sparse),
+        most=settings.limits.page,
+        now=time.time,
+        seals=ManifestSeals(content.keys, content.domains),
+        damaged=damage.hear,
     )
 
 

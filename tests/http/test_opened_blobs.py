@@ -11,13 +11,15 @@ import trustme
 from aiohttp import ClientError
 from prometheus_client.parser import text_string_to_metric_families
 
-import registry.app
+import registry.content
 from storage.errors import DomainUnusable, KeyUnavailable
 from tests.http.client import Answer, Registry, Start, eventually
 from tests.http.reading import broken_off, deaf
 from tests.http.test_ranges import parts_of
 from tests.http.trail import recorded
 from tests.registry.core.opening import DAMAGED, SEGMENT, OpeningStore, StreamingStore
+
+pytestmark = pytest.mark.settings(encryption={"mode": "off"})  # the store of these tests seals by itself
 
 # Each segment has bytes of its own, by which it is known wherever it comes.
 LARGE = b"".join(bytes([letter]) * SEGMENT for letter in b"ABCDEFGH")
@@ -40,7 +42,7 @@ def opening(store: StreamingStore, monkeypatch: pytest.MonkeyPatch) -> None:
     async def open_store(*_: object, **__: object) -> AsyncIterator[StreamingStore]:
         yield store
 
-    monkeypatch.setattr(registry.app, "open_store", open_store)
+    monkeypatch.setattr(registry.content, "open_store", open_store)
     monkeypatch.setattr(StreamingStore, "probe", lambda _self: None, raising=False)
 
 

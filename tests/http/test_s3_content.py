@@ -1,4 +1,4 @@
-"""The whole application with its content in a bucket."""
+"""The whole application with its content in a bucket, plain, so that what lies there can be seen."""
 
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -45,7 +45,7 @@ def _storage(server: S3Server, **changes: Any) -> dict[str, Any]:
 @asynccontextmanager
 async def _serving(start: Start, server: S3Server, **changes: Any) -> AsyncIterator[Registry]:
     log = {"access": False, "level": "error"}
-    async with start(storage=_storage(server, **changes), log=log) as registry:
+    async with start(storage=_storage(server, **changes), log=log, encryption={"mode": "off"}) as registry:
         mark = (registry.root / "blobs/.store").read_bytes()  # as the first start with a bucket would
         server.bucket(BUCKET).objects[_MARK] = StoredObject(mark, entity_tag(mark), time.time())
         server.requests.clear()
@@ -306,7 +306,8 @@ async def test_the_url_of_a_blob_is_in_no_log(
     start: Start, server: S3Server, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Whoever reads the log could use it."""
-    async with start(storage=_storage(server, redirect=True), log={"access": True, "format": "json"}) as registry:
+    log = {"access": True, "format": "json"}
+    async with start(storage=_storage(server, redirect=True), log=log, encryption={"mode": "off"}) as registry:
         digest = await registry.push_blob("a", BLOB)
         assert (await registry.get(f"/v2/a/blobs/{digest}")).status == 307
 

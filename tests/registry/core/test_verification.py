@@ -98,7 +98,7 @@ async def test_a_bad_manifest_is_found(core: Core) -> None:
 
     checked = await verify(core)
 
-    assert checked[1] == Checked(str(pushed.digest), 1, "its bytes are not what its digest names")
+    assert checked[1] == Checked(str(pushed.digest), len(pushed.payload), "its bytes are not what its digest names")
 
 
 async def test_only_what_was_chosen_is_looked_at(core: Core) -> None:
