@@ -2,6 +2,8 @@
 
 import base64
 import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -82,6 +84,21 @@ def test_a_domain_is_destroyed_in_two_steps_and_kept_in_between(lading: Run) -> 
         early.err
     )
     assert kept.out == "the encryption domain alias/team is in use again\n"
+
+
+def test_the_second_step_destroys_the_keys(lading: Run, root: Path) -> None:
+    lading("repo", "create", "own", "--encryption", "KMS", "--kms-key", "alias/team")
+    lading("encryption", "destroy", "alias/team")
+    with closing(sqlite3.connect(root / "registry.db")) as database, database:
+        database.execute("UPDATE encryption_domain SET destroy_at = 1 WHERE name = 'alias/team'")
+
+    destroyed = lading("encryption", "destroy", "alias/team")
+    refused = lading("repo", "create", "more", "--encryption", "KMS", "--kms-key", "alias/team")
+
+    assert "the keys of alias/team are destroyed" in destroyed.out
+    assert lading("encryption", "list", "--json").document[1]["state"] == "destroyed"
+    assert "destruction" in lading("encryption", "show", "alias/team").out
+    assert (refused.code, "were destroyed" in refused.err) == (1, True)
 
 
 def test_keys_are_looked_after_on_a_server(lading: Run, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
