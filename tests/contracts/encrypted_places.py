@@ -13,7 +13,7 @@ from storage.blobs.interface import BlobStore
 from storage.budget import BufferBudget
 from storage.encryption.header import SEGMENT_BITS
 from storage.encryption.keys import DomainKey
-from storage.errors import StagedBytesBusy, WrongKey
+from storage.errors import DomainUnusable, StagedBytesBusy, WrongKey
 from storage.sealed_uploads import Change, KeptAt, Recorded, SealedUpload
 from storage.staging_records import StagingRecord
 
@@ -22,12 +22,18 @@ DOMAIN = "AES256"
 
 @dataclass
 class MemoryKeys:
-    """Keys of domains, made when they are asked for; `asked` counts how often."""
+    """Keys of domains, made when they are asked for; `asked` counts how often, and `failure` is raised where it is set.
+
+    What is in the domain `unusable` is in no domain that can be used.
+    """
 
     versions: dict[str, list[DomainKey]] = field(default_factory=dict)
     asked: int = 0
+    unusable: str = ""
+    failure: Exception | None = None
 
     async def current(self, domain: str) -> DomainKey:
+        self._require(domain)
         if domain not in self.versions:
             self.rotate(domain)
         return self.versions[domain][-1]
@@ -37,8 +43,15 @@ class MemoryKeys:
         for keys in self.versions.values():
             for key in keys:
                 if (key.id, key.version) == (domain_id, version):
+                    self._require(key.domain)
                     return key
         raise WrongKey
+
+    def _require(self, domain: str) -> None:
+        if self.failure is not None:
+            raise self.failure
+        if domain == self.unusable:
+            raise DomainUnusable(domain, "are being destroyed")
 
     def rotate(self, domain: str) -> DomainKey:
         """Another key of a domain."""
