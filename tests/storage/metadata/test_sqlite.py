@@ -186,3 +186,16 @@ async def test_a_file_that_is_not_at_its_path_takes_no_change(
     (tmp_path / "moved.db").rename(path)
     await file.write(partial(store, size=1))
     assert await file.read(count) == 1
+
+
+async def test_what_was_overwritten_is_not_in_the_file(tmp_path: Path) -> None:
+    """A wrapped key that was destroyed, say: not in a free page either."""
+    database = SqliteDatabase(tmp_path / "file.db")
+    canary = b"canary" * 5
+    await database.write(lambda c: c.exec_driver_sql("CREATE TABLE thing (content BLOB)").close())
+    await database.write(lambda c: c.exec_driver_sql("INSERT INTO thing VALUES (?)", (canary,)).close())
+    await database.write(lambda c: c.exec_driver_sql("UPDATE thing SET content = NULL").close())
+    await database.close()
+
+    assert canary not in (tmp_path / "file.db").read_bytes()
+    assert [path.name for path in tmp_path.iterdir()] == ["file.db"]
