@@ -181,6 +181,7 @@ class EncryptedWriter:
         return spilling.exception()
 
     async def _write(self, chunks: Sequence[bytes | memoryview]) -> None:
+        await self._upload.key()  # a key that cannot be had is told before anything is taken
         hashing = asyncio.ensure_future(self._hash(chunks))
         try:
             await self._seal(await self._tail_here(), chunks)
