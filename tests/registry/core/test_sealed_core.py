@@ -80,6 +80,8 @@ async def test_a_key_that_is_away_costs_no_upload(sealed_core: Core, domain_keys
         await sealed_core.uploads.append(ALICE, started.upload_id, chunk(b"lo"))
     with pytest.raises(KeyUnavailable):
         await sealed_core.uploads.finish(ALICE, started.upload_id, HELLO, chunk(b"lo"), hint=None, create=True)
+    with pytest.raises(KeyUnavailable):
+        await sealed_core.uploads.finish(ALICE, started.upload_id, HELLO, chunk(b""), hint=None, create=True)
     domain_keys.failure = None
 
     assert (await sealed_core.uploads.status(ALICE, started.upload_id)).offset == 3
@@ -87,15 +89,14 @@ async def test_a_key_that_is_away_costs_no_upload(sealed_core: Core, domain_keys
     assert await sealed_core.read(HELLO) == b"hello"
 
 
-async def test_a_sweep_passes_over_what_it_cannot_open(sealed_core: Core, domain_keys: MemoryKeys) -> None:
-    """And sweeps it another time."""
+async def test_a_sweep_drops_what_it_cannot_open(sealed_core: Core, domain_keys: MemoryKeys) -> None:
+    """Uploads of a domain whose keys were destroyed do not stay for ever."""
     started = await sealed_core.uploads.start(ALICE, Algorithm.SHA256, create=True)
     await sealed_core.uploads.append(ALICE, started.upload_id, chunk(b"hel"))
-    domain_keys.failure = KeyUnavailable("away")
+    domain_keys.unusable = TEAM
 
-    assert await sealed_core.uploads.sweep(idle_since=5000.0) == 0
-    domain_keys.failure = None
     assert await sealed_core.uploads.sweep(idle_since=5000.0) == 1
+    assert await sealed_core.uploads.sweep(idle_since=5000.0) == 0
 
 
 async def test_a_mount_from_a_domain_that_cannot_be_used_is_refused(sealed_core: Core, domain_keys: MemoryKeys) -> None:
