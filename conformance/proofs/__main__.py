@@ -11,6 +11,7 @@ from pathlib import Path
 
 from proofs import (
     access,
+    canary,
     crowd,
     drain,
     full,
@@ -40,6 +41,8 @@ PROOFS: dict[str, Callable[[Workspace], str]] = {
     "drain": drain.prove,
     "tokens": tokens.prove,
     "access": access.prove,
+    "canary": canary.prove,
+    "s3-canary": canary.prove_in_s3,
     "s3-faults": s3_faults.prove,
     "s3-away": s3_away.prove,
     "s3-many": s3_many.prove,
