@@ -8,6 +8,7 @@ import string
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
 from proofs.outcome import Inconclusive
 
@@ -89,7 +90,7 @@ class Patterns:
         self._descriptor = os.memfd_create("patterns")
         os.write(self._descriptor, b"\n".join(run for needle in needles for run in needle.runs()))
 
-    def __enter__(self) -> "Patterns":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
