@@ -26,7 +26,6 @@ from registry.core.audit import AUDIT_METRICS, AuditTrail
 from registry.core.blobs import Blobs
 from registry.core.damage import DAMAGED_OBJECTS
 from registry.core.images import Images, Sparse
-from registry.core.manifest_seals import ManifestSeals
 from registry.core.metrics import CountWriter
 from registry.core.repositories import Repositories
 from registry.core.upload_hints import HintSigner
@@ -40,6 +39,7 @@ from registry.http.middleware import Observers, answering, sign
 from registry.http.routes import add_routes
 from registry.http.strangers import Strangers
 from registry.http.transfers import Sender
+from registry.jobs.reencryption import reencrypting
 from registry.jobs.scheduler import Job, Scheduler
 from registry.logs import access_log
 from registry.oci import errors as oci_errors
@@ -82,7 +82,7 @@ async def create_app(settings: Settings, run: Run) -> web.Application:
     add_routes(app, admin_routes.ROUTES)
     app.on_response_prepare.extend((sign, oci_routes.add_version))
 
-    jobs = _jobs(settings, services, databases, prepared, defence)
+    jobs = _jobs(settings, services, databases, content, prepared, defence)
     scheduler = Scheduler(databases.registry, jobs, holder=_new_id(), now=time.time)
     await stack.enter_async_context(scheduler.running())
 
@@ -162,13 +162,18 @@ def _images(settings: Settings, databases: Databases, content: Content, damage: 
         sparse=Sparse(settings.manifests.allow_sparse),
         most=settings.limits.page,
         now=time.time,
-        seals=ManifestSeals(content.keys, content.domains),
+        seals=content.seals,
         damaged=damage.hear,
     )
 
 
 def _jobs(
-    settings: Settings, services: Services, databases: Databases, prepared: Prepared, defence: Defence
+    settings: Settings,
+    services: Services,
+    databases: Databases,
+    content: Content,
+    prepared: Prepared,
+    defence: Defence,
 ) -> tuple[Job, ...]:
     ttl = settings.limits.upload_ttl
 
@@ -178,6 +183,7 @@ def _jobs(
     return (
         Job("sweep-uploads", every_seconds=min(3600, max(1, ttl / 4)), run=sweep_uploads),
         *credential_jobs(settings, databases.registry, prepared, defence),
+        reencrypting(databases.registry, content.places, content.seals, encrypts=settings.encryption.mode != "off"),
         cutting(databases.activity, prepared.secrets_key, settings.audit.retention),
     )
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from registry.config import Settings, cores
 from registry.core.domains import EncryptionDomains
+from registry.core.manifest_seals import ManifestSeals
 from registry.core.places import Places
 from registry.databases import Databases
 from registry.stores import BUFFER_BYTES, ContentStore, open_store
@@ -36,6 +37,11 @@ class Content:
     keys: Keyring
     domains: EncryptionDomains
     budget: BufferBudget
+
+    @property
+    def seals(self) -> ManifestSeals:
+        """What seals and opens manifests."""
+        return ManifestSeals(self.keys, self.domains)
 
 
 @asynccontextmanager

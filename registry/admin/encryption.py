@@ -175,9 +175,10 @@ async def _get(services: Services, call: Call[None, None]) -> EncryptionDomain:
 
 async def _rotate(services: Services, call: Call[KeyRotation, None]) -> EncryptionKey:
     name = call.names["domain"]
+    key = await services.domains.rotate(name)
     if call.body.reencrypt:
         await reencryption.begin(services.database, name)
-    return EncryptionKey(**_key(await services.domains.rotate(name)))
+    return EncryptionKey(**_key(key))
 
 
 async def _destroy(services: Services, call: Call[Destruction, None]) -> DomainState:

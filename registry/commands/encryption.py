@@ -3,6 +3,7 @@
 import argparse
 
 from registry.admin import encryption
+from registry.commands import converting
 from registry.commands.api import Api, Json
 from registry.commands.running import run_with_api
 from registry.commands.subcommands import Report, Subcommand, UsageInvalid, add_name, add_subcommands, table
@@ -11,7 +12,7 @@ from registry.commands.subcommands import Report, Subcommand, UsageInvalid, add_
 def _add_rotation(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--domain", metavar="NAME", help="the key of this encryption domain; default: the root key")
     parser.add_argument(
-        "--reencrypt", action="store_true", help="rewrite in the background what earlier keys of the domain seal"
+        "--reencrypt", action="store_true", help="rewrite what earlier keys of the domain encrypt, and what is plain"
     )
 
 
@@ -29,12 +30,15 @@ async def _rotate(api: Api, arguments: argparse.Namespace) -> Report:
         if arguments.reencrypt:
             raise UsageInvalid("--reencrypt goes with --domain: the root key encrypts no content")
         return _rotated(await api.call(encryption.ROTATE_ROOT))
-    body = {"reencrypt": arguments.reencrypt}
+    # Here it is done at once, by this command; a server does it in the background.
+    body = {"reencrypt": arguments.reencrypt and arguments.server is not None}
     key = await api.call(encryption.ROTATE, {"domain": arguments.domain}, body=body)
     text = (
         f"version {key['version']} of the key of {key['domain']} encrypts whatever is pushed from now on; "
         "what is stored stays readable"
     )
+    if body["reencrypt"]:
+        text += ", and is rewritten with it in the background"
     return Report(text, key)
 
 
@@ -122,9 +126,17 @@ SUBCOMMANDS = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the subcommands."""
-    add_subcommands(parser, SUBCOMMANDS)
+    topics = add_subcommands(parser, SUBCOMMANDS)
+    summary = "rewrite all that is not stored as the settings say: sealed with the newest keys, or plain with mode off"
+    convert = topics.add_parser("convert", help=summary, description=summary)
+    converting.add_arguments(convert)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Do what the subcommand says."""
-    return run_with_api(arguments)
+    if arguments.subcommand == "convert":
+        return converting.run(arguments)
+    code = run_with_api(arguments)
+    if code == 0 and getattr(arguments, "reencrypt", False) and arguments.server is None:
+        return converting.run(arguments, is_quiet=arguments.json)
+    return code

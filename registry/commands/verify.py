@@ -15,7 +15,6 @@ from registry.commands.settings import add_settings, settings_of
 from registry.commands.subcommands import complain, tell_in_a_line
 from registry.config import Settings, SettingsInvalid, cores
 from registry.content import open_content
-from registry.core.manifest_seals import ManifestSeals
 from registry.core.verification import Checked, Verification
 from registry.stores import open_store
 from storage.errors import StorageError
@@ -61,8 +60,9 @@ async def _verify(settings: Settings, share: float) -> Report:
         at_once = max(_LEAST_THREADS, cores())
         with ThreadPoolExecutor(at_once, thread_name_prefix="verify") as threads:
             async with open_content(settings, databases, prepared.registry_id, roots) as content:
-                seals = ManifestSeals(content.keys, content.domains)
-                verification = Verification(databases.registry, content.places, threads, cores=at_once, seals=seals)
+                verification = Verification(
+                    databases.registry, content.places, threads, cores=at_once, seals=content.seals
+                )
                 total, show = await verification.count(), progress()
                 async for checked in verification.run(chosen=_chooser(share)):
                     _note(report, checked)

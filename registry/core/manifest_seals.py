@@ -18,6 +18,7 @@ from storage.encryption.keys import DomainKey, DomainKeys
 from storage.encryption.whole import key_of, open_whole, seal_whole
 from storage.errors import SealBroken
 from storage.metadata.manifests import NewManifest, Referrer
+from storage.metadata.reencryption import Resealed, StaleManifest
 
 Result = TypeVar("Result")
 
@@ -38,7 +39,10 @@ class ManifestSeals:
         if self.keys is None or not domain:
             return new
         key = await self.keys.current(domain)
-        return await _run(len(new.payload), lambda: _sealed(key, new))
+        payload, annotations = await _run(
+            len(new.payload), lambda: _sealed(key, new.digest, new.payload, new.annotations)
+        )
+        return replace(new, payload=payload, annotations=annotations, domain=key.domain, key_version=key.version)
 
     async def payload(self, digest: str, payload: bytes, domain: str) -> bytes:
         """The bytes of a manifest; raises SealBroken, WrongKey, KeyUnavailable or DomainUnusable."""
@@ -68,6 +72,17 @@ class ManifestSeals:
             for entry in entries
         ]
 
+    async def again(self, found: StaleManifest) -> Resealed:
+        """A manifest as it is to be stored in its domain; raises what `seal` and `payload` raise."""
+        payload = await self.payload(found.digest, found.payload, found.domain)
+        annotations = await self.annotations(found.digest, found.annotations, found.domain)
+        if not Digest.parse(found.digest).matches(payload):
+            raise SealBroken("its bytes are not what its digest names")
+        if self.keys is None or not found.target:
+            return Resealed(payload, annotations)
+        key = await self.keys.current(found.target)
+        return Resealed(*_sealed(key, found.digest, payload, annotations), key.domain, key.version)
+
     async def _key(self, sealed: bytes, domain: str) -> DomainKey:
         if self.keys is None:
             raise AssertionError  # who has no keys opens nothing
@@ -77,13 +92,11 @@ class ManifestSeals:
         return key
 
 
-def _sealed(key: DomainKey, new: NewManifest) -> NewManifest:
-    annotations = new.annotations
+def _sealed(key: DomainKey, digest: str, payload: bytes, annotations: str | None) -> tuple[bytes, str | None]:
     if annotations is not None:
-        bound = f"{new.digest}\n{annotations}".encode()
+        bound = f"{digest}\n{annotations}".encode()
         annotations = base64.b64encode(seal_whole(key, bound)).decode()
-    payload = seal_whole(key, new.payload, Digest.parse(new.digest))
-    return replace(new, payload=payload, annotations=annotations, domain=key.domain, key_version=key.version)
+    return seal_whole(key, payload, Digest.parse(digest)), annotations
 
 
 async def _run(size: int, work: Callable[[], Result]) -> Result:

@@ -50,11 +50,11 @@ class NewCopy:
     key_version: int = 0
 
 
-_COPY = (blob.c.id, blob.c.digest, blob.c.size, blob.c.storage_key, blob.c.domain, blob.c.key_version)
+COPY = (blob.c.id, blob.c.digest, blob.c.size, blob.c.storage_key, blob.c.domain, blob.c.key_version)
 
 # Asked at every pull: built once, for building a statement costs more than running it.
 _READABLE = (
-    select(*_COPY, gc_candidate.c.blob_id.is_not(None))
+    select(*COPY, gc_candidate.c.blob_id.is_not(None))
     .select_from(repository)
     .join(repository_blob, repository_blob.c.repository_id == repository.c.id)
     .join(blob, blob.c.id == repository_blob.c.blob_id)
@@ -82,7 +82,7 @@ def find_stored_copy(connection: Connection, digest: str, domain: str, *, hold: 
     It is held until the end of the transaction, so that it cannot be on its way out while it is linked.
     """
     # The state is written out, for the partial index answers only for its own words.
-    served = select(*_COPY).where(blob.c.digest == digest, blob.c.domain == domain, text("state = 'stored'"))
+    served = select(*COPY).where(blob.c.digest == digest, blob.c.domain == domain, text("state = 'stored'"))
     row = connection.execute(served.with_for_update() if hold else served).one_or_none()
     return None if row is None else StoredBlob(*row)
 

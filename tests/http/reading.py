@@ -8,10 +8,8 @@ import pytest
 from tests.http.client import Registry
 
 
-async def broken_off(registry: Registry, sent: bytes) -> tuple[bytes, bytes]:
-    """Head and body of an answer that must end in a reset of the connection."""
-    reader, writer = await registry.connect()
-    writer.write(sent)
+async def until_reset(reader: asyncio.StreamReader) -> bytes:
+    """All that comes before the connection is reset, as it must be."""
     received = bytearray()
 
     async def receive() -> None:
@@ -19,9 +17,17 @@ async def broken_off(registry: Registry, sent: bytes) -> tuple[bytes, bytes]:
             received.extend(piece)
 
     with pytest.raises(ConnectionResetError):
-        await asyncio.wait_for(receive(), 5)
+        await asyncio.wait_for(receive(), 10)
+    return bytes(received)
+
+
+async def broken_off(registry: Registry, sent: bytes) -> tuple[bytes, bytes]:
+    """Head and body of an answer that must end in a reset of the connection."""
+    reader, writer = await registry.connect()
+    writer.write(sent)
+    received = await until_reset(reader)
     writer.close()
-    head, _, body = bytes(received).partition(b"\r\n\r\n")
+    head, _, body = received.partition(b"\r\n\r\n")
     return head, body
 
 
