@@ -8,7 +8,7 @@ import random
 import re
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from enum import Enum
 
@@ -20,7 +20,7 @@ from proofs.server import Server
 from proofs.workspace import Workspace
 
 HERE, ELSEWHERE = "tamper/here", "tamper/elsewhere"
-READS = 12  # by chance every worker has then read it
+READS = 8  # by chance every worker has then read it
 GOOD_BLOBS = 20
 METRIC = re.compile(r"^lading_damaged_objects_total\{.*\} ([0-9.]+)$", re.MULTILINE)
 SPANS = (
@@ -83,14 +83,14 @@ class Proof:
             self._registry.push_blob(HERE, os.urandom(random.choice((1, 5000, 700_000))))
         self._server.verify()
         self.found_by_verify()
-        found = self.found_by_pulls()
+        found = self.found_by_pulls(SPANS) + self.found_by_pulls(())
         self.found_after_pulls()
         self.older_object()
         self.told(found)
         self._server.verify()
         self._server.stop()
         ends = ", ".join(f"{count} {end.value}" for end, count in self._ends.items())
-        return f"{len(DAMAGES)} ways, each three times: pulls ended with {ends}; verify named each, pushes repaired all"
+        return f"{len(DAMAGES)} ways, each four times: pulls ended with {ends}; verify named each, pushes repaired all"
 
     # -- the rounds ----------------------------------------------------------------------------------------------
 
@@ -101,11 +101,11 @@ class Proof:
         for each in tampered:
             self._is_gone_until_pushed(each)
 
-    def found_by_pulls(self) -> list[Tampered]:
-        """Ranges, then the whole, of what no worker read before."""
+    def found_by_pulls(self, spans: Sequence[tuple[int, int]]) -> list[Tampered]:
+        """Spans, then the whole, of what no worker read before."""
         tampered = list(self._tamper(reads=0))
         for each in tampered:
-            for span in SPANS:
+            for span in spans:
                 self._pull(each, span)
             end = self._pull(each)
             check(end is not End.RIGHT, f"{each.how}: a pull ended as if nothing was wrong")
@@ -126,6 +126,7 @@ class Proof:
         """An object of before, of the same bytes, is as good as the one in whose place it is put."""
         content = os.urandom(BLOB_BYTES)
         digest = self._registry.push_blob(HERE, content)
+        self._registry.push_blob(ELSEWHERE, content)
         before = self._objects.read(self._key(digest))
         each = Tampered("older object", content, digest)
         self._objects.write(self._key(digest), bytes(BLOB_BYTES))
