@@ -13,7 +13,7 @@ from storage.blobs.blocking import run_to_end
 from storage.blobs.interface import BlobStore, Expected, Span
 from storage.encryption.cipher import ObjectCipher, Trailer, cipher_of
 from storage.encryption.header import HEADER_BYTES, MAGIC, TRAILER_BYTES, Header, Layout
-from storage.encryption.keys import DomainKeys
+from storage.encryption.keys import DomainKey, DomainKeys
 from storage.errors import SealBroken, StoredBytesMissing, WrongKey
 
 _REMEMBERED: Final = 1024
@@ -70,7 +70,7 @@ class SealedCopies:
         if packed[: len(MAGIC)] != MAGIC and expected is None:
             return None
         header = Header.parse(packed)
-        domain_key = await self._keys.of(header.domain_id, header.key_version)
+        domain_key = await self._key_of(header, expected)
         size = header.layout.size(length)
         try:
             cipher = cipher_of(header, domain_key)
@@ -78,6 +78,17 @@ class SealedCopies:
             raise SealBroken("its header was changed") from error
         trailer = cipher.open_trailer(await self._bytes(key, Span(length - TRAILER_BYTES, TRAILER_BYTES)), size)
         return SealedCopy(cipher, trailer, domain_key.domain)
+
+    async def _key_of(self, header: Header, expected: Expected | None) -> DomainKey:
+        """The key that a header names; raises SealBroken where the domain that is expected never had such a key."""
+        try:
+            return await self._keys.of(header.domain_id, header.key_version)
+        except WrongKey as error:
+            if expected is not None:
+                current = await self._keys.current(expected.domain)
+                if header.domain_id != current.id or not 0 < header.key_version <= current.version:
+                    raise SealBroken("it names a key that its domain never had") from error
+            raise
 
     async def _length(self, key: str, expected: Expected | None) -> int:
         """Bytes that the copy takes in the inner store: known, or asked for."""
