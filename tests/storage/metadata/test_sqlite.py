@@ -41,7 +41,8 @@ def count(connection: Connection) -> object:
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"), [("synchronous", 2), ("journal_mode", "wal"), ("foreign_keys", 1), ("query_only", 0)]
+    ("name", "expected"),
+    [("synchronous", 2), ("journal_mode", "wal"), ("foreign_keys", 1), ("secure_delete", 1), ("query_only", 0)],
 )
 async def test_the_writer_waits_for_the_disk(file: SqliteDatabase, name: str, expected: object) -> None:
     """An acknowledged write is durable: 2 is FULL, which syncs the log at every commit."""
@@ -186,3 +187,17 @@ async def test_a_file_that_is_not_at_its_path_takes_no_change(
     (tmp_path / "moved.db").rename(path)
     await file.write(partial(store, size=1))
     assert await file.read(count) == 1
+
+
+async def test_what_was_overwritten_is_not_in_the_file(tmp_path: Path) -> None:
+    """A wrapped key that was destroyed, say: not in a free page either."""
+    database = SqliteDatabase(tmp_path / "file.db")
+    canary = b"canary" * 500
+    await database.write(lambda c: c.exec_driver_sql("CREATE TABLE thing (content BLOB)").close())
+    for _ in range(9):
+        await database.write(lambda c: c.exec_driver_sql("INSERT INTO thing VALUES (?)", (canary,)).close())
+    await database.write(lambda c: c.exec_driver_sql("UPDATE thing SET content = NULL").close())
+    await database.close()
+
+    assert b"canary" not in (tmp_path / "file.db").read_bytes()
+    assert not (tmp_path / "file.db-wal").exists()
