@@ -185,6 +185,11 @@ def count_replaced(connection: Connection) -> int:
     return int(connection.execute(select(func.count()).select_from(blob).where(_IS_REPLACED)).scalar_one())
 
 
+def has_replaced(connection: Connection) -> bool:
+    """Whether any copy was let go of and is not removed yet."""
+    return connection.execute(select(blob.c.id).where(_IS_REPLACED).limit(1)).first() is not None
+
+
 def forget_replaced(connection: Connection, blob_id: int) -> None:
     """Remove the row of a copy whose bytes are gone."""
     connection.execute(delete(blob).where(blob.c.id == blob_id, _IS_REPLACED))

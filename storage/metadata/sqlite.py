@@ -91,6 +91,10 @@ class SqliteDatabase:
         result: T = await asyncio.shield(asyncio.wrap_future(waiting.done))
         return result
 
+    async def forget(self) -> bool:
+        """Empty the log; False where it is in use for too long. What is removed in the file itself is overwritten."""
+        return await self.scan(lambda c: not c.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0])
+
     async def close(self) -> None:
         """Let the writer finish what is queued, then close every connection."""
         if self._closed:
@@ -136,6 +140,7 @@ class SqliteDatabase:
             cursor.execute(f"PRAGMA synchronous={self._synchronous}")
             cursor.execute("PRAGMA foreign_keys=ON")
             cursor.execute("PRAGMA mmap_size=268435456")
+            cursor.execute("PRAGMA secure_delete=ON")
             if query_only:
                 cursor.execute("PRAGMA query_only=ON")
             cursor.close()
