@@ -8,7 +8,6 @@ from pydantic import Field
 from registry.admin.documents import Model, Time, rfc3339
 from registry.admin.operation import Call, Operation
 from registry.admin.services import Services
-from registry.core import reencryption
 from registry.core.domains import (
     DEFAULT_WAIT_SECONDS,
     LEAST_WAIT_SECONDS,
@@ -81,6 +80,7 @@ class EncryptionDomain(Model):
     destroyed_at: Time | None
     versions: list[DomainVersion]
     plain: Content
+    reencrypting: bool = Field(description="Whether a server rewrites what its newest key does not encrypt.")
 
 
 class DomainState(Model):
@@ -104,7 +104,7 @@ class RootKeyRotation(Model):
 
 
 class KeyRotation(Model):
-    """Whether what earlier keys seal is rewritten in the background."""
+    """Whether what is plain or sealed with earlier keys is rewritten in the background."""
 
     reencrypt: bool = False
 
@@ -170,15 +170,13 @@ async def _get(services: Services, call: Call[None, None]) -> EncryptionDomain:
         **_times(domain),
         versions=[DomainVersion(**_key(key), encrypts=sealed[key.version]) for key in keys],
         plain=sealed[0],
+        reencrypting=domain.reencrypt_to is not None,
     )
 
 
 async def _rotate(services: Services, call: Call[KeyRotation, None]) -> EncryptionKey:
     name = call.names["domain"]
-    key = await services.domains.rotate(name)
-    if call.body.reencrypt:
-        await reencryption.begin(services.database, name)
-    return EncryptionKey(**_key(key))
+    return EncryptionKey(**_key(await services.domains.rotate(name, reencrypt=call.body.reencrypt)))
 
 
 async def _destroy(services: Services, call: Call[Destruction, None]) -> DomainState:

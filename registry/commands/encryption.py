@@ -30,7 +30,8 @@ async def _rotate(api: Api, arguments: argparse.Namespace) -> Report:
         if arguments.reencrypt:
             raise UsageInvalid("--reencrypt goes with --domain: the root key encrypts no content")
         return _rotated(await api.call(encryption.ROTATE_ROOT))
-    # Here it is done at once, by this command; a server does it in the background.
+    if _is_done_here(arguments):
+        converting.require_encryption(arguments)
     body = {"reencrypt": arguments.reencrypt and arguments.server is not None}
     key = await api.call(encryption.ROTATE, {"domain": arguments.domain}, body=body)
     text = (
@@ -40,6 +41,11 @@ async def _rotate(api: Api, arguments: argparse.Namespace) -> Report:
     if body["reencrypt"]:
         text += ", and is rewritten with it in the background"
     return Report(text, key)
+
+
+def _is_done_here(arguments: argparse.Namespace) -> bool:
+    """Whether this command re-encrypts at once; a server is asked to do it in the background."""
+    return arguments.subcommand == "rotate" and arguments.reencrypt and arguments.server is None
 
 
 def _rotated(done: Json) -> Report:
@@ -69,6 +75,7 @@ async def _show(api: Api, arguments: argparse.Namespace) -> Report:
         ["KMS key", domain["kms_key"] or "none: the root key"],
         ["destruction", _destruction(domain)],
         ["not encrypted", _content(domain["plain"])],
+        ["re-encryption", _left(domain)],
     ]
     rows += [
         [f"version {each['version']}", f"{each['state']}: {_content(each['encrypts'])}"] for each in domain["versions"]
@@ -107,6 +114,14 @@ def _destruction(domain: Json) -> str:
     return "not planned" if domain["destroy_at"] is None else f"possible from {domain['destroy_at']} on"
 
 
+def _left(domain: Json) -> str:
+    if not domain["reencrypting"]:
+        return "none asked for"
+    parts = [domain["plain"], *(each["encrypts"] for each in domain["versions"][:-1])]
+    left = {kind: sum(part[kind] for part in parts) for kind in ("blobs", "manifests")}
+    return f"under way: {_content(left)} are left"
+
+
 def _content(content: Json) -> str:
     return f"{content['blobs']} blobs, {content['manifests']} manifests"
 
@@ -137,6 +152,6 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.subcommand == "convert":
         return converting.run(arguments)
     code = run_with_api(arguments)
-    if code == 0 and getattr(arguments, "reencrypt", False) and arguments.server is None:
+    if code == 0 and _is_done_here(arguments):
         return converting.run(arguments, is_quiet=arguments.json)
     return code

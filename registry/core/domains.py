@@ -25,8 +25,8 @@ from registry.core.names import RepositoryName
 from storage.domain_records import DEFAULT_DOMAIN, MANAGED_DOMAIN, StoredKey, require_usable
 from storage.encryption.contexts import domain_key_context
 from storage.errors import KeyUnavailable
-from storage.metadata import domain_keys, repositories
-from storage.metadata.database import Database
+from storage.metadata import domain_keys, reencryption, repositories
+from storage.metadata.database import Database, Forgetful
 from storage.metadata.domain_keys import NewKey, Sealed, StoredDomain
 from storage.metadata.secrets_key import read_secrets_key
 from storage.roots.interface import RootKeys
@@ -144,11 +144,14 @@ class EncryptionDomains:
             return ""
         return await self._database.read(lambda c: repositories.domain_of(c, repository.text)) or DEFAULT_DOMAIN
 
-    async def rotate(self, name: str) -> ListedKey:
+    async def rotate(self, name: str, *, reencrypt: bool = False) -> ListedKey:
         """Make a version of a domain's key that seals from the next push on; what is sealed stays readable.
 
-        Raises DomainUnknown, DomainUnusable, KeyUnavailable or KeyFileInvalid.
+        With `reencrypt`, a server is asked to rewrite what that does not seal. Raises DomainUnknown, DomainUnusable,
+        KeyUnavailable, KeyFileInvalid, or EncryptionInvalid where nothing is to be encrypted.
         """
+        if reencrypt and not self._seals:
+            raise EncryptionInvalid("encryption.mode is off: nothing is encrypted, so there is nothing to re-encrypt")
         newest = await self._newest(name)
         require_usable(newest)
         domain = StoredDomain(name, newest.domain_id, newest.kms_key, newest.created_at)
@@ -158,6 +161,8 @@ class EncryptionDomains:
             domain_keys.find_domain(connection, name, hold=True)
             require_usable(_found(name, domain_keys.newest_key(connection, name)))
             domain_keys.add_key(connection, key, now)  # of two who rotate at once, one does for both
+            if reencrypt:
+                reencryption.request(connection, name)
 
         await self._record(domain, newest.version + 1, change)
         return (await self.keys(name))[-1]
@@ -205,7 +210,10 @@ class EncryptionDomains:
             domain_keys.destroy_keys(connection, name, now)
             return replace(domain, destroyed_at=now)
 
-        return await self._database.write(change)
+        changed = await self._database.write(change)
+        if changed.destroyed_at is not None and isinstance(self._database, Forgetful):
+            await self._database.forget()
+        return changed
 
     async def keep(self, name: str) -> StoredDomain:
         """Have a domain that was to be destroyed in use again; raises DomainUnknown, or DestructionRefused."""

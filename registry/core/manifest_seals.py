@@ -66,15 +66,25 @@ class ManifestSeals:
         return plain.decode()
 
     async def again(self, found: StaleManifest) -> Resealed:
-        """A manifest as it is to be stored in its domain; raises what `seal` and `payload` raise."""
-        payload = await self.payload(found.digest, found.payload, found.domain)
-        annotations = await self.annotations(found.digest, found.annotations, found.domain)
-        if not Digest.parse(found.digest).matches(payload):
+        """A manifest as it is to be stored where it belongs; raises DigestInvalid, and what `seal` and `payload` raise.
+
+        Bytes that are not what their digest names are not sealed as if they were: SealBroken.
+        """
+        digest = Digest.parse(found.place.digest)
+        payload = await self.payload(str(digest), found.payload, found.domain)
+        annotations = await self.annotations(str(digest), found.annotations, found.domain)
+        if not await _run(len(payload), lambda: digest.matches(payload)):
             raise SealBroken("its bytes are not what its digest names")
         if self.keys is None or not found.target:
             return Resealed(payload, annotations)
         key = await self.keys.current(found.target)
-        return Resealed(*_sealed(key, found.digest, payload, annotations), key.domain, key.version)
+        sealed = await _run(len(payload), lambda: _sealed(key, str(digest), payload, annotations))
+        return Resealed(*sealed, key.domain, key.version)
+
+    async def require_key(self, domain: str) -> None:
+        """Return if the key to seal with in a domain can be had; raises KeyUnavailable or DomainUnusable."""
+        if self.keys is not None:
+            await self.keys.current(domain)
 
     async def _key(self, sealed: bytes, domain: str) -> DomainKey:
         if self.keys is None:

@@ -2,24 +2,22 @@
 
 - It goes by what the database says is not so yet: a run that was stopped is gone on with by another.
 - A copy is stored again under a key of its own, then takes the place of the old one in one transaction. The old bytes
-  stay for a while, for who is reading them.
+  stay for a while, for who is reading them, and are removed while the run goes on: it needs little more room.
 - Whatever is pushed meanwhile is as it should be already. Where something else changed what was being rewritten, that
   counts, and the new copy is dropped.
 """
 
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
-
-from sqlalchemy import Connection
 
 from registry.core.manifest_seals import ManifestSeals
 from registry.core.places import Places
 from registry.core.several import several
 from storage.blobs.copying import copy_into
-from storage.blobs.interface import Expected
+from storage.blobs.interface import Expected, LocalFiles
 from storage.digest import Digest
 from storage.errors import (
     DigestInvalid,
@@ -31,57 +29,92 @@ from storage.errors import (
     StoreUnavailable,
     WrongKey,
 )
-from storage.metadata import blobs, reencryption
+from storage.metadata import reencryption
 from storage.metadata.blobs import NewCopy, StoredBlob
 from storage.metadata.database import Database
-from storage.metadata.reencryption import StaleManifest, Wanted
+from storage.metadata.reencryption import ManifestPlace, Wanted
 
 _PAGE: Final = 100
-_MANIFEST_PAGE: Final = 20
 _AT_ONCE: Final = 4
+_REMOVED_EVERY_SECONDS: Final = 5.0
 _BAD: Final = (DigestInvalid, DigestMismatch, DomainUnusable, SealBroken, StoredBytesMissing, WrongKey)
+
+# An open file stays readable: this is for who has looked a copy up and not opened it yet.
+_FILE_GRACE_SECONDS: Final = 60.0
+# A bucket is asked for one part of a copy after another, for as long as a slow client takes.
+_BUCKET_GRACE_SECONDS: Final = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Rewritten:
-    """One object that was dealt with; `problem` says why it stays as it was."""
+    """One object that was dealt with, and its stored bytes; `problem` says why it stays as it was."""
 
     digest: str
     size: int
     problem: str = ""
 
 
+def grace_of(places: Places) -> float:
+    """Seconds that replaced bytes have to stay for those who may be reading them."""
+    return _FILE_GRACE_SECONDS if isinstance(places.plain, LocalFiles) else _BUCKET_GRACE_SECONDS
+
+
 class Reencryption:
-    """Rewrites what is not as it is wanted; `now` gives seconds since the epoch."""
+    """Rewrites what is not as it is wanted; `now` gives seconds since the epoch.
+
+    Replaced bytes stay for `grace_seconds`.
+    """
 
     def __init__(
-        self, database: Database, places: Places, seals: ManifestSeals, wanted: Wanted, now: Callable[[], float]
+        self,
+        database: Database,
+        places: Places,
+        seals: ManifestSeals,
+        wanted: Wanted,
+        now: Callable[[], float],
+        *,
+        grace_seconds: float,
     ) -> None:
         self._database = database
         self._places = places
         self._seals = seals
         self._wanted = wanted
         self._now = now
+        self._grace_seconds = grace_seconds
 
     async def count(self) -> int:
         """How many objects are to be rewritten."""
         return await self._database.scan(lambda c: reencryption.count_stale(c, self._wanted))
 
-    async def run(self) -> AsyncIterator[Rewritten]:
-        """Rewrite every object; raises StoreUnavailable, KeyUnavailable or NoSpace, having lost nothing."""
-        async with aclosing(several(self._copies(), self._rewrite, at_once=_AT_ONCE)) as done:
+    async def run(self) -> AsyncGenerator[Rewritten, None]:
+        """Rewrite every object; raises StoreUnavailable, KeyUnavailable, DatabaseUnavailable or NoSpace.
+
+        Nothing is lost then, and another run goes on from there.
+        """
+        removed_at = self._now()
+        async with aclosing(self._rewritten()) as done:
             async for rewritten in done:
                 yield rewritten
-        async for manifest in self._manifests():
-            yield await self._rewrite_manifest(manifest)
+                if self._now() - removed_at >= _REMOVED_EVERY_SECONDS:
+                    await self.remove_replaced()
+                    removed_at = self._now()
 
-    async def remove_replaced(self, *, before: float) -> int:
-        """Remove the bytes of copies that were let go of before a time; returns how many are left for later."""
+    async def remove_replaced(self) -> int:
+        """Remove the bytes of copies that were let go of and whose grace is over; returns how many are left."""
+        before = self._now() - self._grace_seconds
         while page := await self._database.scan(lambda c: reencryption.list_replaced(c, before=before, limit=_PAGE)):
             for copy in page:
                 await self._places.every.delete(copy.storage_key)
                 await self._database.write(lambda c, copy=copy: reencryption.forget_replaced(c, copy.id))  # type: ignore[misc]  # mypy cannot infer it
         return await self._database.scan(reencryption.count_replaced)
+
+    async def _rewritten(self) -> AsyncGenerator[Rewritten, None]:
+        async with aclosing(several(self._copies(), self._rewrite, at_once=_AT_ONCE)) as done:
+            async for copy in done:
+                yield copy
+        async with aclosing(several(self._manifests(), self._rewrite_manifest, at_once=_AT_ONCE)) as done:
+            async for manifest in done:
+                yield manifest
 
     async def _copies(self) -> AsyncIterator[StoredBlob]:
         after = 0
@@ -96,29 +129,20 @@ class Reencryption:
         )
 
     async def _rewrite(self, copy: StoredBlob) -> Rewritten:
-        problem = ""
-        try:
-            for target in await self._targets(copy):
-                await self._replace(copy, target)
-        except StoreUnavailable as error:
-            if error.is_away:
-                raise
-            problem = f"its bytes cannot be read or written: {error.words or error}"
-        except _BAD as error:
-            problem = _told(error)
-        return Rewritten(copy.digest, copy.size, problem)
-
-    async def _targets(self, copy: StoredBlob) -> list[str]:
-        """The domains that need a copy; one that nobody reads is let go of."""
-        if not self._wanted.seals:
-            return [""]
-        if copy.domain:
-            return [copy.domain]
-        targets = await self._database.scan(lambda c: reencryption.targets_of(c, copy.id, self._wanted))
-        if not targets:
+        """Have a copy replaced in every domain that reads it; where one cannot be, the others still are."""
+        problems: list[str] = []
+        targets = await self._targets(copy)
+        for target in targets or ():
+            problem = await _problem_of(self._replace(copy, target))
+            if problem and await self._targets(copy) is not None:  # else it was replaced by others before it was read
+                problems.append(problem)
+        if not targets and targets is not None:
             now = self._now()
             await self._database.write(lambda c: reencryption.let_go_of_unread(c, copy, now))
-        return targets
+        return Rewritten(copy.digest, copy.size, "; ".join(problems))
+
+    async def _targets(self, copy: StoredBlob) -> list[str] | None:
+        return await self._database.scan(lambda c: reencryption.targets_of(c, copy, self._wanted))
 
     async def _replace(self, copy: StoredBlob, target: str) -> None:
         if copy.domain != target and await self._replace_with(copy, None, target):
@@ -126,42 +150,54 @@ class Reencryption:
         source, store = self._places.holding(copy.domain), self._places.staging(target)
         expected = Expected(copy.size, Digest.parse(copy.digest), copy.domain)
         stored = await copy_into(store, source, copy.storage_key, expected, upload_id=str(uuid.uuid4()))
-        new = NewCopy(copy.digest, stored.size, stored.key, stored.domain, stored.key_version)
         is_used = False
         try:
+            new = NewCopy(copy.digest, stored.size, stored.key, stored.domain, stored.key_version)
             is_used = await self._replace_with(copy, new, target)
         finally:
-            if not is_used and not await self._database.read(lambda c: blobs.is_recorded(c, stored.key)):
+            # Who is cancelled or fails does not know whether the change was made, or is yet to be.
+            if not is_used and not await self._database.write(lambda c: reencryption.is_named(c, copy, stored.key)):
                 await self._places.every.delete(stored.key)
 
     async def _replace_with(self, copy: StoredBlob, new: NewCopy | None, target: str) -> bool:
         now = self._now()
+        return await self._database.write(lambda c: reencryption.replace_copy(c, copy, new, target, now))
 
-        def change(connection: Connection) -> bool:
-            return reencryption.replace_copy(connection, copy, new, target, now)
-
-        return await self._database.write(change)
-
-    async def _manifests(self) -> AsyncIterator[StaleManifest]:
-        after = (0, "")
+    async def _manifests(self) -> AsyncIterator[ManifestPlace]:
+        after = ManifestPlace(0, "")
         while page := await self._page_of_manifests(after):
-            for manifest in page:
-                yield manifest
-            after = page[-1].place
+            for place in page:
+                yield place
+            after = page[-1]
 
-    async def _page_of_manifests(self, after: tuple[int, str]) -> list[StaleManifest]:
+    async def _page_of_manifests(self, after: ManifestPlace) -> list[ManifestPlace]:
         return await self._database.scan(
-            lambda c: reencryption.list_stale_manifests(c, self._wanted, after=after, limit=_MANIFEST_PAGE)
+            lambda c: reencryption.list_stale_manifests(c, self._wanted, after=after, limit=_PAGE)
         )
 
-    async def _rewrite_manifest(self, manifest: StaleManifest) -> Rewritten:
-        size = len(manifest.payload)
-        try:
-            new = await self._seals.again(manifest)
-        except _BAD as error:
-            return Rewritten(manifest.digest, size, _told(error))
-        await self._database.write(lambda c: reencryption.replace_manifest(c, manifest, new))
-        return Rewritten(manifest.digest, size)
+    async def _rewrite_manifest(self, place: ManifestPlace) -> Rewritten:
+        found = await self._database.scan(lambda c: reencryption.find_stale_manifest(c, self._wanted, place))
+        if found is None:
+            return Rewritten(place.digest, 0)
+
+        async def rewrite() -> None:
+            new = await self._seals.again(found)
+            await self._database.write(lambda c: reencryption.replace_manifest(c, found, new))
+
+        return Rewritten(place.digest, len(found.payload), await _problem_of(rewrite()))
+
+
+async def _problem_of(work: Awaitable[None]) -> str:
+    """What is wrong with the object that was worked on, nothing where it was done; raises what concerns all objects."""
+    try:
+        await work
+    except StoreUnavailable as error:
+        if error.is_away:
+            raise
+        return f"its bytes cannot be read or written: {error.words or error}"
+    except _BAD as error:
+        return _told(error)
+    return ""
 
 
 def _told(error: StorageError) -> str:
@@ -170,9 +206,6 @@ def _told(error: StorageError) -> str:
             return "its bytes are missing"
         case DigestMismatch() | DigestInvalid():
             return "its bytes are not what its digest names"
-    return f"it cannot be opened: {error}"
-
-
-async def begin(database: Database, domain: str) -> None:
-    """Have everything in a domain that is not sealed with its newest key rewritten by a server, in the background."""
-    await database.write(lambda c: reencryption.request(c, domain))
+        case SealBroken():
+            return f"it does not open: {error.reason}"
+    return f"it cannot be opened or sealed: {error}"

@@ -1,9 +1,11 @@
 """Making another copy of what is stored, in the same store or another."""
 
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Final
 
-from storage.blobs.interface import BlobStore, Expected, Span, StoredCopy
+from storage.blobs.blocking import to_end
+from storage.blobs.interface import BlobStore, BlobWriter, Expected, Span, StoredCopy
 
 _BATCH_BYTES: Final = 1024 * 1024
 
@@ -13,23 +15,39 @@ async def copy_into(
 ) -> StoredCopy:
     """Store the bytes of a copy in `source` again in `target`, if they are what is expected; tells of the new one.
 
-    They are staged under an upload id that nobody else uses. Raises what reading, and what `BlobWriter.commit` raise.
+    They are staged under an upload id that nobody else uses; who is cancelled leaves nothing. Raises what reading, and
+    what `BlobWriter.commit` raise.
     """
-    async with target.stage(upload_id, expected.digest.algorithm, _nothing) as writer:
-        try:
-            batch: list[bytes] = []
-            async with aclosing(source.read(key, Span(0, expected.size), expected=expected)) as chunks:
-                async for chunk in chunks:
-                    batch.append(chunk)
-                    if sum(map(len, batch)) >= _BATCH_BYTES:
-                        await writer.write(batch)
-                        batch = []
-            if batch:
-                await writer.write(batch)
-            return await writer.commit(expected.digest)
-        except BaseException:
-            await writer.abort()
-            raise
+    stored: list[StoredCopy] = []
+
+    async def commit(writer: BlobWriter) -> None:
+        stored.append(await writer.commit(expected.digest))
+
+    try:
+        async with target.stage(upload_id, expected.digest.algorithm, _nothing) as writer:
+            try:
+                async with aclosing(source.read(key, Span(0, expected.size), expected=expected)) as chunks:
+                    await _pour(chunks, writer)
+                await to_end(commit(writer))
+            except BaseException:
+                await writer.abort()
+                raise
+    except BaseException:
+        for unheard in stored:  # nobody is told of it
+            await to_end(target.delete(unheard.key))
+        raise
+    return stored[0]
+
+
+async def _pour(chunks: AsyncIterator[bytes], writer: BlobWriter) -> None:
+    batch: list[bytes] = []
+    async for chunk in chunks:
+        batch.append(chunk)
+        if sum(map(len, batch)) >= _BATCH_BYTES:
+            await writer.write(batch)
+            batch = []
+    if batch:
+        await writer.write(batch)
 
 
 async def _nothing() -> int:

@@ -153,8 +153,9 @@ def restart_grace(connection: Connection, *, blob_id: int, repository_id: int, n
 
 def renew_candidate(connection: Connection, *, repository_name: str, digest: str, now: float) -> bool:
     """Restart the clock of a candidate that a client was told of; False when the repository reads no such blob."""
+    # Held, as by every change, for the blob may be on its way to another copy.
     repository_id = connection.execute(
-        select(repository.c.id).where(repository.c.name == repository_name)
+        select(repository.c.id).where(repository.c.name == repository_name).with_for_update()
     ).scalar_one_or_none()
     found = find_blob(connection, repository_name, digest)
     if repository_id is None or found is None:

@@ -7,7 +7,7 @@
 
 from collections.abc import Callable
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
 from sqlalchemy import Connection, Table
 from sqlalchemy.dialects import postgresql, sqlite
@@ -39,6 +39,14 @@ class Database(Protocol):
 
     async def close(self) -> None:
         """Finish the writes under way and let go of every connection."""
+
+
+@runtime_checkable
+class Forgetful(Protocol):
+    """A database of files, where whoever can read them may find what was changed or removed."""
+
+    async def forget(self) -> bool:
+        """Leave no trace in the files of what was changed or removed before; False where somebody kept it from that."""
 
 
 def insert(connection: Connection, table: Table) -> "sqlite.Insert | postgresql.Insert":

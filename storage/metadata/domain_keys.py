@@ -25,6 +25,8 @@ class StoredDomain:
     created_at: float
     destroy_at: float | None = None
     destroyed_at: float | None = None
+    reencrypt_to: int | None = None
+    """The version of its key that somebody wants all to be sealed with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,9 @@ def find_domain(connection: Connection, name: str, *, hold: bool = False) -> Sto
     row = connection.execute(query.with_for_update() if hold else query).one_or_none()
     if row is None:
         return None
-    return StoredDomain(row.name, row.id, row.kms_key, row.created_at, row.destroy_at, row.destroyed_at)
+    return StoredDomain(
+        row.name, row.id, row.kms_key, row.created_at, row.destroy_at, row.destroyed_at, row.reencrypt_to
+    )
 
 
 def add_domain(connection: Connection, new: StoredDomain) -> bool:

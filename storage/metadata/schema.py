@@ -44,6 +44,10 @@ def _repository(*, primary_key: bool = True) -> "Column[int]":
     )
 
 
+def _partial(name: str, *columns: str, where: str, unique: bool = False) -> Index:
+    return Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where))
+
+
 def _principal() -> "Column[int]":
     return Column("principal_id", Id, ForeignKey("principal.id", ondelete="CASCADE"), primary_key=True)
 
@@ -99,6 +103,7 @@ encryption_domain = Table(
     Column("created_at", Double, nullable=False),
     Column("destroy_at", Double, comment="from when on its keys may be destroyed; none while it is in use"),
     Column("destroyed_at", Double, comment="when its keys were destroyed"),
+    Column("reencrypt_to", Integer, comment="somebody wants all sealed with this version of its key, or a later one"),
     comment="what repositories that share stored bytes have in common",
 )
 
@@ -124,15 +129,10 @@ blob = Table(
     Column("created_at", Double, nullable=False),
     *_seal(),
     # One copy of a digest is served in a domain; copies on their way out stand beside it under keys of their own.
-    Index(
-        "uq_blob_stored_digest",
-        "digest",
-        "domain",
-        unique=True,
-        sqlite_where=text("state = 'stored'"),
-        postgresql_where=text("state = 'stored'"),
-    ),
+    _partial("uq_blob_stored_digest", "digest", "domain", where="state = 'stored'", unique=True),
     Index("ix_blob_digest", "digest"),
+    # Asked for every few seconds, and mostly there are none.
+    _partial("ix_blob_deleting", "id", where="state = 'deleting'"),
     comment="a stored copy; state is stored, quarantined or deleting",
 )
 
@@ -161,14 +161,7 @@ manifest = Table(
     Column("annotations", Text, comment="JSON object, kept apart so that a referrers list reads no payload"),
     Column("payload", LargeBinary, nullable=False, comment="the exact bytes received"),
     *_seal(),
-    Index(
-        "ix_manifest_subject",
-        "repository_id",
-        "subject",
-        "digest",
-        sqlite_where=text("subject IS NOT NULL"),
-        postgresql_where=text("subject IS NOT NULL"),
-    ),
+    _partial("ix_manifest_subject", "repository_id", "subject", "digest", where="subject IS NOT NULL"),
 )
 
 manifest_child = Table(
@@ -236,13 +229,7 @@ principal = Table(
     Column("max_session_seconds", Integer, nullable=False, server_default="3600", comment="of a role's sessions"),
     UniqueConstraint("kind", "name"),
     # The root user and the users share their names; a role may have the name of a user.
-    Index(
-        "uq_principal_user_name",
-        "name",
-        unique=True,
-        sqlite_where=text(USERS),
-        postgresql_where=text(USERS),
-    ),
+    _partial("uq_principal_user_name", "name", where=USERS, unique=True),
     # No principal gets the id of one that was deleted.
     sqlite_autoincrement=True,
 )

@@ -91,6 +91,10 @@ class SqliteDatabase:
         result: T = await asyncio.shield(asyncio.wrap_future(waiting.done))
         return result
 
+    async def forget(self) -> bool:
+        """Empty the log; False where it is in use for too long. What is removed in the file itself is overwritten."""
+        return await self.scan(lambda c: not c.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0])
+
     async def close(self) -> None:
         """Let the writer finish what is queued, then close every connection."""
         if self._closed:

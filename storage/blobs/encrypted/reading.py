@@ -91,12 +91,16 @@ class SealedCopies:
         return SealedCopy(cipher, trailer, domain_key.domain)
 
     async def _key(self, header: Header, expected: Expected | None) -> DomainKey:
-        """The key that a header names; that one cannot be had is no matter where it is not of the domain expected."""
+        """The key that a header names; that one cannot be had is no matter where the domain expected never had it."""
         try:
             return await self._keys.of(header.domain_id, header.key_version)
         except (DomainUnusable, KeyUnavailable, WrongKey) as error:
-            if expected is not None and (await self._keys.current(expected.domain)).id != header.domain_id:
-                raise SealBroken(_OTHER_DOMAIN) from error
+            if expected is not None:
+                current = await self._keys.current(expected.domain)
+                if header.domain_id != current.id:
+                    raise SealBroken(_OTHER_DOMAIN) from error
+                if not 0 < header.key_version <= current.version:
+                    raise SealBroken("it names a key that its domain never had") from error
             raise
 
     async def _length(self, key: str, expected: Expected | None) -> int:

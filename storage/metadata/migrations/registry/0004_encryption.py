@@ -10,6 +10,7 @@ depends_on = None
 
 _Bytewise = sa.String().with_variant(sa.String(collation="C"), "postgresql")
 _STORED = sa.text("state = 'stored'")
+_DELETING = sa.text("state = 'deleting'")
 
 
 def upgrade() -> None:
@@ -37,6 +38,7 @@ def upgrade() -> None:
         sqlite_where=_STORED,
         postgresql_where=_STORED,
     )
+    op.create_index("ix_blob_deleting", "blob", ["id"], sqlite_where=_DELETING, postgresql_where=_DELETING)
 
 
 def _domains() -> None:
@@ -48,6 +50,11 @@ def _domains() -> None:
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.Column("destroy_at", sa.Double(), comment="from when on its keys may be destroyed; none while it is in use"),
         sa.Column("destroyed_at", sa.Double(), comment="when its keys were destroyed"),
+        sa.Column(
+            "reencrypt_to",
+            sa.Integer(),
+            comment="somebody wants all sealed with this version of its key, or a later one",
+        ),
         sa.PrimaryKeyConstraint("name", name="pk_encryption_domain"),
         sa.UniqueConstraint("id", name="uq_encryption_domain_id"),
         comment="what repositories that share stored bytes have in common",
