@@ -46,20 +46,24 @@ class Keyring:
         self._registry_id = registry_id
         self._now = now
         self._slots: dict[tuple[bytes, int], _Slot] = {}
-        self._background: asyncio.TaskGroup | None = None
-        self._refreshing: dict[tuple[bytes, int], asyncio.Task[None]] = {}
+        self._is_running = False
+        self._refreshing: dict[tuple[bytes, int], asyncio.Future[None]] = {}
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Unwrap keys again in the background while the block runs, before their time is over."""
-        async with asyncio.TaskGroup() as group:
-            self._background = group
-            try:
-                yield
-            finally:
-                self._background = None
-                for task in self._refreshing.values():
-                    task.cancel()
+        """Unwrap keys again in the background while the block runs, before their time is over.
+
+        What the block raises comes out as it is, which a group of tasks would wrap.
+        """
+        self._is_running = True
+        try:
+            yield
+        finally:
+            self._is_running = False
+            tasks = list(self._refreshing.values())
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def current(self, domain: str) -> DomainKey:
         """The key to seal with in a domain; raises KeyUnavailable or DomainUnusable."""
@@ -97,9 +101,9 @@ class Keyring:
 
     def _refresh_later(self, slot: _Slot, key: StoredKey) -> None:
         name = (key.domain_id, key.version)
-        if self._background is None or name in self._refreshing or not self._may_ask(slot):
+        if not self._is_running or name in self._refreshing or not self._may_ask(slot):
             return
-        task = self._background.create_task(self._refresh(slot, key))
+        task = asyncio.ensure_future(self._refresh(slot, key))
         self._refreshing[name] = task
         task.add_done_callback(lambda _: self._refreshing.pop(name))
 
