@@ -65,7 +65,7 @@ def lading(ground: Ground) -> Iterator[Peer]:
         "LADING_LOG__LEVEL": "warning",
         "TMPDIR": str(ground.temporary),
     }
-    with _served(LADING, [*lading_command(), "serve", "--dev"], environment, address, ground.folder) as peer:
+    with served(LADING, [*lading_command(), "serve", "--dev"], environment, address, ground.folder) as peer:
         yield peer
 
 
@@ -76,7 +76,7 @@ def distribution(ground: Ground) -> Iterator[Peer]:
     config = ground.folder / "config.json"  # every JSON document is YAML
     config.write_text(_distribution_config(ground, address))
     environment = os.environ | {"OTEL_TRACES_EXPORTER": "none"}
-    with _served(DISTRIBUTION, [tool("registry"), "serve", str(config)], environment, address, ground.folder) as peer:
+    with served(DISTRIBUTION, [tool("registry"), "serve", str(config)], environment, address, ground.folder) as peer:
         yield peer
 
 
@@ -114,9 +114,8 @@ def _distribution_config(ground: Ground, address: str) -> str:
 
 
 @contextmanager
-def _served(
-    name: str, command: list[str], environment: Mapping[str, str], address: str, folder: Path
-) -> Iterator[Peer]:
+def served(name: str, command: list[str], environment: Mapping[str, str], address: str, folder: Path) -> Iterator[Peer]:
+    """Start a registry and wait until it answers at an address; raises NotStarted."""
     with Program(command, environment, folder / "server.log") as program:
         program.wait_for(_answers(address), START_SECONDS)
         yield Peer(name, address, program)

@@ -58,7 +58,7 @@ def machine() -> str:
 
 def table(samples: Sequence[Sample], beside: str) -> list[str]:
     """The lines of a Markdown table; ratios are to the median rate of the registry `beside`, in the same row."""
-    lines = [_joined(COLUMNS), _joined(["---"] * len(COLUMNS))]
+    lines = [joined(COLUMNS), joined(["---"] * len(COLUMNS))]
     rows = dict.fromkeys((sample.row, sample.peer) for sample in samples)
     for row, peer in rows:
         there = [sample for sample in samples if sample.row == row and sample.peer == peer]
@@ -102,8 +102,9 @@ def _line(samples: Sequence[Sample], beside: float | None) -> str:
         str(sum(len(each.errors) for each in samples)),
         f"{Spread.of([each.load_average for each in samples]).median:.1f}",
     ]
-    return _joined(cells)
+    return joined(cells)
 
 
-def _joined(cells: Sequence[str]) -> str:
+def joined(cells: Sequence[str]) -> str:
+    """A line of a Markdown table."""
     return f"| {' | '.join(cells)} |"

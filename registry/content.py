@@ -44,13 +44,18 @@ class Content:
         return ManifestSeals(self.keys, self.domains)
 
 
+def keyring(databases: Databases, registry_id: str, roots: RootKeys) -> Keyring:
+    """The keys of the domains of the registry with this id."""
+    return Keyring(DomainKeyRows(databases.registry), roots, registry_id, time.monotonic)
+
+
 @asynccontextmanager
 async def open_content(
     settings: Settings, databases: Databases, registry_id: str, roots: RootKeys
 ) -> AsyncIterator[Content]:
     """The content of the registry with this id."""
     budget = BufferBudget(BUFFER_BYTES)
-    keys = Keyring(DomainKeyRows(databases.registry), roots, registry_id, time.monotonic)
+    keys = keyring(databases, registry_id, roots)
     domains = EncryptionDomains(
         databases.registry, roots, registry_id, time.time, seals=settings.encryption.mode != "off"
     )

@@ -11,24 +11,27 @@ from typing import Protocol
 from storage.staging_records import StagingRecord
 
 
-@dataclass(frozen=True, slots=True)
-class KeptAt:
-    """An offset that an upload can be gone on with from; `tail` seals the bytes after its last full segment, if any."""
-
-    offset: int
-    tail: bytes | None = field(default=None, repr=False)
-
-
 class Recorded(Enum):
-    """One of the two that a record holds, without moving its bytes."""
+    """One of the two tails that a record holds."""
 
     LATEST = auto()
     EARLIER = auto()
 
 
 @dataclass(frozen=True, slots=True)
+class KeptAt:
+    """An offset that an upload can be gone on with from; `tail` seals the bytes after its last full segment, if any.
+
+    A tail may be one that is recorded, and may seal more bytes: those past the offset do not count.
+    """
+
+    offset: int
+    tail: bytes | Recorded | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class SealedUpload:
-    """An unfinished upload as its last writer left it."""
+    """An unfinished upload as its last writer left it, without the tails."""
 
     mark: str
     """Drawn whenever this is written: whoever knows it knows these very bytes."""
@@ -38,9 +41,10 @@ class SealedUpload:
     """A writer seals more than this tells of, and has not told how much."""
     is_cut: bool
     """Segments of the object were sealed and thrown away: who could copy them may have kept them."""
-    latest: KeptAt
-    earlier: KeptAt | None = None
-    """Where the last writer began."""
+    latest: int
+    """The offset that was kept last."""
+    earlier: int | None = None
+    """Where the last writer began, if that is another."""
     inner_mark: str = ""
     """What the store said of the full segments when `latest` was kept."""
 
@@ -54,9 +58,9 @@ class Change:
     header: bytes | None
     is_open: bool
     is_cut: bool
-    latest: KeptAt | Recorded
-    earlier: KeptAt | Recorded
-    inner_mark: str
+    latest: KeptAt
+    earlier: KeptAt | None = None
+    inner_mark: str = ""
 
 
 class SealedUploads(Protocol):
@@ -64,6 +68,9 @@ class SealedUploads(Protocol):
 
     async def find(self, upload_id: str) -> SealedUpload | None:
         """The record of an upload, None where there is none."""
+
+    async def tail(self, upload_id: str, mark: str) -> bytes | None:
+        """The tail of the latest; raises StagedBytesBusy where the record has another mark, or there is none."""
 
     async def have(self, upload_id: str) -> bool:
         """Whether there is a record of an upload."""

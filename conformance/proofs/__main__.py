@@ -11,6 +11,7 @@ from pathlib import Path
 
 from proofs import (
     access,
+    canary,
     crowd,
     drain,
     full,
@@ -23,6 +24,7 @@ from proofs import (
     s3_many,
     sweep,
     takeover,
+    tamper,
     tokens,
 )
 from proofs.outcome import Inconclusive, Skipped
@@ -40,6 +42,10 @@ PROOFS: dict[str, Callable[[Workspace], str]] = {
     "drain": drain.prove,
     "tokens": tokens.prove,
     "access": access.prove,
+    "canary": canary.prove,
+    "s3-canary": canary.prove_in_s3,
+    "tamper": tamper.prove,
+    "s3-tamper": tamper.prove_in_s3,
     "s3-faults": s3_faults.prove,
     "s3-away": s3_away.prove,
     "s3-many": s3_many.prove,

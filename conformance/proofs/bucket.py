@@ -19,7 +19,6 @@ from proofs.outcome import Failed, Skipped
 SCRIPT = Path(__file__).parents[1] / "s3"
 START_SECONDS = 900  # it may have to be built first
 NAMESPACE = "{http://s3.amazonaws.com/doc/2006-03-01/}"
-EMPTY = hashlib.sha256(b"").hexdigest()
 
 
 class Bucket:
@@ -54,26 +53,40 @@ class Bucket:
         page = self._get({"uploads": "", "prefix": prefix})
         return [each.findtext(f"{NAMESPACE}Key", "") for each in page.iter(f"{NAMESPACE}Upload")]
 
+    def read(self, key: str) -> bytes:
+        """The bytes of an object."""
+        return self._ask("GET", key)
+
+    def write(self, key: str, content: bytes) -> None:
+        """Make an object, or put it in the place of one."""
+        self._ask("PUT", key, body=content)
+
     def _get(self, query: dict[str, str]) -> ET.Element:
-        encoded = "&".join(f"{name}={urllib.parse.quote(value, safe='-_.~')}" for name, value in sorted(query.items()))
+        return ET.fromstring(self._ask("GET", query=query))
+
+    def _ask(self, method: str, key: str = "", *, query: Mapping[str, str] | None = None, body: bytes = b"") -> bytes:
+        quoted = {name: urllib.parse.quote(value, safe="-_.~") for name, value in (query or {}).items()}
+        encoded = "&".join(f"{name}={value}" for name, value in sorted(quoted.items()))
+        path = f"/{self._name}" + (f"/{urllib.parse.quote(key)}" if key else "")
         connection = http.client.HTTPConnection(self._address, timeout=30)
         try:
-            connection.request("GET", f"/{self._name}?{encoded}", headers=self._signed(encoded))
+            headers = self._signed(method, path, encoded, hashlib.sha256(body).hexdigest())
+            connection.request(method, f"{path}?{encoded}" if encoded else path, body or None, headers)
             answer = connection.getresponse()
-            body = answer.read()
+            content = answer.read()
         finally:
             connection.close()
         if answer.status != 200:
-            raise Failed(f"the bucket answers {answer.status}: {body[:200]!r}")
-        return ET.fromstring(body)
+            raise Failed(f"the bucket answers {answer.status}: {content[:200]!r}")
+        return content
 
-    def _signed(self, query: str) -> dict[str, str]:
-        """The headers of a GET with a signature of version 4."""
+    def _signed(self, method: str, path: str, query: str, body: str) -> dict[str, str]:
+        """The headers of a request with a signature of version 4."""
         time = dt.datetime.now(dt.UTC).strftime("%Y%m%dT%H%M%SZ")
-        headers = {"host": self._address, "x-amz-content-sha256": EMPTY, "x-amz-date": time}
+        headers = {"host": self._address, "x-amz-content-sha256": body, "x-amz-date": time}
         names = ";".join(headers)
         lines = "".join(f"{name}:{value}\n" for name, value in headers.items())
-        request = f"GET\n/{self._name}\n{query}\n{lines}\n{names}\n{EMPTY}"
+        request = f"{method}\n{path}\n{query}\n{lines}\n{names}\n{body}"
         scope = f"{time[:8]}/{self._region}/s3/aws4_request"
         text = f"AWS4-HMAC-SHA256\n{time}\n{scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
         key = f"AWS4{self._secret}".encode()
@@ -91,6 +104,7 @@ class OwnS3:
 
     def __init__(self, folder: Path) -> None:
         self._environment = os.environ | {"S3_DIR": str(folder), "S3_KIND": "minio"}
+        self.data = folder / "minio" / "data"
         self._pid_file = folder / "minio" / "minio.pid"
 
     def __enter__(self) -> Self:

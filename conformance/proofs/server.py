@@ -148,6 +148,13 @@ class Server:
 
     def lading(self, *words: str) -> str:
         """What a command prints that is run in the data directory; it must succeed."""
+        status, said = self.outcome(*words)
+        if status != 0:
+            raise Failed(f"lading {words[0]} exited with {status}: {said[-LOG_TAIL:]}")
+        return said
+
+    def outcome(self, *words: str) -> tuple[int, str]:
+        """How a command ends that is run in the data directory, and what it prints, errors where there is no more."""
         try:
             done = subprocess.run(
                 [*self._workspace.command, *words],
@@ -160,9 +167,7 @@ class Server:
             )
         except subprocess.TimeoutExpired:
             raise Failed(f"lading {words[0]} took more than {VERIFY_SECONDS} s") from None
-        if done.returncode != 0:
-            raise Failed(f"lading {words[0]} exited with {done.returncode}: {(done.stdout + done.stderr)[-LOG_TAIL:]}")
-        return done.stdout
+        return done.returncode, done.stdout or done.stderr
 
     def command(self, *words: str) -> subprocess.Popen[bytes]:
         """A command that runs in the data directory; what it prints can be read."""

@@ -6,7 +6,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from sqlalchemy import Connection
@@ -30,6 +30,8 @@ _HASHED_ON_LOOP_BYTES = 256 * 1024
 NO_SEALS = ManifestSeals()
 # A list that is asked for whole is given whole up to this many pages of the bound.
 _WHOLE_PAGES = 100
+# So many damaged manifests are remembered to have been told of.
+_TOLD = 1000
 
 
 class Sparse(StrEnum):
@@ -77,6 +79,7 @@ class Images:
         self._sparse = sparse
         self._most = most
         self._now = now
+        self._told: set[tuple[str, str]] = set()
 
     async def find(self, repository: RepositoryName, reference: Tag | Digest) -> StoredManifest:
         """The manifest under a tag or digest; raises ManifestUnknown or RepositoryUnknown."""
@@ -90,14 +93,25 @@ class Images:
 
     async def _opened(self, repository: RepositoryName, found: StoredManifest) -> StoredManifest | None:
         """A manifest whose bytes are what its digest names; else it is unknown, so that a push gives them back."""
-        if not found.domain:
-            return found if await _is_intact(found) else None
         try:
+            if not found.domain:
+                await _require_intact(found)
+                return found
             payload = await self._seals.payload(found.digest, found.payload, found.domain)
         except SealBroken as error:
-            await self._damaged(Damage.seen(repository, found.digest, error))
+            await self._tell(repository, found.digest, error)
             return None
         return StoredManifest(found.digest, found.media_type, payload)
+
+    async def _tell(self, repository: RepositoryName, digest: str, error: SealBroken) -> None:
+        """Tell of a manifest that is damaged: once, for it is read again and again until it is pushed."""
+        place = (repository.text, digest)
+        if place in self._told:
+            return
+        if len(self._told) >= _TOLD:
+            self._told.clear()
+        self._told.add(place)
+        await self._damaged(Damage.seen(repository, digest, error))
 
     async def push(
         self,
@@ -133,6 +147,7 @@ class Images:
                 tags.put_tag(connection, repository_id, tag.text, new.digest, now)
 
         await self._database.write(change)
+        self._told.discard((repository.text, new.digest))
         return Pushed(digest, every_tag)
 
     async def delete(self, repository: RepositoryName, reference: Tag | Digest) -> None:
@@ -174,7 +189,16 @@ class Images:
             return Referrers(entries, more=len(sizes) > fitting)
 
         found = await self._database.scan(query)
-        return Referrers(await self._seals.referrers(found.entries), found.more)
+        return Referrers([await self._opened_entry(repository, entry) for entry in found.entries], found.more)
+
+    async def _opened_entry(self, repository: RepositoryName, entry: Referrer) -> Referrer:
+        """An entry of a list with its annotations; without, where those are damaged."""
+        annotations = None
+        try:
+            annotations = await self._seals.annotations(entry.digest, entry.annotations, entry.domain)
+        except SealBroken as error:
+            await self._tell(repository, entry.digest, error)
+        return replace(entry, annotations=annotations)
 
     async def _require(self, repository: RepositoryName) -> int:
         found = await self._database.read(lambda c: repositories.find_repository(c, repository.text))
@@ -200,12 +224,15 @@ class Images:
             raise ManifestNamesUnknown(tuple(dict.fromkeys(missing)))
 
 
-async def _is_intact(found: StoredManifest) -> bool:
-    """Whether the bytes are what their digest names; else they are unknown, so that a push gives them back."""
+async def _require_intact(found: StoredManifest) -> None:
+    """Raise SealBroken unless the bytes of a plain manifest are what their digest names."""
     digest = Digest.parse(found.digest)
     if len(found.payload) <= _HASHED_ON_LOOP_BYTES:
-        return digest.matches(found.payload)
-    return await asyncio.to_thread(digest.matches, found.payload)
+        is_intact = digest.matches(found.payload)
+    else:
+        is_intact = await asyncio.to_thread(digest.matches, found.payload)
+    if not is_intact:
+        raise SealBroken("its bytes are not what its digest names")
 
 
 def _check_type(new: NewManifest, stored_type: str) -> None:

@@ -7,7 +7,7 @@ they begin with. So nothing opens in another one's place.
 import asyncio
 import base64
 import binascii
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
@@ -17,7 +17,7 @@ from storage.digest import Digest
 from storage.encryption.keys import DomainKey, DomainKeys
 from storage.encryption.whole import key_of, open_whole, seal_whole
 from storage.errors import SealBroken
-from storage.metadata.manifests import NewManifest, Referrer
+from storage.metadata.manifests import NewManifest
 from storage.metadata.reencryption import Resealed, StaleManifest
 
 Result = TypeVar("Result")
@@ -64,13 +64,6 @@ class ManifestSeals:
         if not newline or bound != digest.encode():
             raise SealBroken("its annotations are another manifest's")
         return plain.decode()
-
-    async def referrers(self, entries: Sequence[Referrer]) -> list[Referrer]:
-        """Entries of a list with their annotations opened."""
-        return [
-            replace(entry, annotations=await self.annotations(entry.digest, entry.annotations, entry.domain))
-            for entry in entries
-        ]
 
     async def again(self, found: StaleManifest) -> Resealed:
         """A manifest as it is to be stored where it belongs; raises DigestInvalid, and what `seal` and `payload` raise.

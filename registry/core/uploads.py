@@ -29,7 +29,7 @@ from registry.core.repositories import Repositories
 from registry.core.upload_hints import UploadHint
 from storage.blobs.interface import BlobWriter
 from storage.digest import Algorithm, Digest
-from storage.errors import DomainUnusable, KeyUnavailable, NoSpace, StagedBytesBusy, StoreUnavailable, WrongKey
+from storage.errors import NoSpace, StagedBytesBusy, StoreUnavailable
 from storage.metadata import uploads
 from storage.metadata.database import Database
 from storage.metadata.uploads import StoredUpload
@@ -153,6 +153,7 @@ class Uploads:
         """
         async with self._writing(owner, upload_id) as (row, writer):
             await self._receive(row, writer, chunk)
+            await writer.write([])  # whoever has no key to end it with says so while the session is there
             known = writer.digest
             if known is None and hint is not None and (hint.offset, hint.mark) == (writer.offset, writer.mark):
                 known = hint.digest
@@ -201,7 +202,7 @@ class Uploads:
                 if is_idle:
                     await writer.abort()
                 return is_idle
-        except (UploadBusy, UploadUnknown, NoSpace, DomainUnusable, KeyUnavailable, WrongKey):
+        except (UploadBusy, UploadUnknown, NoSpace):
             # On a full disk, a session that never staged a byte must not keep the others from giving theirs back.
             return False
         except StoreUnavailable as error:
@@ -216,7 +217,7 @@ class Uploads:
         try:
             async with self._places.every.stage(upload_id, Algorithm.SHA256, committed) as writer:
                 await writer.abort()
-        except (StagedBytesBusy, DomainUnusable, KeyUnavailable, WrongKey):
+        except StagedBytesBusy:
             return False
         except StoreUnavailable as error:
             return _skipped(error)

@@ -118,6 +118,14 @@ class BlobWriter(Protocol):
         """Drop the staged bytes; their space is free when this returns. Does nothing after commit or abort."""
 
 
+@runtime_checkable
+class WritesMade(Protocol):
+    """A BlobWriter that writes on a thread, which can make the bytes first: one hop instead of two."""
+
+    async def write_made(self, make: Callable[[], Sequence[bytes | memoryview]]) -> None:
+        """Append the bytes that `make` gives, on the thread that writes them; raises what it raises, and as `write`."""
+
+
 class BlobStore(Protocol):
     """A store of immutable bytes."""
 

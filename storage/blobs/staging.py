@@ -82,6 +82,10 @@ class StagedWriter:
         """Append bytes and hash them, on a thread; raises NoSpace or StoreUnavailable."""
         await run_to_end(self._executor, self._write, chunks)
 
+    async def write_made(self, make: Callable[[], Sequence[bytes | memoryview]]) -> None:
+        """Append the bytes that `make` gives, on the thread that writes them; raises what it raises, and as `write`."""
+        await run_to_end(self._executor, lambda: self._write(make()))
+
     async def keep(self) -> None:
         """Nothing is left to do."""
 

@@ -24,14 +24,20 @@ class SealedUploadRows:
 
     async def find(self, upload_id: str) -> SealedUpload | None:
         """The row of an upload, None where there is none."""
-        asked = select(sealed_upload).where(_ROW.upload_id == upload_id)
+        asked = select(
+            _ROW.mark, _ROW.header, _ROW.is_open, _ROW.is_cut, _ROW.offset, _ROW.earlier_offset, _ROW.inner_mark
+        ).where(_ROW.upload_id == upload_id)
+        row = await self._database.read(lambda c: c.execute(asked).one_or_none())
+        return None if row is None else SealedUpload(*row)
+
+    async def tail(self, upload_id: str, mark: str) -> bytes | None:
+        """The tail of the latest; raises StagedBytesBusy where the row has another mark, or there is none."""
+        asked = select(_ROW.tail).where(_ROW.upload_id == upload_id, _ROW.mark == mark)
         row = await self._database.read(lambda c: c.execute(asked).one_or_none())
         if row is None:
-            return None
-        earlier = None if row.earlier_offset is None else KeptAt(row.earlier_offset, row.earlier_tail)
-        return SealedUpload(
-            row.mark, row.header, row.is_open, row.is_cut, KeptAt(row.offset, row.tail), earlier, row.inner_mark
-        )
+            raise StagedBytesBusy(upload_id)
+        found: bytes | None = row.tail
+        return found
 
     async def have(self, upload_id: str) -> bool:
         """Whether there is a row of an upload."""
@@ -84,10 +90,10 @@ class SealedUploadRows:
         return await self._database.scan(lambda c: [StagingRecord(*row) for row in c.execute(rows)])
 
 
-def _placed(place: KeptAt | Recorded, offset: str, tail: str) -> dict[str, Any]:
-    """What two columns become; those of the row itself are what they were before the change."""
-    if isinstance(place, KeptAt):
-        return {offset: place.offset, tail: place.tail}
-    if place is Recorded.LATEST:
-        return {offset: _ROW.offset, tail: _ROW.tail}
-    return {offset: _ROW.earlier_offset, tail: _ROW.earlier_tail}
+def _placed(kept: KeptAt | None, offset: str, tail: str) -> dict[str, Any]:
+    """What two columns become; a tail of the row itself is what it was before the change."""
+    if kept is None:
+        return {offset: None, tail: None}
+    if not isinstance(kept.tail, Recorded):
+        return {offset: kept.offset, tail: kept.tail}
+    return {offset: kept.offset, tail: _ROW.tail if kept.tail is Recorded.LATEST else _ROW.earlier_tail}

@@ -8,6 +8,7 @@ from storage.encryption.header import Layout
 
 UPLOAD = "11111111-1111-4111-8111-111111111111"
 OTHER_UPLOAD = "22222222-2222-4222-8222-222222222222"
+LAYOUT = Layout()
 
 
 def at(offset: int) -> Callable[[], Awaitable[int]]:
@@ -38,10 +39,10 @@ async def read(store: BlobStore, key: str, offset: int, length: int) -> bytes:
     return b"".join([chunk async for chunk in store.read(key, Span(offset, length))])
 
 
-async def walk(store: BlobStore) -> set[tuple[str | None, str | None, int]]:
+async def walk(store: BlobStore, layout: Layout = LAYOUT) -> set[tuple[str | None, str | None, int]]:
     """Everything in the store, without the times; a sealed copy with the size of what it is a copy of."""
     sealed = isinstance(store, Domains)
     return {
-        (found.key, found.upload_id, Layout().size(found.size) if sealed and found.key else found.size)
+        (found.key, found.upload_id, layout.size(found.size) if sealed and found.key else found.size)
         async for found in store.walk()
     }

@@ -10,8 +10,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from storage.blobs.interface import BlobStore, BlobWriter, Domains
 from storage.digest import Algorithm, Digest
+from storage.encryption.header import Layout
 from storage.errors import DigestMismatch, StagedBytesBusy, StoredBytesMissing
-from tests.contracts.blob_access import OTHER_UPLOAD, UPLOAD, read, walk
+from tests.contracts.blob_access import LAYOUT, OTHER_UPLOAD, UPLOAD, read, walk
 
 UPLOADS = st.sampled_from([UPLOAD, OTHER_UPLOAD])
 CHUNKS = st.lists(st.binary(max_size=20), max_size=3)
@@ -41,9 +42,10 @@ class UploadMachine(RuleBasedStateMachine):
     Where a store does not cut anywhere, it goes back further than it was asked to, unless it was where a writer began.
     """
 
-    def __init__(self, store: BlobStore, *, cuts_anywhere: bool = True) -> None:
+    def __init__(self, store: BlobStore, *, cuts_anywhere: bool = True, layout: Layout = LAYOUT) -> None:
         super().__init__()
         self.cuts_anywhere = cuts_anywhere
+        self.layout = layout
         self.runner = asyncio.Runner()
         self.store = store
         self.staged: dict[str, Upload] = {}
@@ -51,20 +53,21 @@ class UploadMachine(RuleBasedStateMachine):
         self.writers: dict[str, OpenWriter] = {}
 
     def stage(self, upload_id: str, offset: int) -> None:
-        """Open a writer at an offset; the store asks for it once, or not at all while there is another writer."""
-        answers = [offset]
+        """Open a writer at an offset; the store asks for it, but not while there is another writer."""
+        asked: list[int] = []
 
         async def committed() -> int:
-            return answers.pop()
+            asked.append(offset)
+            return offset
 
         context = self.store.stage(upload_id, Algorithm.SHA256, committed)
         if upload_id in self.writers:
             with pytest.raises(StagedBytesBusy):
                 self.enter(upload_id, context)
-            assert answers == [offset]
+            assert not asked
         else:
             self.enter(upload_id, context)
-            assert answers == []
+            assert asked
             self.continue_at(self.staged.setdefault(upload_id, Upload()), offset, self.writers[upload_id].writer.offset)
 
     def continue_at(self, upload: Upload, offset: int, actual: int) -> None:
@@ -181,7 +184,7 @@ class UploadMachine(RuleBasedStateMachine):
     @invariant()
     def walk_finds_what_is_there(self) -> None:
         """Exactly the model's copies and uploads are in the store."""
-        found = self.runner.run(walk(self.store))
+        found = self.runner.run(walk(self.store, self.layout))
         copies = {(key, None, len(content)) for key, content in self.stored.items()}
         sizes = {upload_id: size for _, upload_id, size in found if upload_id is not None}
         assert found == copies | {(None, upload_id, size) for upload_id, size in sizes.items()}

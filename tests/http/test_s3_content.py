@@ -1,26 +1,28 @@
 """The whole application with its content in a bucket, plain, so that what lies there can be seen."""
 
-import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from tests.contracts.s3_places import BUCKET, s3_server
+from tests.http.bucket_content import (
+    LARGE,
+    MARK,
+    copies,
+    push_in_chunks,
+    serving_from_bucket,
+    staged_in,
+    storage,
+)
 from tests.http.client import Registry, Start
 from tests.http.documents import sha256
 from tests.http.trail import noted
 from tests.http.uploading import BLOB, pieces, with_query
-from tests.s3.bucket import StoredObject, entity_tag
 from tests.s3.clients import exchange
 from tests.s3.faults import Fault, FaultKind
 from tests.s3.server import S3Server
-
-_MARK = "registry/blobs/.store"
-LARGE = bytes(range(256)) * 4 * 1024 * 9  # 9 MiB: a part and a tail
 
 
 @pytest.fixture(scope="module")
@@ -37,50 +39,10 @@ def server(shared_server: S3Server) -> Iterator[S3Server]:
     shared_server.faults.clear()
 
 
-def _storage(server: S3Server, **changes: Any) -> dict[str, Any]:
-    place = {"backend": "s3", "bucket": BUCKET, "endpoint_url": server.url, "addressing": "path", "prefix": "registry"}
-    return {**place, **changes}
-
-
-@asynccontextmanager
-async def _serving(start: Start, server: S3Server, **changes: Any) -> AsyncIterator[Registry]:
-    log = {"access": False, "level": "error"}
-    async with start(storage=_storage(server, **changes), log=log, encryption={"mode": "off"}) as registry:
-        mark = (registry.root / "blobs/.store").read_bytes()  # as the first start with a bucket would
-        server.bucket(BUCKET).objects[_MARK] = StoredObject(mark, entity_tag(mark), time.time())
-        server.requests.clear()
-        yield registry
-
-
 @pytest.fixture
 async def registry(start: Start, server: S3Server) -> AsyncIterator[Registry]:
-    async with _serving(start, server) as registry:
+    async with serving_from_bucket(start, server, "off") as registry:
         yield registry
-
-
-def _copies(server: S3Server) -> dict[str, bytes]:
-    found = server.bucket(BUCKET).objects
-    return {
-        key: stored.content
-        for key, stored in found.items()
-        if key.startswith("registry/blobs/") and not key.endswith("/.store")
-    }
-
-
-def _staged(server: S3Server) -> list[str]:
-    bucket = server.bucket(BUCKET)
-    pieces = [key for key in bucket.objects if key.startswith("registry/uploads/") and not key.endswith("/.probe")]
-    return pieces + [upload.key for upload in bucket.uploads.values()]
-
-
-async def _push_in_chunks(registry: Registry, content: bytes, size: int) -> int:
-    """Push with PATCH and an empty PUT; the status of the latter."""
-    location = await registry.start_upload("a")
-    for start in range(0, len(content), size):
-        answer = await registry.patch(location, content[start : start + size])
-        assert answer.status == 202
-        location = answer.location
-    return (await registry.put(with_query(location, f"digest={sha256(content)}"))).status
 
 
 async def test_a_small_blob_is_one_request_to_s3(registry: Registry, server: S3Server) -> None:
@@ -88,16 +50,16 @@ async def test_a_small_blob_is_one_request_to_s3(registry: Registry, server: S3S
     await registry.push_blob("a", BLOB)
 
     assert server.requests.counts() == {"PutObject": 1}
-    assert list(_copies(server).values()) == [BLOB]
+    assert list(copies(server).values()) == [BLOB]
 
 
 async def test_a_small_blob_in_chunks_is_copied_by_s3(registry: Registry, server: S3Server) -> None:
     """POST, PATCH and PUT."""
-    assert await _push_in_chunks(registry, BLOB, len(BLOB)) == 201
+    assert await push_in_chunks(registry, BLOB, len(BLOB)) == 201
 
     assert server.requests.counts() == {"PutObject": 1, "CopyObject": 1, "DeleteObject": 1}
-    assert list(_copies(server).values()) == [BLOB]
-    assert _staged(server) == []
+    assert list(copies(server).values()) == [BLOB]
+    assert staged_in(server) == []
 
 
 @pytest.mark.parametrize("shape", ["monolithic", "put", "stream", "chunks"])
@@ -112,11 +74,11 @@ async def test_a_large_blob_is_completed_in_place(registry: Registry, server: S3
         answer = await registry.patch(await registry.start_upload("a"), pieces(LARGE[:100], LARGE[100:]))
         assert (await registry.put(with_query(answer.location, query))).status == 201
     else:
-        assert await _push_in_chunks(registry, LARGE, 4 * 1024 * 1024) == 201
+        assert await push_in_chunks(registry, LARGE, 4 * 1024 * 1024) == 201
 
     assert server.requests.count("CopyObject") == 0
-    assert list(_copies(server).values()) == [LARGE]
-    assert _staged(server) == []
+    assert list(copies(server).values()) == [LARGE]
+    assert staged_in(server) == []
     answer = await registry.get(f"/v2/a/blobs/{sha256(LARGE)}")
     assert (answer.status, answer.body == LARGE) == (200, True)
 
@@ -146,7 +108,7 @@ async def test_an_empty_blob_is_kept_in_s3(registry: Registry, server: S3Server)
 
     answer = await registry.get(f"/v2/a/blobs/{digest}")
 
-    assert (answer.status, answer.body, list(_copies(server).values())) == (200, b"", [b""])
+    assert (answer.status, answer.body, list(copies(server).values())) == (200, b"", [b""])
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
@@ -155,7 +117,7 @@ async def test_a_blob_whose_object_is_gone_is_unknown_until_it_is_pushed(
 ) -> None:
     """No 200 is told of bytes that are not there, and a push repairs it."""
     digest = await registry.push_blob("a", BLOB)
-    for key in _copies(server):
+    for key in copies(server):
         del server.bucket(BUCKET).objects[key]
 
     missing = await registry.ask(method, f"/v2/a/blobs/{digest}")
@@ -176,10 +138,10 @@ async def test_a_bucket_that_is_away_costs_no_blob(
     if trouble == "no bucket":
         del server.buckets[BUCKET]
     elif trouble in {"another registry's", "no mark"}:
-        mark = bucket.objects[_MARK]
+        mark = bucket.objects[MARK]
         server.create_bucket(BUCKET)
         if trouble == "another registry's":
-            server.bucket(BUCKET).objects[_MARK] = replace(mark, content=b"another")
+            server.bucket(BUCKET).objects[MARK] = replace(mark, content=b"another")
     else:
         server.faults.add(Fault("*", FaultKind.ERROR, times=None, code=trouble, status=403))
 
@@ -205,7 +167,7 @@ async def test_a_push_to_a_missing_bucket_is_to_be_tried_again(registry: Registr
     assert away.refusal == (503, "UNAVAILABLE")
     assert int(away.headers["Retry-After"]) > 0
     assert back.status == 201
-    assert _staged(server) == []
+    assert staged_in(server) == []
 
 
 async def test_an_upload_goes_on_after_s3_was_away(registry: Registry, server: S3Server) -> None:
@@ -220,8 +182,8 @@ async def test_an_upload_goes_on_after_s3_was_away(registry: Registry, server: S
     put = await registry.put(with_query(back.location, f"digest={sha256(BLOB)}"))
 
     assert (away.status, status.headers["Range"], back.status, put.status) == (503, "0-4", 202, 201)
-    assert list(_copies(server).values()) == [BLOB]
-    assert _staged(server) == []
+    assert list(copies(server).values()) == [BLOB]
+    assert staged_in(server) == []
 
 
 async def test_wrong_bytes_leave_nothing(registry: Registry, server: S3Server) -> None:
@@ -229,7 +191,7 @@ async def test_wrong_bytes_leave_nothing(registry: Registry, server: S3Server) -
     answer = await registry.put(with_query(await registry.start_upload("a"), f"digest={sha256(BLOB)}"), LARGE)
 
     assert answer.refusal == (400, "DIGEST_INVALID")
-    assert (_copies(server), _staged(server)) == ({}, [])
+    assert (copies(server), staged_in(server)) == ({}, [])
 
 
 async def test_a_cancelled_upload_leaves_nothing(registry: Registry, server: S3Server) -> None:
@@ -237,12 +199,12 @@ async def test_a_cancelled_upload_leaves_nothing(registry: Registry, server: S3S
     location = (await registry.patch(await registry.start_upload("a"), LARGE)).location
 
     assert (await registry.delete(location)).status == 204
-    assert _staged(server) == []
+    assert staged_in(server) == []
 
 
 async def test_a_client_is_sent_to_the_bucket(start: Start, server: S3Server) -> None:
     """The URL holds for a minute, needs no header, gives ranges too, and is kept from caches and other sites."""
-    async with _serving(start, server, redirect=True) as registry:
+    async with serving_from_bucket(start, server, "off", redirect=True) as registry:
         digest = await registry.push_blob("a", BLOB)
 
         answer = await registry.get(f"/v2/a/blobs/{digest}", headers=[("Range", "bytes=1-2")])
@@ -263,7 +225,7 @@ async def test_a_client_is_sent_to_the_bucket(start: Start, server: S3Server) ->
 
 async def test_an_expired_url_gives_nothing(start: Start, server: S3Server) -> None:
     """A minute later it is no secret any more."""
-    async with _serving(start, server, redirect=True) as registry:
+    async with serving_from_bucket(start, server, "off", redirect=True) as registry:
         digest = await registry.push_blob("a", BLOB)
         answer = await registry.get(f"/v2/a/blobs/{digest}")
 
@@ -276,7 +238,7 @@ async def test_an_expired_url_gives_nothing(start: Start, server: S3Server) -> N
 
 async def test_nobody_is_sent_to_the_bucket_for_nothing(start: Start, server: S3Server) -> None:
     """An empty blob is told at once, as is one that the client has, or may not have."""
-    async with _serving(start, server, redirect=True) as registry:
+    async with serving_from_bucket(start, server, "off", redirect=True) as registry:
         empty, digest = await registry.push_blob("a", b""), await registry.push_blob("a", BLOB)
 
         answers = [
@@ -292,7 +254,7 @@ async def test_nobody_is_sent_to_the_bucket_for_nothing(start: Start, server: S3
 
 async def test_a_redirected_pull_is_a_pull(start: Start, server: S3Server) -> None:
     """The trail tells who was given the URL of a blob, and not the URL."""
-    async with _serving(start, server, redirect=True) as registry:
+    async with serving_from_bucket(start, server, "off", redirect=True) as registry:
         digest = await registry.push_blob("a", BLOB)
         answer = await registry.get(f"/v2/a/blobs/{digest}")
 
@@ -307,7 +269,7 @@ async def test_the_url_of_a_blob_is_in_no_log(
 ) -> None:
     """Whoever reads the log could use it."""
     log = {"access": True, "format": "json"}
-    async with start(storage=_storage(server, redirect=True), log=log, encryption={"mode": "off"}) as registry:
+    async with start(storage=storage(server, redirect=True), log=log, encryption={"mode": "off"}) as registry:
         digest = await registry.push_blob("a", BLOB)
         assert (await registry.get(f"/v2/a/blobs/{digest}")).status == 307
 

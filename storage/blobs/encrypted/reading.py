@@ -3,20 +3,22 @@
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import Executor
-from contextlib import aclosing
+from contextlib import AbstractContextManager, aclosing, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Final
 
 from storage.blobs.blocking import run_to_end
+from storage.blobs.disk import storage_errors
 from storage.blobs.interface import BlobStore, Expected, Span
 from storage.encryption.cipher import ObjectCipher, Trailer, cipher_of
 from storage.encryption.header import HEADER_BYTES, MAGIC, TRAILER_BYTES, Header, Layout
-from storage.encryption.keys import DomainKeys
-from storage.errors import SealBroken, StoredBytesMissing, WrongKey
+from storage.encryption.keys import DomainKey, DomainKeys
+from storage.errors import DomainUnusable, KeyUnavailable, SealBroken, StoredBytesMissing, WrongKey
 
 _REMEMBERED: Final = 1024
+_OTHER_DOMAIN: Final = "it is sealed in another domain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +66,22 @@ class SealedCopies:
         """Remember nothing of a copy that is deleted."""
         self._known.pop(key, None)
 
+    @contextmanager
+    def forgetting(self, key: str) -> Iterator[None]:
+        """Forget a copy that does not open, on any thread: another object may be restored in its place."""
+        try:
+            yield
+        except SealBroken:
+            self.forget(key)
+            raise
+
     async def _opened(self, key: str, expected: Expected | None) -> SealedCopy | None:
         length = await self._length(key, expected)
         packed = await self._bytes(key, Span(0, min(length, HEADER_BYTES)))
         if packed[: len(MAGIC)] != MAGIC and expected is None:
             return None
         header = Header.parse(packed)
-        domain_key = await self._keys.of(header.domain_id, header.key_version)
+        domain_key = await self._key(header, expected)
         size = header.layout.size(length)
         try:
             cipher = cipher_of(header, domain_key)
@@ -78,6 +89,19 @@ class SealedCopies:
             raise SealBroken("its header was changed") from error
         trailer = cipher.open_trailer(await self._bytes(key, Span(length - TRAILER_BYTES, TRAILER_BYTES)), size)
         return SealedCopy(cipher, trailer, domain_key.domain)
+
+    async def _key(self, header: Header, expected: Expected | None) -> DomainKey:
+        """The key that a header names; that one cannot be had is no matter where the domain expected never had it."""
+        try:
+            return await self._keys.of(header.domain_id, header.key_version)
+        except (DomainUnusable, KeyUnavailable, WrongKey) as error:
+            if expected is not None:
+                current = await self._keys.current(expected.domain)
+                if header.domain_id != current.id:
+                    raise SealBroken(_OTHER_DOMAIN) from error
+                if not 0 < header.key_version <= current.version:
+                    raise SealBroken("it names a key that its domain never had") from error
+            raise
 
     async def _length(self, key: str, expected: Expected | None) -> int:
         """Bytes that the copy takes in the inner store: known, or asked for."""
@@ -105,7 +129,7 @@ def _compare(key: str, found: SealedCopy, expected: Expected | None) -> None:
     if found.trailer.size != expected.size:
         raise StoredBytesMissing(key)
     if found.domain != expected.domain:
-        raise SealBroken("it is sealed in another domain")
+        raise SealBroken(_OTHER_DOMAIN)
     if found.trailer.digest != expected.digest:
         raise SealBroken("it is a copy of something else")
 
@@ -113,13 +137,14 @@ def _compare(key: str, found: SealedCopy, expected: Expected | None) -> None:
 async def open_span(
     inner: BlobStore, key: str, copy: SealedCopy, span: Span, executor: Executor
 ) -> AsyncGenerator[bytes, None]:
-    """Stream a span of a sealed copy that is not empty, a few segments at a time, opened by threads."""
+    """Stream a span that a sealed copy has, a few segments at a time, opened by threads."""
     layout, size = copy.cipher.layout, copy.trailer.size
-    first, last = layout.index(span.offset), layout.index(span.end - 1)
-    start, end = layout.place(first), min(layout.place(last + 1), layout.end_of(size))
+    first, end = layout.index(span.offset), layout.index(span.end - 1) + 1 if span.length else 0
+    start = layout.place(first)
+    sealed = Span(start, max(0, min(layout.place(end), layout.end_of(size)) - start))
     skip, left, index = span.offset - first * layout.segment, span.length, first
-    async with aclosing(inner.read(key, Span(start, end - start))) as chunks:
-        async for batch in _batches(chunks, layout.sealed_segment):
+    async with aclosing(_batches(inner.read(key, sealed), layout.sealed_segment)) as batches:
+        async for batch in batches:
             plain = await run_to_end(executor, _open_batch, copy.cipher, index, batch)
             index += len(plain)
             for opened in plain:
@@ -131,16 +156,16 @@ async def open_span(
         raise StoredBytesMissing(key)
 
 
-async def _batches(chunks: AsyncIterator[bytes], length: int) -> AsyncIterator[list[bytes]]:
+async def _batches(stream: AsyncGenerator[bytes, None], length: int) -> AsyncGenerator[list[bytes], None]:
     """Whole sealed segments, as many as have come; the last may be shorter."""
     pending = bytearray()
-    async for chunk in chunks:
-        pending += chunk
-        whole = len(pending) // length
-        if whole:
-            view = bytes(memoryview(pending)[: whole * length])
-            del pending[: whole * length]
-            yield [view[place : place + length] for place in range(0, whole * length, length)]
+    async with aclosing(stream) as chunks:
+        async for chunk in chunks:
+            pending += chunk
+            end = len(pending) - len(pending) % length
+            if end:
+                yield [bytes(memoryview(pending)[place : place + length]) for place in range(0, end, length)]
+                del pending[:end]
     if pending:
         yield [bytes(pending)]
 
@@ -168,10 +193,16 @@ _BUFFERS: Final = _Buffers()
 
 
 class SealedFile:
-    """A sealed copy that is a file, read by worker threads (BlockingReader); the descriptor is its own."""
+    """A sealed copy that is a file, read by worker threads (BlockingReader); the descriptor is its own.
 
-    def __init__(self, descriptor: int, copy: SealedCopy) -> None:
+    What it reads, it reads within `watching`.
+    """
+
+    def __init__(
+        self, descriptor: int, copy: SealedCopy, watching: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> None:
         self._descriptor = descriptor
+        self._watching = watching
         self._cipher = copy.cipher
         self._layout = copy.cipher.layout
         self._size = copy.trailer.size
@@ -183,9 +214,10 @@ class SealedFile:
         length = min(layout.segment, self._size - start)
         sealed, plain = _BUFFERS.of(layout)
         wanted = length + layout.sealed_segment - layout.segment
-        if _fill(self._descriptor, sealed[:wanted], layout.place(index)) != wanted:
-            raise SealBroken("it ends too early")
-        self._cipher.open_into(index, sealed[:wanted], plain[:length])
+        with self._watching():
+            if _fill(self._descriptor, sealed[:wanted], layout.place(index)) != wanted:
+                raise SealBroken("it ends too early")
+            self._cipher.open_into(index, sealed[:wanted], plain[:length])
         return plain[offset - start : min(end - start, length)]
 
     def close(self) -> None:
@@ -197,7 +229,8 @@ def _fill(descriptor: int, buffer: memoryview, offset: int) -> int:
     """Read until a buffer is full or the file ends; returns how many bytes were read."""
     filled = 0
     while filled < len(buffer):
-        taken = os.preadv(descriptor, [buffer[filled:]], offset + filled)
+        with storage_errors():
+            taken = os.preadv(descriptor, [buffer[filled:]], offset + filled)
         if not taken:
             break
         filled += taken

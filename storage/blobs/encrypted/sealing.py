@@ -6,6 +6,9 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from storage.encryption.cipher import ObjectCipher
+from storage.encryption.keys import DomainKey
+from storage.encryption.whole import open_whole, seal_whole
+from storage.errors import SealBroken
 
 _SEGMENTS_AT_ONCE: Final = 5  # a batch of an upload has 1 MiB, and the tail before it is a part of a segment
 
@@ -18,13 +21,18 @@ class Tail:
         self._buffer = bytearray(content)
         self.size = len(content)
 
-    def cut(self, size: int) -> None:
-        """Drop what is past a size."""
-        self.size = size
+    @property
+    def held(self) -> int:
+        """Bytes of memory that it takes."""
+        return len(self._buffer)
 
     def content(self) -> bytes:
         """A copy of it."""
         return bytes(memoryview(self._buffer)[: self.size])
+
+    def shrink(self) -> None:
+        """Hold no more memory than it needs."""
+        self._buffer = bytearray(self.content())
 
     def cut_segments(self, chunks: Iterable[bytes | memoryview]) -> Iterator[memoryview]:
         """Every segment that chunks complete, each good until the next; what is left is the tail."""
@@ -67,8 +75,14 @@ class Seats:
     """A few seats that all writers of a process share; who has one waits for nothing but the disk."""
 
     def __init__(self, count: int) -> None:
+        self._count = count
         self._free = [Seat() for _ in range(count)]
         self._room = asyncio.Semaphore(count)
+
+    @property
+    def are_free(self) -> bool:
+        """Whether nobody has one."""
+        return len(self._free) == self._count
 
     @asynccontextmanager
     async def one(self) -> AsyncGenerator[Seat, None]:
@@ -79,6 +93,23 @@ class Seats:
                 yield seat
             finally:
                 self._free.append(seat)
+
+
+def seal_tail(key: DomainKey, upload_id: str, start: int, content: bytes) -> bytes:
+    """The tail of an upload as it is recorded: an object that says whose it is, and where its bytes belong. Blocks."""
+    return seal_whole(key, _binding(upload_id, start) + content)
+
+
+def open_tail(key: DomainKey, upload_id: str, start: int, sealed: bytes) -> bytes:
+    """The bytes of a tail that was recorded; raises SealBroken or WrongKey. Blocks."""
+    binding, plain = _binding(upload_id, start), open_whole(key, sealed)
+    if not plain.startswith(binding):
+        raise SealBroken("it is the tail of another upload")
+    return plain[len(binding) :]
+
+
+def _binding(upload_id: str, start: int) -> bytes:
+    return f"{upload_id} {start}\n".encode()
 
 
 def seal_batch(

@@ -9,15 +9,17 @@ import asyncio
 import os
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import replace
 from typing import Final, cast
 from weakref import WeakSet
 
 from storage.blobs.copying import copy_into
 from storage.blobs.encrypted.beginning import Beginning, beginning
 from storage.blobs.encrypted.reading import SealedCopies, SealedFile, open_span
-from storage.blobs.encrypted.writer import EncryptedWriter, SealAnew, Tools
+from storage.blobs.encrypted.recording import Recording
+from storage.blobs.encrypted.writer import EncryptedWriter, Tools, Upload
+from storage.blobs.file_reader import FileReader
 from storage.blobs.interface import (
     BlobStore,
     BlobWriter,
@@ -34,31 +36,73 @@ from storage.encryption.header import Layout
 from storage.encryption.keys import DomainKey
 from storage.encryption.opening import OpeningHasher
 from storage.encryption.whole import key_of
-from storage.errors import StagedBytesBusy, StoredBytesMissing, StoreUnavailable
-from storage.sealed_uploads import SealedUpload
+from storage.errors import StagedBytesBusy, StorageError, StoredBytesMissing, StoreUnavailable
 
 _IDLE_SECONDS: Final = 1.0
-_CUTS: Final = 3
-_PLAIN_BYTES: Final = 256 * 1024
+_CUTS: Final = 5
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
-    """What was found of an upload once nobody else could write it."""
+class _Holding:
+    """What is found of an upload once nobody else can write it, and the key that it is sealed with.
 
-    at: Beginning
-    record: SealedUpload | None
-    key: DomainKey
+    `domain` is the one to begin in, where nothing was sealed yet.
+    """
 
-    async def writer(
-        self, tools: Tools, upload_id: str, algorithm: Algorithm, inner: BlobWriter, seal_anew: SealAnew
-    ) -> EncryptedWriter:
-        """The writer that goes on with it."""
-        writer = EncryptedWriter(tools, upload_id, algorithm, self.key, inner, seal_anew)
-        record = self.record
-        is_marked = record is not None and bool(self.at.mark) and inner.mark == record.inner_mark
-        await writer.go_on(self.at, None if record is None else record.mark, is_marked=is_marked)
-        return writer
+    def __init__(self, tools: Tools, upload_id: str, domain: str) -> None:
+        self._tools = tools
+        self._upload_id = upload_id
+        self._domain = domain
+        self._mark: str | None = None
+        self._most_sealed: int | None = None
+        self._key: DomainKey | None = None
+        self._recording: Recording | None = None
+        self.at = Beginning()
+
+    async def look(self, promised: int) -> int:
+        """Find where to begin; returns where the inner store is to be cut."""
+        record = await self._tools.records.find(self._upload_id)
+        mark = None if record is None else record.mark
+        if mark != self._mark:  # what the inner store had before another writer came says nothing
+            self._most_sealed = None
+        self._mark = mark
+        self.at = beginning(record, promised, Layout(self._tools.segment_bits), self._most_sealed)
+        return self.at.sealed_bytes
+
+    def fits(self, sealed_bytes: int, *, is_last_but_one: bool) -> bool:
+        """Whether the inner store was cut there; where not, the next look is for what it can have."""
+        self._most_sealed = 0 if is_last_but_one else sealed_bytes
+        return sealed_bytes == self.at.sealed_bytes
+
+    async def recording(self, inner: BlobWriter) -> Recording:
+        """The record, as a writer begins with it."""
+        at = self.at
+        is_marked = at.is_marked and (not at.segments or inner.mark == at.inner_mark)
+        self._recording = Recording(self._tools.records, self._upload_id, self._tools.new_mark, self._mark)
+        await self._recording.begin(replace(at, is_marked=is_marked))
+        return self._recording
+
+    async def key(self) -> DomainKey:
+        """The key to seal with: that of the bytes to go on with, if there are any."""
+        if self._key is None:
+            self._key = await self._found_key()
+        return self._key
+
+    def opening(self, algorithm: Algorithm) -> OpeningHasher:
+        """What reads the object that was sealed."""
+        if self._key is None:
+            raise AssertionError  # there is no object yet
+        return OpeningHasher(self._key, algorithm)
+
+    async def _found_key(self) -> DomainKey:
+        keys, header = self._tools.keys, self.at.header
+        if header is not None:
+            return await keys.of(header.domain_id, header.key_version)
+        tail = await self._recording.tail() if self._recording is not None and self.at.offset else None
+        if tail is not None:
+            return await key_of(keys, tail)
+        if not self._domain:
+            raise StoreUnavailable("nothing is left of the upload: start it over")
+        return await keys.current(self._domain)
 
 
 class _Shared:
@@ -104,17 +148,16 @@ class EncryptedStore:
     async def read(self, key: str, span: Span, *, expected: Expected | None = None) -> AsyncGenerator[bytes, None]:
         """Stream a span of a stored copy in chunks of at most a segment."""
         copy = await self._copies.open(key, expected)
-        if copy is not None and span.end > copy.trailer.size:
-            raise StoredBytesMissing(key)
-        if copy is not None and not span.length:
-            return
         if copy is None:
             chunks = self._inner.read(key, span, expected=expected)
+        elif span.end > copy.trailer.size:
+            raise StoredBytesMissing(key)
         else:
             chunks = open_span(self._inner, key, copy, span, self._tools.executor)
-        async with aclosing(chunks) as stream:
-            async for chunk in stream:
-                yield chunk
+        with self._copies.forgetting(key):
+            async with aclosing(chunks) as stream:
+                async for chunk in stream:
+                    yield chunk
 
     @asynccontextmanager
     async def stage(
@@ -126,8 +169,7 @@ class EncryptedStore:
         opening: Opening | None = None,  # noqa: ARG002  what is sealed here is not sealed before
     ) -> AsyncGenerator[BlobWriter, None]:
         """Hold the staged bytes of an upload; one that was begun in a domain is gone on with in it."""
-        record = await self._tools.records.find(upload_id)
-        if not self._domain and record is None:
+        if not self._domain and not await self._tools.records.have(upload_id):
             async with self._inner.stage(upload_id, algorithm, self._plain(upload_id, committed)) as plain:
                 yield plain
             return
@@ -136,8 +178,7 @@ class EncryptedStore:
             try:
                 yield writer
             finally:
-                if writer.is_open:
-                    await writer.close()
+                await writer.close()
 
     async def delete(self, key: str) -> None:
         """Remove a stored copy; succeeds when there is none."""
@@ -157,7 +198,7 @@ class EncryptedStore:
         """What was promised of an upload that nobody began to seal meanwhile."""
 
         async def promised() -> int:
-            if await self._tools.records.find(upload_id) is not None:
+            if await self._tools.records.have(upload_id):
                 raise StagedBytesBusy(upload_id)
             return await committed()
 
@@ -171,33 +212,18 @@ class EncryptedStore:
 
         Where that holds fewer bytes than the record tells of, it is asked to cut once more, at the end of a segment.
         """
-        held: _Held | None = None
-        most: int | None = None
+        holding = _Holding(self._tools, upload_id, self._domain)
 
         async def cut() -> int:
-            nonlocal held
-            promised = await committed()
-            record = await self._tools.records.find(upload_id)
-            at = beginning(record, promised, self._layout, most_sealed=most)
-            held = _Held(at, record, await self._key(record))
-            return held.at.sealed_bytes
+            return await holding.look(await committed())
 
         for attempt in range(1, _CUTS + 1):
-            async with self._inner.stage(
-                upload_id, algorithm, cut, opening=lambda algorithm: OpeningHasher(_there(held).key, algorithm)
-            ) as inner:
-                found = _there(held)
-                if inner.offset == found.at.sealed_bytes:
-                    yield await found.writer(self._tools, upload_id, algorithm, inner, self._sealed_anew)
+            async with self._inner.stage(upload_id, algorithm, cut, opening=holding.opening) as inner:
+                if holding.fits(inner.offset, is_last_but_one=attempt + 1 == _CUTS):
+                    upload = Upload(upload_id, algorithm, holding.key, self._sealed_anew)
+                    yield EncryptedWriter(self._tools, upload, inner, await holding.recording(inner), holding.at)
                     return
-                most = inner.offset if attempt + 1 < _CUTS else 0
-        message = f"upload {upload_id} cannot be gone on with: start it over"
-        raise StoreUnavailable(message)
-
-    async def _key(self, record: SealedUpload | None) -> DomainKey:
-        """The key to seal an upload with: that of its first bytes, once there are any."""
-        sealed = None if record is None else record.header or record.latest.tail
-        return await (self._tools.keys.current(self._domain) if sealed is None else key_of(self._tools.keys, sealed))
+        raise StagedBytesBusy(upload_id)  # others came between, each time
 
     async def _sealed_anew(self, copy: StoredCopy, digest: Digest) -> StoredCopy:
         """Put a copy with a header of its own in the place of one."""
@@ -205,7 +231,8 @@ class EncryptedStore:
         try:
             return await copy_into(self.within(copy.domain), self, copy.key, expected, upload_id=str(uuid.uuid4()))
         finally:
-            await self.delete(copy.key)
+            with suppress(StorageError):  # nothing names it
+                await self.delete(copy.key)
 
 
 class LocalEncryptedStore(EncryptedStore):
@@ -216,34 +243,27 @@ class LocalEncryptedStore(EncryptedStore):
         copy = await self._copies.open(key, expected)
         if copy is None:
             await self._inner.size(key, expected=expected)
+        descriptor = await self._descriptor(key)
+        return (
+            FileReader(key, descriptor)
+            if copy is None
+            else SealedFile(descriptor, copy, lambda: self._copies.forgetting(key))
+        )
+
+    async def _descriptor(self, key: str) -> int:
         files = cast("LocalFiles", self._inner)  # `encrypted` sees to it
-        descriptor = await asyncio.get_running_loop().run_in_executor(self._tools.executor, files.open, key)
-        return _PlainReader(descriptor, key) if copy is None else SealedFile(descriptor, copy)
+        opening = asyncio.get_running_loop().run_in_executor(self._tools.executor, files.open, key)
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(_close_unwanted)
+            raise
 
 
-class _PlainReader:
-    """A plain copy that is a file, for worker threads."""
-
-    def __init__(self, descriptor: int, key: str) -> None:
-        self._descriptor = descriptor
-        self._key = key
-
-    def read(self, offset: int, end: int) -> memoryview:
-        """Some of the bytes."""
-        piece = os.pread(self._descriptor, min(end - offset, _PLAIN_BYTES), offset)
-        if not piece:
-            raise StoredBytesMissing(self._key)
-        return memoryview(piece)
-
-    def close(self) -> None:
-        """Close the file."""
-        os.close(self._descriptor)
-
-
-def _there(held: _Held | None) -> _Held:
-    if held is None:
-        raise AssertionError  # the inner store asks where to cut before it gives a writer
-    return held
+def _close_unwanted(opening: "asyncio.Future[int]") -> None:
+    """Close what was opened for somebody who went away."""
+    if not opening.cancelled() and opening.exception() is None:
+        os.close(opening.result())
 
 
 def encrypted(inner: BlobStore, tools: Tools, *, domain: str = "") -> EncryptedStore:

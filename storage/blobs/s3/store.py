@@ -17,7 +17,7 @@ from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Final
 from weakref import WeakSet
 
-from storage.blobs.blocking import to_end
+from storage.blobs.blocking import run_to_end, to_end
 from storage.blobs.interface import BlobWriter, Expected, Finding, Opening, Span, StoredCopy, StoredObject
 from storage.blobs.keys import is_key, is_upload_id
 from storage.blobs.s3.bucket import Bucket
@@ -105,11 +105,16 @@ class S3Store:
             return 0
 
         naming = Naming(str(uuid.uuid4()), self._tools.new_suffix, final_key=key)
+        # A writer does not open what is sealed on the way; it is done here, for to read it all back would cost more.
+        running = None if opening is None else opening(digest.algorithm)
         async with self._writing(naming, digest.algorithm, nothing, opening) as writer:
             try:
                 async for chunk in chunks:
                     await writer.write([chunk])
-                return await writer.commit(digest)
+                    if running is not None:
+                        await run_to_end(self._tools.hashing, running.update, chunk)
+                known = None if running is None else Digest(digest.algorithm, running.hexdigest())
+                return await writer.commit(digest, known=known)
             finally:
                 await writer.abort()
 

@@ -1,28 +1,35 @@
 """`lading import`: content moves to another store, and a registry starts on it."""
 
 import asyncio
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
 
 from registry.bootstrap import prepare
+from registry.commands.local import opened_registry
 from registry.config import Settings
 from registry.config_storage import StorageSettings
+from registry.content import open_content
 from registry.core.blobs import Blobs
 from registry.core.names import RepositoryName
 from registry.core.places import Places
-from registry.databases import open_databases
+from registry.databases import Databases, open_databases
 from registry.stores import open_store
 from storage.blobs.interface import Span
 from storage.digest import Digest
+from storage.encryption.header import MAGIC
 from tests.contracts.blob_access import push
 from tests.contracts.s3_places import BUCKET, s3_server
 from tests.registry.commands.conftest import Run
 from tests.s3.server import S3Server
 
 ALPHA = RepositoryName("alpha")
+BETA = RepositoryName("beta")
 HELLO = Digest.of(b"hello")
+SEALED = bytes(range(250)) * 1200  # more than a segment
 
 
 @pytest.fixture(scope="module")
@@ -51,24 +58,48 @@ async def _push(root: Path) -> None:
     await databases.close()
 
 
+async def _push_sealed(root: Path) -> None:
+    async with _opened(settings(root)) as (databases, places):
+        copy = await push(places.staging("AES256"), SEALED)
+        await Blobs(databases.registry, places, lambda: 0.0).record(BETA, Digest.of(SEALED), copy, create=True)
+
+
+@asynccontextmanager
+async def _opened(settings: Settings) -> AsyncIterator[tuple[Databases, Places]]:
+    async with (
+        opened_registry(settings) as (databases, roots, prepared),
+        open_content(settings, databases, prepared.registry_id, roots) as content,
+    ):
+        yield databases, content.places
+
+
 @pytest.fixture
 def pushed(root: Path) -> Path:
-    """A data directory whose repository alpha has the blob hello."""
+    """A data directory whose repository alpha has the blob hello, plain."""
     asyncio.run(_push(root))
     return root
 
 
-async def _read(settings: Settings) -> bytes:
+@pytest.fixture
+def mixed(pushed: Path) -> Path:
+    """One whose repository beta has a blob that is sealed, too."""
+    asyncio.run(_push_sealed(pushed))
+    return pushed
+
+
+async def _read(settings: Settings, repository: RepositoryName = ALPHA, digest: Digest = HELLO) -> bytes:
     await prepare(settings)
-    databases = open_databases(settings)
-    try:
-        async with (
-            open_store(settings.storage, databases) as store,
-            Blobs(databases.registry, Places(store), lambda: 0.0).open(ALPHA, HELLO) as blob,
-        ):
-            return b"".join([chunk async for chunk in blob.read(Span(0, blob.size))])
-    finally:
-        await databases.close()
+    async with (
+        _opened(settings) as (databases, places),
+        Blobs(databases.registry, places, lambda: 0.0).open(repository, digest) as blob,
+    ):
+        return b"".join([chunk async for chunk in blob.read(Span(0, blob.size))])
+
+
+def sealed_file(root: Path) -> Path:
+    """The one sealed copy on the disk."""
+    [found] = [path for path in (root / "blobs/sha256").rglob("*.*") if path.read_bytes()[:8] == MAGIC]
+    return found
 
 
 def test_content_moves_into_a_bucket_and_back(lading: Run, pushed: Path, to_bucket: list[str], tmp_path: Path) -> None:
@@ -82,8 +113,77 @@ def test_content_moves_into_a_bucket_and_back(lading: Run, pushed: Path, to_buck
     (pushed / "blobs").rename(tmp_path / "away")
     back = lading("import", "--from", f"s3://{BUCKET}/{pushed.parent.name}", *to_bucket[2:], "--json")
 
-    assert back.document == {"copied": 1, "copied_bytes": 5, "there_already": 0, "failed": []}
+    assert back.document == {
+        "copied": 1,
+        "copied_bytes": 5,
+        "there_already": 0,
+        "unchecked": [],
+        "failed": [],
+    }
     assert asyncio.run(_read(settings(pushed))) == b"hello"
+
+
+def test_sealed_content_moves_into_a_bucket_and_back(
+    lading: Run, mixed: Path, server: S3Server, to_bucket: list[str], tmp_path: Path
+) -> None:
+    """As it is sealed, beside what is plain: what lies in the bucket is what lay on the disk."""
+    sealed = sealed_file(mixed).read_bytes()
+
+    there = lading("import", "--from", str(mixed), *to_bucket, "--json")
+    again = lading("import", "--from", str(mixed), *to_bucket, "--json")
+
+    assert (there.document["copied"], there.document["copied_bytes"]) == (2, 5 + len(SEALED))
+    assert again.document["there_already"] == 2
+    key = sealed_file(mixed).relative_to(mixed / "blobs").as_posix()
+    assert server.bucket(BUCKET).objects[f"{mixed.parent.name}/blobs/{key}"].content == sealed
+    assert asyncio.run(_read(settings(mixed, to_bucket), BETA, Digest.of(SEALED))) == SEALED
+
+    (mixed / "blobs").rename(tmp_path / "away")
+    back = lading("import", "--from", f"s3://{BUCKET}/{mixed.parent.name}", *to_bucket[2:], "--json")
+
+    assert back.document["copied"] == 2
+    assert sealed_file(mixed).read_bytes() == sealed
+    assert asyncio.run(_read(settings(mixed), BETA, Digest.of(SEALED))) == SEALED
+    assert asyncio.run(_read(settings(mixed))) == b"hello"
+
+
+def test_sealed_content_that_is_damaged_is_named(lading: Run, mixed: Path, to_bucket: list[str]) -> None:
+    file = sealed_file(mixed)
+    content = bytearray(file.read_bytes())
+    content[300_000] ^= 1
+    file.chmod(0o600)
+    file.write_bytes(content)
+
+    ran = lading("import", "--from", str(mixed), *to_bucket)
+
+    assert ran.code == 1
+    assert f"{Digest.of(SEALED)}: it is damaged in the source, or is not what its digest names\n" in ran.out
+    assert "copied 1, 5 bytes; 0 were there already; 1 failed: see to them, then run this again\n" in ran.out
+
+
+def test_without_the_root_key_no_sealed_content_moves(lading: Run, mixed: Path, to_bucket: list[str]) -> None:
+    """What is plain needs none."""
+    (mixed / "root.key").rename(mixed / "elsewhere.key")
+
+    without = lading("import", "--from", str(mixed), *to_bucket)
+    (mixed / "elsewhere.key").rename(mixed / "root.key")
+
+    assert without.code == 1
+    assert "version 1 of the key of the encryption domain AES256 does not open: " in without.err
+    assert "; see to it, then run this again: what is copied stays\n" in without.err
+    assert lading("import", "--from", str(mixed), *to_bucket, "--json").document["failed"] == []
+
+
+def test_what_can_be_opened_no_more_moves_unchecked(lading: Run, mixed: Path, to_bucket: list[str]) -> None:
+    """A registry that destroyed a domain can move, and is told what was not looked at."""
+    with closing(sqlite3.connect(mixed / "registry.db")) as database, database:
+        database.execute("UPDATE encryption_domain SET destroy_at = 1")
+
+    ran = lading("import", "--from", str(mixed), *to_bucket)
+
+    assert ran.code == 0
+    assert f"{Digest.of(SEALED)}: it was copied as it is, for it cannot be opened: the keys of " in ran.out
+    assert "; 1 were copied unchecked: restart the server with the new store" in ran.out
 
 
 def test_the_source_may_be_named_by_a_file_of_settings(

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from registry.core.uploads import UploadLimits
 from storage.blobs.filesystem import FilesystemStore
 from tests.contracts.database_places import Place, template_place
+from tests.contracts.encrypted_places import MemoryKeys
 from tests.registry.core.opening import OpeningStore
 from tests.registry.core.services import Clock, Core, open_core
 
@@ -71,4 +73,17 @@ def opening() -> OpeningStore:
 async def opening_core(place: Place, clock: Clock, opening: OpeningStore) -> AsyncIterator[Core]:
     """Every service, on that store."""
     async with open_core(place, clock, store=opening) as core:
+        yield core
+
+
+@pytest.fixture
+def domain_keys() -> MemoryKeys:
+    """The keys of encryption domains."""
+    return MemoryKeys()
+
+
+@pytest.fixture
+async def sealed_core(place: Place, clock: Clock, domain_keys: MemoryKeys) -> AsyncIterator[Core]:
+    """Every service, sealing what is pushed into a store in memory."""
+    async with open_core(place, clock, keys=domain_keys, limits=UploadLimits(None, 3)) as core:
         yield core

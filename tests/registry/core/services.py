@@ -10,6 +10,7 @@ from registry.core.blobs import Blobs
 from registry.core.damage import Damage
 from registry.core.images import Images, Sparse
 from registry.core.manifest import Manifest
+from registry.core.manifest_seals import ManifestSeals
 from registry.core.names import RepositoryName, Tag
 from registry.core.places import Places
 from registry.core.repositories import Repositories
@@ -18,10 +19,13 @@ from registry.core.verification import Verification
 from storage.blobs.interface import BlobStore, Span
 from storage.blobs.memory import MemoryStore
 from storage.digest import Algorithm, Digest
+from storage.domain_records import DEFAULT_DOMAIN
 from storage.metadata.accounts import add_account
 from storage.metadata.database import Database
 from storage.metadata.migration import ACTIVITY_SCHEMA, REGISTRY_SCHEMA
+from storage.metadata.repositories import domain_of
 from tests.contracts.database_places import Place
+from tests.contracts.encrypted_places import MemoryKeys, encrypted_store
 
 ALPHA = RepositoryName("alpha")
 BETA = RepositoryName("beta")
@@ -72,6 +76,16 @@ def chunk(content: bytes, start: int | None = None) -> Chunk:
 
 
 @dataclass
+class StoredDomains:
+    """The domains that repositories were made with (DomainOf)."""
+
+    database: Database
+
+    async def of(self, repository: RepositoryName) -> str:
+        return await self.database.read(lambda c: domain_of(c, repository.text)) or DEFAULT_DOMAIN
+
+
+@dataclass
 class Core:
     """Every service, and what is under them."""
 
@@ -80,16 +94,22 @@ class Core:
     store: BlobStore
     clock: Clock
     limits: UploadLimits = LIMITS
+    keys: MemoryKeys | None = None
+    """With keys, what is pushed is sealed."""
     ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     damaged: list[Damage] = field(default_factory=list)
     """What was heard of damage."""
 
     def __post_init__(self) -> None:
-        self.places = Places(self.store)
+        self.places, self.seals = Places(self.store), ManifestSeals()
+        if self.keys is not None:
+            domains = StoredDomains(self.database)
+            sealed = encrypted_store(self.store, HASHING, keys=self.keys, domain="")
+            self.places, self.seals = Places(self.store, sealed, domains), ManifestSeals(self.keys, domains)
         self.blobs = Blobs(self.database, self.places, self.clock, damaged=self._hear)
         self.repositories = Repositories(self.database, most=MOST)
         self.images = self.images_with(Sparse.NONE)
-        self.verification = Verification(self.database, self.places, HASHING, cores=2)
+        self.verification = Verification(self.database, self.places, HASHING, cores=2, seals=self.seals)
         self.uploads = Uploads(
             self.activity,
             self.places,
@@ -105,7 +125,7 @@ class Core:
 
     def images_with(self, sparse: Sparse) -> Images:
         """Images that may be sparse."""
-        return Images(self.database, sparse=sparse, most=MOST, now=self.clock)
+        return Images(self.database, sparse=sparse, most=MOST, now=self.clock, seals=self.seals, damaged=self._hear)
 
     async def push_blob(self, content: bytes, owner: Owner = ALICE) -> Digest:
         """Push a blob as a client does."""
@@ -137,10 +157,11 @@ async def open_core(
     store: BlobStore | None = None,
     capacity_bytes: int | None = None,
     limits: UploadLimits = LIMITS,
+    keys: MemoryKeys | None = None,
 ) -> AsyncIterator[Core]:
     """A core whose account is made; its store is in memory unless another is given."""
     suffixes = itertools.count()
     memory = MemoryStore(new_suffix=lambda: f"{next(suffixes):032x}", now=clock, capacity_bytes=capacity_bytes)
     async with place.opened(REGISTRY_SCHEMA) as database, place.opened(ACTIVITY_SCHEMA) as activity:
         await database.write(lambda c: add_account(c, "123456789012", clock()))
-        yield Core(database, activity, store or memory, clock, limits)
+        yield Core(database, activity, store or memory, clock, limits, keys)

@@ -13,13 +13,14 @@ from storage.blobs.memory import MemoryStore
 from storage.digest import Digest
 from storage.errors import StoreUnavailable
 from storage.metadata.schema import blob
+from tests.contracts.encrypted_places import MemoryKeys
 from tests.registry.core.services import Core
 
 HELLO, OTHER = Digest.of(b"hello"), Digest.of(b"other")
 
 
 def importing(core: Core, target: FilesystemStore) -> Import:
-    return Import(core.database, core.store, target, "registry")
+    return Import(core.database, core.store, target, "registry", core.keys or MemoryKeys())
 
 
 async def run(core: Core, target: FilesystemStore) -> set[Imported]:

@@ -150,7 +150,7 @@ async def test_a_run_can_be_stopped_anywhere(core: SealingCore, *, at_once: bool
     at, is_over = 0, False
     while not is_over:
         at += 1
-        core.turn(seals=not core.seals)
+        core.turn(seals=not core.encrypts)
         run = asyncio.ensure_future(core.convert())
 
         async def stop(run: asyncio.Task[object] = run) -> None:
