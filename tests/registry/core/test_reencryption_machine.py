@@ -98,7 +98,7 @@ class Model:
         await self.core.assert_nothing_else_is_stored()
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(done=st.lists(actions, min_size=8, max_size=20))
 def test_every_order_of_actions_is_survived(template: Place, done: list[Action]) -> None:
     asyncio.run(_run(template, done))
