@@ -51,19 +51,16 @@ class Keyring:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Unwrap keys again in the background while the block runs, before their time is over.
-
-        What the block raises comes out as it is, which a group of tasks would wrap.
-        """
+        """Unwrap keys again in the background while the block runs, before their time is over."""
         self._is_running = True
         try:
             yield
         finally:
             self._is_running = False
-            tasks = list(self._refreshing.values())
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            refreshing = list(self._refreshing.values())
+            for refresh in refreshing:
+                refresh.cancel()
+            await asyncio.gather(*refreshing, return_exceptions=True)
 
     async def current(self, domain: str) -> DomainKey:
         """The key to seal with in a domain; raises KeyUnavailable or DomainUnusable."""
@@ -103,9 +100,9 @@ class Keyring:
         name = (key.domain_id, key.version)
         if not self._is_running or name in self._refreshing or not self._may_ask(slot):
             return
-        task = asyncio.ensure_future(self._refresh(slot, key))
-        self._refreshing[name] = task
-        task.add_done_callback(lambda _: self._refreshing.pop(name))
+        refresh = asyncio.ensure_future(self._refresh(slot, key))
+        self._refreshing[name] = refresh
+        refresh.add_done_callback(lambda _: self._refreshing.pop(name))
 
     async def _refresh(self, slot: _Slot, key: StoredKey) -> None:
         async with slot.lock:

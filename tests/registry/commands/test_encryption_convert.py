@@ -159,7 +159,7 @@ async def _do_the_job(root: Path) -> None:
 
 
 def test_a_conversion_that_was_killed_is_gone_on_with(lading: Run, plain: Path) -> None:
-    blobs = [b"blob %d" % number for number in range(100)]
+    blobs = [b"blob %d" % number for number in range(60)]
     asyncio.run(push(plain, *blobs))
     command = subprocess.Popen(
         [sys.executable, "-m", "registry", "encryption", "convert", "--root", str(plain)],

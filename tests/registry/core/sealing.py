@@ -122,22 +122,22 @@ class SealingCore(Core):
     def __post_init__(self) -> None:
         self.step: Step = nothing
         self.roots, self.records = FakeRootKeys(), MemorySealedUploads()
-        self.keys = Keyring(DomainKeyRows(self.database), self.roots, "registry", self.clock)
+        self.keyring = Keyring(DomainKeyRows(self.database), self.roots, "registry", self.clock)
         super().__post_init__()
         self.turn(seals=False)
 
     def turn(self, *, seals: bool) -> None:
         """Seal what is pushed from now on, or keep it plain."""
-        self.seals = seals
+        self.encrypts = seals
         self.domains = EncryptionDomains(self.database, self.roots, "registry", self.clock, seals=seals)
         sealed = encrypted_store(
-            self.store, THREADS, keys=self.keys, records=self.records, domain="", segment_bits=SEGMENT_BITS
+            self.store, THREADS, keys=self.keyring, records=self.records, domain="", segment_bits=SEGMENT_BITS
         )
         self.places = Places(self.store, sealed, self.domains)
-        self.manifest_seals = ManifestSeals(self.keys, self.domains)
+        self.seals = ManifestSeals(self.keyring, self.domains)
         self.blobs = Blobs(self.database, self.places, self.clock, damaged=self._hear)
         self.images = Images(
-            self.database, sparse=Sparse.ALL, most=5, now=self.clock, seals=self.manifest_seals, damaged=self._hear
+            self.database, sparse=Sparse.ALL, most=5, now=self.clock, seals=self.seals, damaged=self._hear
         )
         self.uploads._places, self.uploads._blobs = self.places, self.blobs
 
@@ -158,8 +158,8 @@ class SealingCore(Core):
         return Reencryption(
             SteppingDatabase(self.database, self),
             stepping,
-            self.manifest_seals,
-            Wanted(self.seals, domain),
+            self.seals,
+            Wanted(self.encrypts, domain),
             self.clock,
             grace_seconds=GRACE,
         )
@@ -168,7 +168,7 @@ class SealingCore(Core):
         return encrypted_store(
             SteppingStore(self.places.plain, self),
             THREADS,
-            keys=self.keys,
+            keys=self.keyring,
             records=self.records,
             domain="",
             segment_bits=SEGMENT_BITS,

@@ -60,7 +60,7 @@ class Watched:
 
 
 def job(core: SealingCore, database: Database | None = None, *, encrypts: bool = True) -> Reencrypting:
-    return Reencrypting(database or core.database, core.places, core.manifest_seals, core.clock, encrypts=encrypts)
+    return Reencrypting(database or core.database, core.places, core.seals, core.clock, encrypts=encrypts)
 
 
 async def requests(core: SealingCore) -> list[Request]:
@@ -110,7 +110,7 @@ async def test_what_was_replaced_is_removed_when_its_grace_is_over(core: Sealing
 
 
 async def test_a_long_run_is_told_of(core: SealingCore) -> None:
-    for number in range(3):
+    for number in range(4):
         await core.push_to(b"%d" % number, ALPHA)
     await core.domains.rotate("AES256", reencrypt=True)
 
@@ -122,8 +122,8 @@ async def test_a_long_run_is_told_of(core: SealingCore) -> None:
         await job(core, SteppingDatabase(core.database, core)).run()
 
     told = [log for log in logs if log["event"] == "an encryption domain is being re-encrypted"]
-    assert len(told) >= 3
-    assert (told[0]["domain"], told[0]["rewritten"], told[0]["total"]) == ("AES256", 1, 4)
+    assert len(told) >= 2
+    assert (told[0]["domain"], told[0]["rewritten"], told[0]["total"]) == ("AES256", 1, 5)
 
 
 async def test_a_failing_domain_is_told_tried_again_and_keeps_no_other_from_it(core: SealingCore) -> None:

@@ -70,13 +70,6 @@ async def _settle() -> None:
         await asyncio.sleep(0)
 
 
-async def test_what_is_raised_while_a_keyring_runs_comes_out_as_it_is(ring: Ring) -> None:
-    """Commands tell of it by its kind."""
-    with pytest.raises(KeyUnavailable, match="away"):
-        async with ring.keyring.running():
-            raise KeyUnavailable("it is away")
-
-
 async def test_what_is_sealed_with_the_current_key_opens_by_its_id_and_version(ring: Ring) -> None:
     current = await ring.keyring.current("AES256")
 

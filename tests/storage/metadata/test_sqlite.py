@@ -47,7 +47,7 @@ def count(connection: Connection) -> object:
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("synchronous", 2), ("journal_mode", "wal"), ("foreign_keys", 1), ("query_only", 0), ("secure_delete", 1)],
+    [("synchronous", 2), ("journal_mode", "wal"), ("foreign_keys", 1), ("secure_delete", 1), ("query_only", 0)],
 )
 async def test_the_writer_waits_for_the_disk(file: SqliteDatabase, name: str, expected: object) -> None:
     """An acknowledged write is durable: 2 is FULL, which syncs the log at every commit."""
