@@ -27,8 +27,8 @@ class BufferBudget:
 
     @property
     def is_short(self) -> bool:
-        """Whether more than half of it is held."""
-        return 2 * self._held > self._limit
+        """Whether more than three quarters of it are held."""
+        return 4 * self._held > 3 * self._limit
 
     def when_short(self, press: Callable[[], None]) -> None:
         """Have this called for as long as somebody waits, now and then, to have bytes given that need not be held."""
