@@ -16,7 +16,7 @@ from tests.contracts.s3_places import CREDENTIALS, REAL, S3Stores, s3_server
 
 pytest.register_assert_rewrite("tests.contracts.blob_store", "tests.contracts.blob_writer")
 
-SEALED = {f"encrypted {kind}": kind for kind in ("filesystem", "s3")}
+SEALED = {f"encrypted {kind}": kind for kind in ("filesystem", *REAL)}
 
 # The suite is imported once its asserts are explained.
 from tests.contracts.blob_store import *  # noqa: E402, F403  # every test of it
@@ -60,14 +60,16 @@ def make_store(
         stores: S3Stores = request.getfixturevalue("s3")
         return stores.store()
 
+    def real() -> BlobStore:
+        return S3Stores(kind, executor).store()
+
+    kind = SEALED.get(request.param, request.param)
+    if kind in REAL:
+        for name, value in CREDENTIALS.items():
+            monkeypatch.setenv(name, value)
     makers: dict[str, Callable[[], BlobStore]] = {"memory": memory, "filesystem": filesystem, "s3": s3}
-    if request.param in makers:
-        return makers[request.param]
-    if request.param in SEALED:
-        return lambda: encrypted_store(makers[SEALED[request.param]](), executor)
-    for name, value in CREDENTIALS.items():
-        monkeypatch.setenv(name, value)
-    return S3Stores(request.param, executor).store
+    make = makers.get(kind, real)
+    return make if kind == request.param else lambda: encrypted_store(make(), executor)
 
 
 @pytest.fixture
