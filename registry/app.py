@@ -7,7 +7,7 @@ import secrets
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, closing
+from contextlib import AsyncExitStack
 
 from aiohttp import web
 
@@ -36,7 +36,6 @@ from registry.http.access import ACCESS
 from registry.http.auditing import Auditing
 from registry.http.metrics import HTTP_METRICS, RequestMetrics
 from registry.http.middleware import Observers, answering, sign
-from registry.http.read_ahead import ReadAhead
 from registry.http.routes import add_routes
 from registry.http.strangers import Strangers
 from registry.http.transfers import Sender
@@ -133,7 +132,6 @@ def _services(
         databases.registry, content.places, time.time, damaged=damage.hear, redirects=settings.storage.redirect
     )
     senders = stack.enter_context(ThreadPoolExecutor(_SENDER_THREADS, thread_name_prefix="sender"))
-    ahead = stack.enter_context(closing(ReadAhead()))
     parsers = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="parser"))
     return Services(
         repositories=repositories,
@@ -151,7 +149,7 @@ def _services(
         hints=hints,
         budget=content.budget,
         documents=BufferBudget(BUFFER_BYTES),
-        sender=Sender(senders, ahead, idle_seconds=limits.body_idle),
+        sender=Sender(senders, idle_seconds=limits.body_idle),
         bounds=Bounds(limits.manifest_bytes, limits.json_depth, limits.tags_per_push, limits.body_idle),
         create_on_push=settings.repositories.create_on_push,
         threads=parsers,

@@ -48,14 +48,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add_settings(parser)
     parser.add_argument("--domain", metavar="NAME", help="only what belongs to this encryption domain")
+    add_grace(parser)
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+
+
+def add_grace(parser: argparse.ArgumentParser) -> None:
+    """Declare how long replaced bytes stay."""
     parser.add_argument(
         "--grace",
         metavar="SECONDS",
         type=_seconds,
-        help="how long replaced bytes stay for those who are reading them, 0 where no server runs; default: 60, and "
+        help="how long rewritten bytes stay for those who are reading them, 0 where no server runs; default: 60, and "
         "3600 in a bucket",
     )
-    parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
 
 def require_encryption(arguments: argparse.Namespace) -> None:
@@ -68,7 +73,7 @@ def run(arguments: argparse.Namespace, *, is_quiet: bool = False) -> int:
     """Exit 0 when all is as it should be, 1 when anything is not; a quiet run prints what fails alone."""
     try:
         settings = settings_of(arguments).settings
-        report = asyncio.run(_convert(settings, arguments.domain, getattr(arguments, "grace", None)))
+        report = asyncio.run(_convert(settings, arguments.domain, arguments.grace))
     except (SettingsInvalid, StorageError, RegistryError, OSError) as error:
         return complain(error)
     failed = (f"{each['digest']}: {each['problem']}" for each in report.failed)

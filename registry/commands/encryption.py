@@ -14,6 +14,7 @@ def _add_rotation(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--reencrypt", action="store_true", help="rewrite what earlier keys of the domain encrypt, and what is plain"
     )
+    converting.add_grace(parser)
 
 
 def _add_destruction(parser: argparse.ArgumentParser) -> None:

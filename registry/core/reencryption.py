@@ -16,6 +16,7 @@ from typing import Final
 from registry.core.manifest_seals import ManifestSeals
 from registry.core.places import Places
 from registry.core.several import several
+from storage.blobs.blocking import to_end
 from storage.blobs.copying import copy_into
 from storage.blobs.interface import Expected, LocalFiles
 from storage.digest import Digest
@@ -155,9 +156,13 @@ class Reencryption:
             new = NewCopy(copy.digest, stored.size, stored.key, stored.domain, stored.key_version)
             is_used = await self._replace_with(copy, new, target)
         finally:
-            # Who is cancelled or fails does not know whether the change was made, or is yet to be.
-            if not is_used and not await self._database.write(lambda c: reencryption.is_named(c, copy, stored.key)):
-                await self._places.every.delete(stored.key)
+            if not is_used:
+                await to_end(self._drop_unless_named(copy, stored.key))
+
+    async def _drop_unless_named(self, copy: StoredBlob, key: str) -> None:
+        """Remove a new copy, unless it is used after all: who is cancelled or fails does not know."""
+        if not await self._database.write(lambda c: reencryption.is_named(c, copy, key)):
+            await self._places.every.delete(key)
 
     async def _replace_with(self, copy: StoredBlob, new: NewCopy | None, target: str) -> bool:
         now = self._now()

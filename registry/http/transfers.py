@@ -10,9 +10,8 @@
 import asyncio
 import os
 import select
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Executor
-from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from weakref import WeakValueDictionary
@@ -20,7 +19,6 @@ from weakref import WeakValueDictionary
 from aiohttp import Payload, web
 from aiohttp.abc import AbstractStreamWriter
 
-from registry.http.read_ahead import ReadAhead, pieces_of
 from storage.blobs.blocking import run_to_end
 from storage.blobs.interface import BlockingReader, Span
 
@@ -97,36 +95,42 @@ class Source:
             offset += len(pieces[-1])
         return b"".join(pieces)
 
-    def send_some(self, ahead: ReadAhead, socket: int, offset: int, end: int) -> int:
+    def send_some(self, socket: int, offset: int, end: int) -> int:
         """Send until the socket has been full for a moment; returns how many bytes went."""
-        if self.file is not None:
-            return self._send_file(self.file, socket, offset, end)
-        with ahead.turn() as alone:
-            pieces = pieces_of if alone is None else alone.pieces
-            with closing(pieces(self.reader, offset, end)) as read:
-                return _send_pieces(socket, read)
-
-    def _send_file(self, file: int, socket: int, offset: int, end: int) -> int:
+        send = self._by_reading(socket) if self.file is None else partial(self._by_kernel, self.file, socket)
         start, room = offset, _Room(socket)
         while offset < end:
             try:
-                sent = os.sendfile(socket, file, offset, end - offset)
+                offset += send(offset, end)
             except BlockingIOError:
                 if not room.comes():
                     break
-                continue
-            if not sent:
-                self.prove(offset, end)  # the file is shorter: the connection must not end as if all was sent
-            offset += sent
         return offset - start
+
+    def _by_kernel(self, file: int, socket: int, offset: int, end: int) -> int:
+        sent = os.sendfile(socket, file, offset, end - offset)
+        if not sent:
+            self.prove(offset, end)  # the file is shorter than it was: the connection must not end as if all was sent
+        return sent
+
+    def _by_reading(self, socket: int) -> Callable[[int, int], int]:
+        unsent = memoryview(b"")
+
+        def send(offset: int, end: int) -> int:
+            nonlocal unsent
+            unsent = unsent or self.reader.read(offset, end)
+            sent = os.write(socket, unsent)
+            unsent = unsent[sent:]
+            return sent
+
+        return send
 
 
 class Sender:
     """Sends spans of stored bytes to clients, on threads of its own."""
 
-    def __init__(self, threads: Executor, ahead: ReadAhead, *, idle_seconds: float) -> None:
+    def __init__(self, threads: Executor, *, idle_seconds: float) -> None:
         self._threads = threads
-        self._ahead = ahead
         self._idle_seconds = idle_seconds
 
     async def begin(self, source: Source, span: Span) -> Send:
@@ -159,7 +163,7 @@ class Sender:
         offset = span.offset
         while offset < span.end:
             end = min(span.end, offset + _BYTES_AT_ONCE)
-            sent = await run_to_end(self._threads, source.send_some, self._ahead, socket, offset, end)
+            sent = await run_to_end(self._threads, source.send_some, socket, offset, end)
             offset += sent
             if not sent:
                 await self._writable(socket)
@@ -224,23 +228,6 @@ class _Room:
             poller.register(self._socket, select.POLLOUT)
             self._poll = poller.poll
         return bool(self._poll(_PATIENCE_MILLISECONDS))
-
-
-def _send_pieces(socket: int, pieces: Iterable[memoryview]) -> int:
-    """Send pieces until the socket has been full for a moment; what was not sent of one is read again another time."""
-    total, room = 0, _Room(socket)
-    for piece in pieces:
-        unsent = piece
-        while unsent:
-            try:
-                sent = os.write(socket, unsent)
-            except BlockingIOError:
-                if not room.comes():
-                    return total
-                continue
-            total += sent
-            unsent = unsent[sent:]
-    return total
 
 
 async def _send_at_once(content: bytes, _request: web.Request, response: web.StreamResponse) -> None:

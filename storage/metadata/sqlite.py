@@ -140,7 +140,7 @@ class SqliteDatabase:
             cursor.execute(f"PRAGMA synchronous={self._synchronous}")
             cursor.execute("PRAGMA foreign_keys=ON")
             cursor.execute("PRAGMA mmap_size=268435456")
-            cursor.execute("PRAGMA secure_delete=ON")  # a key that was destroyed is in no free page
+            cursor.execute("PRAGMA secure_delete=ON")  # what was removed is in no free page
             if query_only:
                 cursor.execute("PRAGMA query_only=ON")
             cursor.close()

@@ -12,7 +12,7 @@ from storage.blobs.encrypted.writer import Tools
 from storage.blobs.interface import BlobStore
 from storage.budget import BufferBudget
 from storage.encryption.header import SEGMENT_BITS
-from storage.encryption.keys import DomainKey
+from storage.encryption.keys import DomainKey, DomainKeys
 from storage.errors import DomainUnusable, StagedBytesBusy, WrongKey
 from storage.sealed_uploads import Change, KeptAt, Recorded, SealedUpload
 from storage.staging_records import StagingRecord
@@ -116,7 +116,7 @@ def encrypted_store(
     inner: BlobStore,
     executor: Executor,
     *,
-    keys: MemoryKeys | None = None,
+    keys: DomainKeys | None = None,
     records: MemorySealedUploads | None = None,
     budget: BufferBudget | None = None,
     domain: str = DOMAIN,

@@ -16,7 +16,7 @@ from tests.contracts.s3_places import CREDENTIALS, REAL, S3Stores, s3_server
 
 pytest.register_assert_rewrite("tests.contracts.blob_store", "tests.contracts.blob_writer")
 
-SEALED = {f"encrypted {kind}": kind for kind in ("memory", "filesystem", "s3")}
+SEALED = {f"encrypted {kind}": kind for kind in ("filesystem", "s3")}
 
 # The suite is imported once its asserts are explained.
 from tests.contracts.blob_store import *  # noqa: E402, F403  # every test of it

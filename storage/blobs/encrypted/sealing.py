@@ -75,14 +75,8 @@ class Seats:
     """A few seats that all writers of a process share; who has one waits for nothing but the disk."""
 
     def __init__(self, count: int) -> None:
-        self._count = count
         self._free = [Seat() for _ in range(count)]
         self._room = asyncio.Semaphore(count)
-
-    @property
-    def are_free(self) -> bool:
-        """Whether nobody has one."""
-        return len(self._free) == self._count
 
     @asynccontextmanager
     async def one(self) -> AsyncGenerator[Seat, None]:

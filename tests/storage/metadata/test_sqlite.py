@@ -36,6 +36,11 @@ def fill(connection: Connection) -> None:
     pragma(connection, f"max_page_count = {pragma(connection, 'page_count')}")
 
 
+def holding(folder: Path, needle: bytes) -> list[str]:
+    """The files that hold some bytes."""
+    return [path.name for path in folder.iterdir() if needle in path.read_bytes()]
+
+
 def count(connection: Connection) -> object:
     return connection.exec_driver_sql("SELECT count(*) FROM thing").scalar_one()
 
@@ -189,15 +194,34 @@ async def test_a_file_that_is_not_at_its_path_takes_no_change(
     assert await file.read(count) == 1
 
 
-async def test_what_was_overwritten_is_not_in_the_file(tmp_path: Path) -> None:
-    """A wrapped key that was destroyed, say: not in a free page either."""
-    database = SqliteDatabase(tmp_path / "file.db")
-    canary = b"canary" * 500
-    await database.write(lambda c: c.exec_driver_sql("CREATE TABLE thing (content BLOB)").close())
-    for _ in range(9):
-        await database.write(lambda c: c.exec_driver_sql("INSERT INTO thing VALUES (?)", (canary,)).close())
-    await database.write(lambda c: c.exec_driver_sql("UPDATE thing SET content = NULL").close())
-    await database.close()
+async def test_nothing_is_left_of_what_was_removed(file: SqliteDatabase, tmp_path: Path) -> None:
+    """Whoever gets hold of the files does not find it, in free pages, between rows, or in the log."""
 
-    assert b"canary" not in (tmp_path / "file.db").read_bytes()
-    assert not (tmp_path / "file.db-wal").exists()
+    def change(connection: Connection, statement: str) -> None:
+        connection.exec_driver_sql(statement)
+
+    for size in (1, 300, 5_000):
+        await file.write(partial(change, statement=f"INSERT INTO thing VALUES ('canary' || hex(zeroblob({size})))"))
+    await file.write(partial(change, statement="UPDATE thing SET content = 'short' WHERE length(content) > 9000"))
+    await file.write(partial(change, statement="DELETE FROM thing WHERE length(content) > 100"))
+    await file.write(partial(change, statement="UPDATE thing SET content = 'gone'"))
+    assert holding(tmp_path, b"canary")
+
+    assert await file.forget()
+
+    assert holding(tmp_path, b"canary") == []
+
+
+async def test_a_log_that_is_read_cannot_be_emptied(tmp_path: Path) -> None:
+    database = SqliteDatabase(tmp_path / "file.db", busy_seconds=0.01)
+    await database.write(lambda c: c.exec_driver_sql("CREATE TABLE thing (content BLOB)").close())
+    reader = sqlite3.connect(tmp_path / "file.db", isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM thing").fetchall()
+    await database.write(lambda c: store(c, 10))
+
+    assert not await database.forget()
+
+    reader.close()
+    assert await database.forget()
+    await database.close()
