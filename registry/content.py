@@ -24,8 +24,8 @@ from storage.metadata.sealed_uploads import SealedUploadRows
 from storage.roots.interface import RootKeys
 
 _LEAST_THREADS: Final = 2
-_SEATS: Final = 8
-"""How many uploads seal into reused buffers at once: 1.3 MiB each."""
+_LEAST_SEATS: Final = 4
+"""How many uploads seal into reused buffers at once, on few cores: 1.3 MiB each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ async def open_content(
             records=SealedUploadRows(databases.activity, now=time.time),
             budget=budget,
             executor=threads,
-            seats=Seats(_SEATS),
+            seats=Seats(max(_LEAST_SEATS, cores())),
             new_mark=lambda: secrets.token_hex(16),
         )
         opened = open_store(settings.storage, databases, registry_id=registry_id, budget=budget)

@@ -161,7 +161,8 @@ class EncryptedWriter:
             raise ValueError("the writer is closed")
         self._is_at_work = True
         try:
-            await to_end(self._get_ready())
+            if self._spilling is not None or self._is_broken:
+                await to_end(self._get_ready())
             yield
         except BaseException:
             self._fall_back()
