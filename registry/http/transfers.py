@@ -79,9 +79,9 @@ class Source:
     reader: BlockingReader
     file: int | None = None
 
-    def prove(self, offset: int, end: int) -> None:
-        """See that the first bytes of a span are what they should be; raises what the reader raises."""
-        self.reader.read(offset, end)
+    def prove(self, offset: int) -> None:
+        """See that the bytes at an offset are what they should be; raises what the reader raises."""
+        self.reader.read(offset, offset + 1)  # no more is opened than what this byte is sealed with
 
     def piece(self, offset: int, end: int) -> bytes:
         """A copy of some bytes, at least one."""
@@ -110,7 +110,7 @@ class Source:
     def _by_kernel(self, file: int, socket: int, offset: int, end: int) -> int:
         sent = os.sendfile(socket, file, offset, end - offset)
         if not sent:
-            self.prove(offset, end)  # the file is shorter than it was: the connection must not end as if all was sent
+            self.prove(offset)  # the file is shorter than it was: the connection must not end as if all was sent
         return sent
 
     def _by_reading(self, socket: int) -> Callable[[int, int], int]:
@@ -138,7 +138,7 @@ class Sender:
         if span.length <= _SMALL_BYTES:
             return partial(_send_at_once, source.whole(span))
         if source.file is None:
-            await run_to_end(self._threads, source.prove, span.offset, span.end)
+            await run_to_end(self._threads, source.prove, span.offset)
         return partial(self._send, source, span)
 
     async def begin_stream(self, chunks: AsyncIterator[bytes]) -> Send:

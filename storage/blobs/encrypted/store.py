@@ -6,7 +6,6 @@
 """
 
 import asyncio
-import os
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
@@ -243,27 +242,13 @@ class LocalEncryptedStore(EncryptedStore):
         copy = await self._copies.open(key, expected)
         if copy is None:
             await self._inner.size(key, expected=expected)
-        descriptor = await self._descriptor(key)
+        files = cast("LocalFiles", self._inner)  # `encrypted` sees to it
+        descriptor = files.open(key)  # two system calls: less than a thread costs
         return (
             FileReader(key, descriptor)
             if copy is None
             else SealedFile(descriptor, copy, lambda: self._copies.forgetting(key))
         )
-
-    async def _descriptor(self, key: str) -> int:
-        files = cast("LocalFiles", self._inner)  # `encrypted` sees to it
-        opening = asyncio.get_running_loop().run_in_executor(self._tools.executor, files.open, key)
-        try:
-            return await asyncio.shield(opening)
-        except asyncio.CancelledError:
-            opening.add_done_callback(_close_unwanted)
-            raise
-
-
-def _close_unwanted(opening: "asyncio.Future[int]") -> None:
-    """Close what was opened for somebody who went away."""
-    if not opening.cancelled() and opening.exception() is None:
-        os.close(opening.result())
 
 
 def encrypted(inner: BlobStore, tools: Tools, *, domain: str = "") -> EncryptedStore:
