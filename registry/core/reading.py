@@ -13,11 +13,10 @@ from registry.core.errors import BlobUnknown, CopyReplaced
 from registry.core.names import RepositoryName
 from registry.core.places import Places
 from storage.blobs.copying import copy_into
-from storage.blobs.file_reader import FileReader
+from storage.blobs.file_reader import FileReader, open_file, reader_of
 from storage.blobs.interface import (
     BlobStore,
     BlockingReader,
-    BlockingReads,
     Expected,
     LocalFiles,
     SignedUrls,
@@ -68,13 +67,13 @@ class Reading:
         """A copy ready to be sent to a reader of a repository; what the block raises of damage counts too."""
         store, expected = self._places.holding(found.domain), _expected(found)
         async with self._minding(repository, found):
-            reader, file = await _open_reader(store, found, expected)
+            reader = await reader_of(store, found.storage_key, expected)
             try:
                 yield OpenBlob(
                     found.size,
                     lambda span: store.read(found.storage_key, span, expected=expected),
                     reader,
-                    file,
+                    reader.file if isinstance(reader, FileReader) else None,
                     self._signing(store, found),
                 )
             finally:
@@ -86,7 +85,7 @@ class Reading:
         store = self._places.holding(found.domain)
         async with self._minding(repository, found):
             if isinstance(store, LocalFiles):
-                os.close(_open_file(store, found))
+                os.close(open_file(store, found.storage_key, found.size))
             else:
                 await store.size(found.storage_key, expected=_expected(found))
 
@@ -120,29 +119,8 @@ class Reading:
         raise BlobUnknown(found.digest) from error
 
 
-async def _open_reader(
-    store: BlobStore, found: StoredBlob, expected: Expected
-) -> tuple[BlockingReader, int | None] | tuple[None, None]:
-    """What threads read a copy with, and its file if it is a plain one; None where the store streams."""
-    if isinstance(store, LocalFiles):
-        file = _open_file(store, found)
-        return FileReader(found.storage_key, file), file
-    if isinstance(store, BlockingReads):
-        return await store.open_reader(found.storage_key, expected=expected), None
-    return None, None
-
-
 def _expected(found: StoredBlob) -> Expected:
     return Expected(found.size, Digest.parse(found.digest), found.domain)
-
-
-def _open_file(store: LocalFiles, found: StoredBlob) -> int:
-    """The open file of a copy, its length checked, which costs two system calls."""
-    file = store.open(found.storage_key)
-    if os.fstat(file).st_size != found.size:
-        os.close(file)
-        raise StoredBytesMissing(found.storage_key)
-    return file
 
 
 def _signed_url(store: SignedUrls, key: str, media_type: str) -> Awaitable[str]:

@@ -3,19 +3,18 @@
 Threads work in slices, so that who is cancelled waits for a few of them at most, and read into buffers of their own.
 """
 
-from collections.abc import Sequence
 from concurrent.futures import Executor
 from contextlib import aclosing
 from typing import Final
 
 from registry.core.places import Places
+from storage.blobs.batches import batches_of
 from storage.blobs.blocking import run_to_end
-from storage.blobs.file_reader import FileReader
-from storage.blobs.interface import BlobStore, BlockingReader, BlockingReads, Expected, LocalFiles, Span
-from storage.digest import Digest, Hasher, hasher
+from storage.blobs.file_reader import reader_of
+from storage.blobs.interface import BlobStore, BlockingReader, Expected, Span
+from storage.digest import Digest, Hasher, hasher, update
 
 _SLICE_BYTES: Final = 4 * 1024 * 1024
-_BATCH_BYTES: Final = 1024 * 1024
 
 
 class Rehashing:
@@ -30,7 +29,7 @@ class Rehashing:
         algorithm = expected.digest.algorithm
         running = hasher(algorithm)
         store = self._places.holding(expected.domain)
-        reader = await _open(store, key, expected)
+        reader = await reader_of(store, key, expected)
         if reader is None:
             await self._take_stream(store, key, expected, running)
         else:
@@ -45,22 +44,9 @@ class Rehashing:
             await run_to_end(self._threads, _take_slice, reader, offset, min(size, offset + _SLICE_BYTES), running)
 
     async def _take_stream(self, store: BlobStore, key: str, expected: Expected, running: Hasher) -> None:
-        batch: list[bytes] = []
         async with aclosing(store.read(key, Span(0, expected.size), expected=expected)) as chunks:
-            async for chunk in chunks:
-                batch.append(chunk)
-                if sum(map(len, batch)) >= _BATCH_BYTES:
-                    await run_to_end(self._threads, _take_batch, batch, running)
-                    batch = []
-        await run_to_end(self._threads, _take_batch, batch, running)
-
-
-async def _open(store: BlobStore, key: str, expected: Expected) -> BlockingReader | None:
-    if isinstance(store, LocalFiles):
-        return FileReader(key, store.open(key))
-    if isinstance(store, BlockingReads):
-        return await store.open_reader(key, expected=expected)
-    return None
+            async for batch in batches_of(chunks):
+                await run_to_end(self._threads, update, running, batch)
 
 
 def _take_slice(reader: BlockingReader, offset: int, end: int, running: Hasher) -> None:
@@ -68,8 +54,3 @@ def _take_slice(reader: BlockingReader, offset: int, end: int, running: Hasher) 
         piece = reader.read(offset, end)
         running.update(piece)
         offset += len(piece)
-
-
-def _take_batch(batch: Sequence[bytes], running: Hasher) -> None:
-    for chunk in batch:
-        running.update(chunk)

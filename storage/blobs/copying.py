@@ -1,13 +1,10 @@
 """Making another copy of what is stored, in the same store or another."""
 
-from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Final
 
+from storage.blobs.batches import batches_of
 from storage.blobs.blocking import to_end
 from storage.blobs.interface import BlobStore, BlobWriter, Expected, Span, StoredCopy
-
-_BATCH_BYTES: Final = 1024 * 1024
 
 
 async def copy_into(
@@ -27,7 +24,8 @@ async def copy_into(
         async with target.stage(upload_id, expected.digest.algorithm, _nothing) as writer:
             try:
                 async with aclosing(source.read(key, Span(0, expected.size), expected=expected)) as chunks:
-                    await _pour(chunks, writer)
+                    async for batch in batches_of(chunks):
+                        await writer.write(batch)
                 await to_end(commit(writer))
             except BaseException:
                 await writer.abort()
@@ -37,17 +35,6 @@ async def copy_into(
             await to_end(target.delete(unheard.key))
         raise
     return stored[0]
-
-
-async def _pour(chunks: AsyncIterator[bytes], writer: BlobWriter) -> None:
-    batch: list[bytes] = []
-    async for chunk in chunks:
-        batch.append(chunk)
-        if sum(map(len, batch)) >= _BATCH_BYTES:
-            await writer.write(batch)
-            batch = []
-    if batch:
-        await writer.write(batch)
 
 
 async def _nothing() -> int:

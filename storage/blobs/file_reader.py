@@ -5,6 +5,7 @@ import threading
 from typing import Final
 
 from storage.blobs.disk import storage_errors
+from storage.blobs.interface import BlobStore, BlockingReader, BlockingReads, Expected, LocalFiles
 from storage.errors import StoredBytesMissing
 
 _BUFFER_BYTES: Final = 256 * 1024
@@ -25,17 +26,38 @@ class FileReader:
 
     def __init__(self, key: str, file: int) -> None:
         self._key = key
-        self._file = file
+        self.file = file
 
     def read(self, offset: int, end: int) -> memoryview:
         """Some of the bytes, good until the thread reads again; raises StoredBytesMissing where the file has none."""
         buffer = _OWN.buffer
         with storage_errors():
-            count = os.preadv(self._file, [buffer[: end - offset]], offset)
+            count = os.preadv(self.file, [buffer[: end - offset]], offset)
         if not count:
             raise StoredBytesMissing(self._key)
         return buffer[:count]
 
     def close(self) -> None:
         """Close the file."""
-        os.close(self._file)
+        os.close(self.file)
+
+
+async def reader_of(store: BlobStore, key: str, expected: Expected) -> BlockingReader | None:
+    """What threads read a copy with, a FileReader where it is a plain file; None where the store streams.
+
+    Raises what `BlobStore.read` raises before its first chunk.
+    """
+    if isinstance(store, LocalFiles):
+        return FileReader(key, open_file(store, key, expected.size))
+    if isinstance(store, BlockingReads):
+        return await store.open_reader(key, expected=expected)
+    return None
+
+
+def open_file(store: LocalFiles, key: str, size: int) -> int:
+    """The open file of a copy, the caller's to close, its length checked, which costs two system calls."""
+    file = store.open(key)
+    if os.fstat(file).st_size != size:
+        os.close(file)
+        raise StoredBytesMissing(key)
+    return file

@@ -1,17 +1,17 @@
 """What must be known of unfinished uploads that are sealed: rows of the activity database."""
 
 from collections.abc import AsyncGenerator, Callable
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import Connection, and_, delete, select, update
 
 from storage.errors import StagedBytesBusy
 from storage.metadata.activity_schema import sealed_upload
 from storage.metadata.database import Database, insert
+from storage.metadata.staging import records_of
 from storage.sealed_uploads import Change, KeptAt, Recorded, SealedUpload
 from storage.staging_records import StagingRecord
 
-_PAGE: Final = 500
 _ROW = sealed_upload.c
 
 
@@ -72,22 +72,9 @@ class SealedUploadRows:
         gone = delete(sealed_upload).where(_ROW.upload_id == upload_id, _ROW.mark == mark)
         await self._database.write(lambda c: c.execute(gone))
 
-    async def all(self) -> AsyncGenerator[StagingRecord, None]:
+    def all(self) -> AsyncGenerator[StagingRecord, None]:
         """Every row, by id, a page at a time, without the tails."""
-        after = ""
-        while page := await self._page(after):
-            for row in page:
-                yield row
-            after = page[-1].upload_id
-
-    async def _page(self, after: str) -> list[StagingRecord]:
-        rows = (
-            select(_ROW.upload_id, _ROW.offset, _ROW.touched_at)
-            .where(_ROW.upload_id > after)
-            .order_by(_ROW.upload_id)
-            .limit(_PAGE)
-        )
-        return await self._database.scan(lambda c: [StagingRecord(*row) for row in c.execute(rows)])
+        return records_of(self._database, _ROW.upload_id, _ROW.offset, _ROW.touched_at)
 
 
 def _placed(kept: KeptAt | None, offset: str, tail: str) -> dict[str, Any]:

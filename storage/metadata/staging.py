@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Callable
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, delete, or_, select, update
+from sqlalchemy import Column, Connection, Select, bindparam, delete, or_, select, update
 
 from storage.errors import StagedBytesBusy
 from storage.metadata.activity_schema import staging
@@ -80,22 +80,25 @@ class StagingRows:
         asked = select(staging.c.id).where(staging.c.id == upload_id)
         return await self._database.read(lambda c: c.execute(asked).one_or_none() is not None)
 
-    async def all(self) -> AsyncGenerator[StagingRecord, None]:
+    def all(self) -> AsyncGenerator[StagingRecord, None]:
         """Every row, by id, a page at a time."""
-        after = ""
-        while page := await self._page(after):
-            for row in page:
-                yield row
-            after = page[-1].upload_id
+        return records_of(self._database, staging.c.id, staging.c.size, staging.c.touched_at)
 
-    async def _page(self, after: str) -> list[StagingRecord]:
-        rows = (
-            select(staging.c.id, staging.c.size, staging.c.touched_at)
-            .where(staging.c.id > after)
-            .order_by(staging.c.id)
-            .limit(_PAGE)
-        )
-        return await self._database.scan(lambda c: [StagingRecord(*row) for row in c.execute(rows)])
+
+async def records_of(
+    database: Database, upload_id: "Column[str]", size: "Column[int]", touched_at: "Column[float]"
+) -> AsyncGenerator[StagingRecord, None]:
+    """Every row of a table of staged uploads, by id, a page at a time, read without its other columns."""
+    rows = select(upload_id, size, touched_at).order_by(upload_id).limit(_PAGE)
+    after = ""
+    while page := await _page(database, rows.where(upload_id > after)):
+        for record in page:
+            yield record
+        after = page[-1].upload_id
+
+
+async def _page(database: Database, rows: Select[str, int, float]) -> list[StagingRecord]:
+    return await database.scan(lambda c: [StagingRecord(*row) for row in c.execute(rows)])
 
 
 def _names(upload_id: str, writer: str) -> dict[str, str]:

@@ -156,7 +156,7 @@ async def test_all_rows_are_told_across_pages(
     rows: SealedUploadRows, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each once, by id, with when it was touched."""
-    monkeypatch.setattr("storage.metadata.sealed_uploads._PAGE", 2)
+    monkeypatch.setattr("storage.metadata.staging._PAGE", 2)
     ids = [f"{number:032x}" for number in range(5)]
     for upload_id in ids:
         clock.seconds += 1
