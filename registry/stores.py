@@ -23,6 +23,7 @@ BUFFER_BYTES: Final = 64 * 1024 * 1024
 
 # Measured with 64 pushes at once: more threads only fight for the interpreter.
 _DISK_THREADS: Final = 16
+_STREAMING_THREADS: Final = 8
 # A thread of S3's waits for the network most of the time; each has a connection.
 _CONNECTIONS: Final = 32
 _PROBES: Final = 2
@@ -52,13 +53,17 @@ def open_store(
 @asynccontextmanager
 async def _filesystem(settings: StorageSettings, registry_id: str | None) -> AsyncIterator[ContentStore]:
     disk = os.statvfs(settings.root)
-    with ThreadPoolExecutor(_DISK_THREADS, thread_name_prefix="store") as threads:
+    with (
+        ThreadPoolExecutor(_DISK_THREADS, thread_name_prefix="store") as threads,
+        ThreadPoolExecutor(_STREAMING_THREADS, thread_name_prefix="stream") as streaming,
+    ):
         yield FilesystemStore(
             settings.root,
             durability=settings.durability,
             reserve_bytes=settings.reserve_bytes(disk.f_blocks * disk.f_frsize),
             new_suffix=lambda: secrets.token_hex(8),
             executor=threads,
+            streaming=streaming,
             registry_id=registry_id,
         )
 

@@ -13,8 +13,9 @@ import storage.errors as storage_errors
 from auth.policy.findings import PolicyInvalid
 from registry.admin.facts import PreconditionFailed, RequestInvalid
 from registry.http.access import CHALLENGE
-from registry.http.bodies import BodyTooLong, BodyTooSlow
+from registry.http.bodies import BodyTooLong
 from registry.http.middleware import REQUEST_ID
+from registry.http.refusals import BodyTooSlow
 from registry.logs import log_failure, logger
 
 CONTENT_TYPE: Final = "application/problem+json"

@@ -6,10 +6,9 @@
 - What arrived before a connection broke counts; the status tells how far.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from sqlalchemy import Connection
 
@@ -23,6 +22,7 @@ from registry.core.errors import (
     UploadOutOfOrder,
     UploadUnknown,
 )
+from registry.core.incoming import Chunk, Sink
 from registry.core.names import RepositoryName
 from registry.core.places import Places
 from registry.core.repositories import Repositories
@@ -37,27 +37,6 @@ from storage.metadata.uploads import StoredUpload
 # So that a killed server loses at most this much of a long upload.
 _CHECKPOINT_BYTES = 32 * 1024 * 1024
 _SWEPT_AT_ONCE = 100
-
-
-class Incoming(Protocol):
-    """The body of a request, as the core sees it."""
-
-    @property
-    def announced(self) -> int | None:
-        """Bytes that were announced, when they were."""
-
-    async def pour(self, write: Callable[[Sequence[bytes]], Awaitable[None]]) -> None:
-        """Hand every chunk to `write`, in order; raises what broke the body off, after the last whole write."""
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """Bytes to append: `start` is where the client says they belong, None when it did not say."""
-
-    body: Incoming
-    start: int | None = None
-    length: int | None = None
-    """How many bytes the client says they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,15 +257,13 @@ class Uploads:
         self._check_size(start + (chunk.body.announced or 0))
         promised = row
 
-        async def write(chunks: Sequence[bytes]) -> None:
+        async def note() -> None:
             nonlocal promised
-            self._check_size(writer.offset + sum(map(len, chunks)))
-            await writer.write(chunks)
             if writer.kept - promised.committed >= _CHECKPOINT_BYTES and chunk.length is None:
                 promised = await self._move(promised, writer.kept)
 
         try:
-            await chunk.body.pour(write)
+            await Sink(writer, self._check_size, note).take(chunk.body)
         except (NoSpace, BlobTooLarge, StagedBytesBusy):
             raise
         except BaseException:

@@ -6,6 +6,9 @@ from typing import Self
 
 from aiohttp import HttpVersion11, web
 
+from registry.http.receiving import receive
+from registry.http.refusals import BodyTooSlow
+from storage.blobs.interface import WriteFrom
 from storage.budget import BufferBudget
 
 # Large enough that a thread hop and a system call cost little beside hashing.
@@ -20,13 +23,6 @@ _UNCOUNTED_BYTES = 64 * 1024
 
 Write = Callable[[Sequence[bytes]], Awaitable[None]]
 _HELD: web.RequestKey[tuple[BufferBudget, int]] = web.RequestKey("held", tuple)
-
-
-class BodyTooSlow(Exception):
-    """No byte of the body came for longer than the server waits."""
-
-    def __init__(self) -> None:
-        super().__init__("no byte of the body came for too long: send it again, or go on from the upload's offset")
 
 
 class BodyTooLong(Exception):
@@ -49,12 +45,14 @@ class RequestBody:
         """The Content-Length, None when the body is chunked."""
         return self._request.content_length
 
-    async def pour(self, write: Write) -> None:
-        """Hand every chunk to `write`, in order, reading on while it works.
+    async def pour(self, write: Write, write_from: WriteFrom | None = None) -> None:
+        """Hand every chunk to `write`, in order, reading on while it works; or have `write_from` take them all.
 
         Raises BodyTooSlow, or the connection's error, after what arrived was written.
         """
         await _invite(self._request)
+        if write_from and await receive(self._request, write_from, idle_seconds=self._idle_seconds):
+            return
         pump = _Pump(write, self._budget)
         try:
             with _SilenceBound(self._request, self._idle_seconds, pump.let_go) as bound:

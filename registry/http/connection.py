@@ -6,40 +6,32 @@
 - A worker that has all the connections it may have closes the longest of those that wait for a request.
 - What aiohttp's parser refuses gets the error document that clients of `/v2/` can read, and no traceback in the log.
 - A body that the parser gives up on is an error to who reads it, never a wait.
+- Whoever takes a body from its socket by himself is lent the socket, and gives it back.
 - While draining, a busy connection finishes its request and no other; the answer says `Connection: close`.
 """
 
 import asyncio
 import fcntl
-import re
+import os
 import sys
 import termios
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
-import orjson
 from aiohttp import web
-from aiohttp.http_exceptions import BadHttpMethod, HttpProcessingError, LineTooLong
+from aiohttp.http import HttpRequestParser
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError
 
-from registry.http.bodies import BodyTooSlow
+from registry.http.refusals import HEADERS, METHODS, BodyTooSlow, document, raw_answer, verdict
 from registry.logs import Logger
 
 _KEEPALIVE_SECONDS: Final = 75
 _LINGER_SECONDS: Final = 5
 _FAREWELL_SECONDS: Final = 1
-_HEADERS: Final = {
-    "Docker-Distribution-API-Version": "registry/2.0",
-    "Content-Type": "application/json",
-    "Server": "Lading",
-}
-_METHODS: Final = "DELETE, GET, HEAD, PATCH, POST, PUT"
-# aiohttp quotes the line in its error: so a method that nobody knows is told from what is not HTTP at all
-_REQUEST_LINE: Final = re.compile(r"""b['"][-!#$%&'*+.^_`|~0-9A-Za-z]+ [!-~]+ HTTP/1\.[01]['"]""")
 _STALLED_LOOKS: Final = 2
 
 
@@ -56,6 +48,14 @@ class ConnectionLimits:
     """Most connections of one worker."""
 
 
+@dataclass(frozen=True, slots=True)
+class Loan:
+    """A descriptor of a socket, the borrower's to close, and what came of the body already."""
+
+    socket: int
+    begun: Sequence[bytes]
+
+
 class Connection(RequestHandler):
     """One connection; after `drain` it ends with the next answer."""
 
@@ -69,6 +69,7 @@ class Connection(RequestHandler):
         "_stalled_looks",
         "_taken",
         "_unsent",
+        "_untaken_bytes",
         "_useless_bytes",
         "_wire",
         "_write_timer",
@@ -94,6 +95,7 @@ class Connection(RequestHandler):
         self._head_timer: asyncio.TimerHandle | None = None
         self._body: StreamReader = EMPTY_PAYLOAD
         self._draining = False
+        self._untaken_bytes = 0  # of a body that the parser knows nothing of
         self._useless_bytes = 0  # since the last that completed a head or belonged to a body
         self._wire: asyncio.Transport | None = None  # aiohttp forgets its own before all is sent
         self._write_timer: asyncio.TimerHandle | None = None
@@ -130,6 +132,8 @@ class Connection(RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser no more of a head than it may have."""
+        if self._untaken_bytes:
+            data = self._drop(data)
         while True:
             most = self._digestible()
             if data and most == 0:
@@ -171,6 +175,48 @@ class Connection(RequestHandler):
             body.set_exception(RequestPayloadError("the trailer of the body is too long"))
             self.close()
 
+    def lend(self, body: StreamReader) -> Loan | None:
+        """Lend the socket to whoever takes the rest of a body from it; None where that cannot be.
+
+        Nobody else reads from it until `take_back`.
+        """
+        if self.transport is None or self._body is not body or body.exception() or self.ssl_context is not None:
+            return None
+        begun = []
+        while chunk := body._read_nowait(-1):  # noqa: SLF001  no other way waits for nothing
+            begun.append(chunk)
+        self.transport.pause_reading()
+        return Loan(os.dup(self.transport.get_extra_info("socket").fileno()), begun)
+
+    def take_back(self, body: StreamReader, untaken_bytes: int) -> None:
+        """Go on after a body that was taken from the socket; what is still to come of it is dropped when it comes."""
+        if self.transport is None:
+            return
+        self._parser = HttpRequestParser(  # the one before waits for bytes that it will never see
+            self,
+            self._loop,
+            self._read_bufsize,
+            max_line_size=self.max_line_size,
+            max_field_size=self.max_field_size,
+            max_headers=self.max_headers,
+            payload_exception=RequestPayloadError,
+            auto_decompress=False,
+            max_msg_queue_size=self._max_msg_queue_size,
+        )
+        self._untaken_bytes = untaken_bytes
+        if untaken_bytes:
+            self.transport.resume_reading()
+        else:
+            body.feed_eof()  # which goes on with reading
+
+    def _drop(self, data: bytes) -> bytes:
+        """What is left of some bytes after those that nobody took."""
+        dropped = min(len(data), self._untaken_bytes)
+        self._untaken_bytes -= dropped
+        if not self._untaken_bytes:
+            self._body.feed_eof()
+        return data[dropped:]
+
     def drain(self) -> None:
         """Make the next answer, or the one in progress, the last."""
         self._draining = True
@@ -207,7 +253,7 @@ class Connection(RequestHandler):
         if isinstance(exc, ConnectionError) or self.transport is None:
             text = "the client went away"
             raise ConnectionResetError(text) from exc
-        status, text = self._verdict(status, exc)
+        status, text = verdict(status, exc, longest_line=self._limits.header_bytes)
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             self._log.error("a request failed without an answer", exc_info=exc, remote=request.remote)
         else:
@@ -215,9 +261,9 @@ class Connection(RequestHandler):
         if request.writer.output_size > 0:
             text = "the answer has begun: closing is the only way left to say that it failed"
             raise ConnectionAbortedError(text) from exc
-        response = web.Response(status=status, body=_document(text), headers=_HEADERS)
+        response = web.Response(status=status, body=document(text), headers=HEADERS)
         if status == HTTPStatus.METHOD_NOT_ALLOWED:
-            response.headers["Allow"] = _METHODS
+            response.headers["Allow"] = METHODS
         response.force_close()
         return response
 
@@ -225,19 +271,6 @@ class Connection(RequestHandler):
         """Keep silent about what the client did to its own body: who reads the body has been told."""
         if not isinstance(kw.get("exc_info"), RequestPayloadError | BodyTooSlow):
             super().log_exception(*args, **kw)
-
-    def _verdict(self, status: int, exc: BaseException | None) -> tuple[int, str]:
-        limit = self._limits.header_bytes
-        match exc:
-            case BadHttpMethod() if _REQUEST_LINE.search(exc.message):
-                return HTTPStatus.METHOD_NOT_ALLOWED, f"the methods of this server are {_METHODS}"
-            case LineTooLong() if exc.args[1] == limit:
-                return HTTPStatus.REQUEST_URI_TOO_LONG, f"the request line is longer than {limit} bytes"
-            case LineTooLong():
-                return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"a request header is longer than {limit} bytes"
-            case HttpProcessingError() | RequestPayloadError():
-                return HTTPStatus.BAD_REQUEST, "the request is not valid HTTP"
-        return status, HTTPStatus(status).phrase.lower()
 
     def _is_waiting(self) -> bool:
         """No request is being handled."""
@@ -270,7 +303,7 @@ class Connection(RequestHandler):
         if self.transport is None or not self._is_waiting():  # the answer to an earlier request is the last
             self.close()
             return
-        self.transport.write(_raw_answer(status, message))
+        self.transport.write(raw_answer(status, message))
         if not self.transport.can_write_eof():
             self.force_close()
             return
@@ -333,16 +366,3 @@ def _unacknowledged(transport: asyncio.Transport) -> int:
     with suppress(OSError):
         return int.from_bytes(fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
     return 0
-
-
-def _raw_answer(status: HTTPStatus, message: str) -> bytes:
-    """Draw the answer to a request that aiohttp knows nothing of."""
-    body = _document(message)
-    headers = {**_HEADERS, "Connection": "close", "Content-Length": str(len(body))}
-    head = [f"HTTP/1.1 {status.value} {status.phrase}", *(f"{name}: {value}" for name, value in headers.items())]
-    return "\r\n".join([*head, "", ""]).encode() + body
-
-
-def _document(message: str) -> bytes:
-    """Draw the error document of the OCI distribution specification, "Error Codes"."""
-    return orjson.dumps({"errors": [{"code": "UNSUPPORTED", "message": message, "detail": None}]})

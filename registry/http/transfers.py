@@ -19,6 +19,7 @@ from weakref import WeakValueDictionary
 from aiohttp import Payload, web
 from aiohttp.abc import AbstractStreamWriter
 
+from registry.http.waiting import Patience, writable
 from storage.blobs.blocking import run_to_end
 from storage.blobs.interface import BlockingReader, Span
 
@@ -98,12 +99,12 @@ class Source:
     def send_some(self, socket: int, offset: int, end: int) -> int:
         """Send until the socket has been full for a moment; returns how many bytes went."""
         send = self._by_reading(socket) if self.file is None else partial(self._by_kernel, self.file, socket)
-        start, room = offset, _Room(socket)
+        start, patience = offset, Patience(socket, select.POLLOUT, _PATIENCE_MILLISECONDS)
         while offset < end:
             try:
                 offset += send(offset, end)
             except BlockingIOError:
-                if not room.comes():
+                if not patience.waits():
                     break
         return offset - start
 
@@ -166,7 +167,10 @@ class Sender:
             sent = await run_to_end(self._threads, source.send_some, socket, offset, end)
             offset += sent
             if not sent:
-                await self._writable(socket)
+                try:
+                    await writable(socket, self._idle_seconds)
+                except TimeoutError:
+                    raise ReaderTooSlow from None
 
     async def _send_through_loop(self, source: Source, span: Span, response: web.StreamResponse) -> None:
         offset = span.offset
@@ -186,23 +190,6 @@ class Sender:
             async with asyncio.timeout(self._idle_seconds):
                 await response.write(chunk)
 
-    async def _writable(self, socket: int) -> None:
-        loop = asyncio.get_running_loop()
-        ready: asyncio.Future[None] = loop.create_future()
-        loop.add_writer(socket, _wake, ready)
-        try:
-            async with asyncio.timeout(self._idle_seconds):
-                await ready
-        except TimeoutError:
-            raise ReaderTooSlow from None
-        finally:
-            loop.remove_writer(socket)
-
-
-def _wake(ready: "asyncio.Future[None]") -> None:
-    if not ready.done():
-        ready.set_result(None)
-
 
 async def _flushed(transport: asyncio.Transport) -> None:
     """Wait until the response's head has left the transport, so that the body cannot overtake it."""
@@ -212,22 +199,6 @@ async def _flushed(transport: asyncio.Transport) -> None:
             raise ConnectionResetError
         await asyncio.sleep(pause)
         pause = min(pause + 0.001, 0.05)
-
-
-class _Room:
-    """Room in a socket, which a thread waits for a moment only."""
-
-    def __init__(self, socket: int) -> None:
-        self._socket = socket
-        self._poll: Callable[[int], object] | None = None
-
-    def comes(self) -> bool:
-        """Wait for it; False when there is still none."""
-        if self._poll is None:
-            poller = select.poll()
-            poller.register(self._socket, select.POLLOUT)
-            self._poll = poller.poll
-        return bool(self._poll(_PATIENCE_MILLISECONDS))
 
 
 async def _send_at_once(content: bytes, _request: web.Request, response: web.StreamResponse) -> None:

@@ -16,9 +16,10 @@ import registry.core.errors as core_errors
 import storage.errors as storage_errors
 from auth.policy.findings import PolicyInvalid
 from registry.http.access import CHALLENGE, NOT_CREATED
-from registry.http.bodies import BodyTooLong, BodyTooSlow
+from registry.http.bodies import BodyTooLong
 from registry.http.middleware import REQUEST_ID
 from registry.http.ranges import RangeNotSatisfiable
+from registry.http.refusals import BodyTooSlow
 from registry.logs import log_failure, logger
 
 VERSION_HEADER = "Docker-Distribution-API-Version"

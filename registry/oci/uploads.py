@@ -7,8 +7,9 @@ from uuid import UUID
 from aiohttp import web
 
 from registry.core.errors import NameInvalid, SizeInvalid, UploadInvalid, UploadUnknown
+from registry.core.incoming import Chunk
 from registry.core.names import RepositoryName
-from registry.core.uploads import Chunk, Owner, Progress
+from registry.core.uploads import Owner, Progress
 from registry.http.access import ACCESS, CALLER, REPOSITORY
 from registry.http.bodies import RequestBody
 from registry.http.ranges import chunk_range

@@ -15,7 +15,7 @@ from storage.blobs.blocking import run_to_end
 from storage.blobs.disk import SYSTEM, Disk, Durability, FileOperations, storage_errors
 from storage.blobs.interface import BlobWriter, Expected, Finding, Opening, Span, StoredCopy, StoredObject, Verdict
 from storage.blobs.keys import is_key, is_upload_id
-from storage.blobs.staging import StagedWriter
+from storage.blobs.staging import StagedWriter, Threads
 from storage.digest import Algorithm, Digest
 from storage.errors import NoSpace, StoredBytesMissing, StoreUnavailable
 
@@ -41,6 +41,7 @@ class FilesystemStore:
         reserve_bytes: int,
         new_suffix: Callable[[], str],
         executor: Executor,
+        streaming: Executor | None = None,
         operations: FileOperations = SYSTEM,
         registry_id: str | None = None,
     ) -> None:
@@ -53,6 +54,7 @@ class FilesystemStore:
         )
         self._new_suffix = new_suffix
         self._executor = executor
+        self._threads = Threads(executor, streaming or executor)
 
     async def size(self, key: str, *, expected: Expected | None = None) -> int:
         """Length in bytes of a stored copy; raises StoredBytesMissing."""
@@ -112,7 +114,7 @@ class FilesystemStore:
             await writer.abort()
 
     def _writer(self, upload_id: str, algorithm: Algorithm, opening: Opening | None) -> StagedWriter:
-        return StagedWriter(self._disk, self._executor, upload_id, algorithm, self._new_suffix, opening)
+        return StagedWriter(self._disk, self._threads, upload_id, algorithm, self._new_suffix, opening)
 
     async def delete(self, key: str) -> None:
         """Remove a stored copy; succeeds when there is none. A power cut may bring the copy back."""

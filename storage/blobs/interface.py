@@ -66,6 +66,19 @@ Opening = Callable[[Algorithm], Hasher]
 """Makes what reads sealed bytes, from the first to the last, and tells the digest of what they are a copy of."""
 
 
+Take = Callable[[int], memoryview]
+"""Gives up to so many of the next bytes, none when no more come for the moment; blocks, on a worker thread.
+
+What it gave is good until it is asked again.
+"""
+
+WriteFrom = Callable[[Take, int], Awaitable[None]]
+"""Appends what a thread takes until it is given nothing; no more bytes than the number says will come.
+
+It ends and raises as `BlobWriter.write` does.
+"""
+
+
 class BlobWriter(Protocol):
     """The one writer of an upload's staged bytes, open inside `async with`.
 
@@ -83,6 +96,10 @@ class BlobWriter(Protocol):
     @property
     def keeps_chunks(self) -> bool:
         """Whether chunks may still be needed once `write` has returned."""
+
+    @property
+    def write_from(self) -> WriteFrom | None:
+        """Appends bytes that the thread which writes them takes by itself; None where no thread can."""
 
     @property
     def mark(self) -> str:
@@ -120,10 +137,13 @@ class BlobWriter(Protocol):
 
 @runtime_checkable
 class WritesMade(Protocol):
-    """A BlobWriter that writes on a thread, which can make the bytes first: one hop instead of two."""
+    """A BlobWriter that writes on a thread, which can make the bytes first: one hop instead of many."""
 
     async def write_made(self, make: Callable[[], Sequence[bytes | memoryview]]) -> None:
-        """Append the bytes that `make` gives, on the thread that writes them; raises what it raises, and as `write`."""
+        """Append what `make` gives, until it gives nothing, on the thread that writes it.
+
+        When it is asked again, what it gave before is staged. Raises what it raises, and what `write` does.
+        """
 
 
 class BlobStore(Protocol):

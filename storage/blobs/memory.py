@@ -105,6 +105,7 @@ class _MemoryWriter:
     """The one writer of some staged bytes."""
 
     keeps_chunks = False
+    write_from = None
 
     def __init__(
         self, contents: _Contents, upload_id: str, staged: _Staged, algorithm: Algorithm, opening: Opening | None

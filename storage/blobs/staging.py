@@ -10,13 +10,14 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from storage.blobs.blocking import run_to_end
 from storage.blobs.disk import Disk, storage_errors
-from storage.blobs.interface import Opening, StoredCopy
+from storage.blobs.interface import Opening, StoredCopy, Take
 from storage.blobs.keys import key_of
 from storage.digest import Algorithm, Digest, Hasher, hasher, update
 from storage.errors import DigestMismatch, StagedBytesBusy, StoreUnavailable
@@ -24,6 +25,15 @@ from storage.errors import DigestMismatch, StagedBytesBusy, StoreUnavailable
 _LOCK_ATTEMPTS: Final = 16
 _REREAD_BYTES: Final = 1024 * 1024
 _SPACE_CHECK_BYTES: Final = 64 * 1024 * 1024
+_TAKEN_AT_ONCE: Final = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Threads:
+    """Where a store's calls block: `brief` ones, and those that go on for as long as bytes come."""
+
+    brief: Executor
+    streaming: Executor
 
 
 class StagedWriter:
@@ -34,14 +44,15 @@ class StagedWriter:
     def __init__(
         self,
         disk: Disk,
-        executor: Executor,
+        threads: Threads,
         upload_id: str,
         algorithm: Algorithm,
         new_suffix: Callable[[], str],
         opening: Opening | None = None,
     ) -> None:
         self._disk = disk
-        self._executor = executor
+        self._executor = threads.brief
+        self._streaming = threads.streaming
         self._upload_id = upload_id
         self._path = disk.staged_path(upload_id)
         self._algorithm = algorithm
@@ -83,8 +94,12 @@ class StagedWriter:
         await run_to_end(self._executor, self._write, chunks)
 
     async def write_made(self, make: Callable[[], Sequence[bytes | memoryview]]) -> None:
-        """Append the bytes that `make` gives, on the thread that writes them; raises what it raises, and as `write`."""
-        await run_to_end(self._executor, lambda: self._write(make()))
+        """Append what `make` gives, until it gives nothing, on the thread that writes it."""
+        await run_to_end(self._streaming, self._write_made, make)
+
+    async def write_from(self, take: Take, _most: int) -> None:
+        """Append what a thread takes, and hash it; raises NoSpace or StoreUnavailable."""
+        await self.write_made(lambda: [taken] if (taken := take(_TAKEN_AT_ONCE)) else [])
 
     async def keep(self) -> None:
         """Nothing is left to do."""
@@ -145,6 +160,10 @@ class StagedWriter:
         if self._hasher is not None:
             update(self._hasher, chunks)
         self._offset += length
+
+    def _write_made(self, make: Callable[[], Sequence[bytes | memoryview]]) -> None:
+        while chunks := make():
+            self._write(chunks)
 
     def _count_towards_space_check(self, length: int) -> None:
         self._unchecked_bytes += length

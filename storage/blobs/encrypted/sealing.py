@@ -1,16 +1,17 @@
 """Making sealed segments of bytes as they come."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
+from storage.blobs.interface import Take
 from storage.encryption.cipher import ObjectCipher
 from storage.encryption.keys import DomainKey
 from storage.encryption.whole import open_whole, seal_whole
 from storage.errors import SealBroken
 
-_SEGMENTS_AT_ONCE: Final = 5  # a batch of an upload has 1 MiB, and the tail before it is a part of a segment
+_SEGMENTS_AT_ONCE: Final = 4
 
 
 class Tail:
@@ -25,6 +26,11 @@ class Tail:
     def held(self) -> int:
         """Bytes of memory that it takes."""
         return len(self._buffer)
+
+    @property
+    def room(self) -> int:
+        """Bytes until the segment is full."""
+        return self._limit - self.size
 
     def content(self) -> bytes:
         """A copy of it."""
@@ -56,6 +62,28 @@ class Tail:
             self._buffer += bytes(min(self._limit, max(end, 2 * len(self._buffer))) - len(self._buffer))
         self._buffer[self.size : end] = view
         self.size = end
+
+
+def take_from(chunks: Sequence[bytes | memoryview]) -> Take:
+    """Give what chunks hold."""
+    views = iter([memoryview(chunk) for chunk in chunks])
+    current = memoryview(b"")
+
+    def take(limit: int) -> memoryview:
+        nonlocal current
+        while not current and (following := next(views, None)) is not None:
+            current = following
+        taken, current = current[:limit], current[limit:]
+        return taken
+
+    return take
+
+
+def taken_segments(tail: Tail, take: Take, hear: Callable[[memoryview], None]) -> Iterator[memoryview]:
+    """Every segment that is full while bytes are taken, each good until the next; `hear` is told of all of them."""
+    while taken := take(tail.room):
+        hear(taken)
+        yield from tail.cut_segments([taken])
 
 
 class Seat:

@@ -20,8 +20,17 @@ from typing import Final
 from storage.blobs.blocking import run_to_end, to_end
 from storage.blobs.encrypted.beginning import Beginning
 from storage.blobs.encrypted.recording import Recording
-from storage.blobs.encrypted.sealing import Seat, Seats, Tail, open_tail, seal_batch, seal_tail
-from storage.blobs.interface import BlobWriter, StoredCopy, WritesMade
+from storage.blobs.encrypted.sealing import (
+    Seat,
+    Seats,
+    Tail,
+    open_tail,
+    seal_batch,
+    seal_tail,
+    take_from,
+    taken_segments,
+)
+from storage.blobs.interface import BlobWriter, StoredCopy, Take, WriteFrom, WritesMade
 from storage.budget import BufferBudget
 from storage.digest import Algorithm, Digest, Hasher, hasher, update
 from storage.encryption.cipher import ObjectCipher, Trailer, cipher_of, new_cipher
@@ -31,8 +40,8 @@ from storage.encryption.whole import key_of
 from storage.errors import DigestMismatch, StorageError, StoreUnavailable
 from storage.sealed_uploads import KeptAt, SealedUploads
 
-# Measured: 64 KiB take 40 µs, about as much as a thread costs.
-_HASHED_ON_LOOP_BYTES: Final = 64 * 1024
+# Measured: hashing 64 KiB takes 40 µs, about as much as a thread costs.
+_TAKEN_ON_LOOP_BYTES: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +106,11 @@ class EncryptedWriter:
         return min(self.offset, max(self._recording.offset, full))
 
     @property
+    def write_from(self) -> WriteFrom | None:
+        """Appends what a thread takes, where the inner store writes on threads."""
+        return None if self._makes is None else self._write_from
+
+    @property
     def mark(self) -> str:
         """What was drawn when all of it was kept, while nothing was written since; it lasts as the inner store does."""
         return self._recording.mark if self.offset == self._recording.offset else ""
@@ -109,7 +123,11 @@ class EncryptedWriter:
     async def write(self, chunks: Sequence[bytes | memoryview]) -> None:
         """Append bytes; those that fill a segment are sealed and stored. Raises NoSpace or StoreUnavailable."""
         async with self._at_work():
-            await to_end(self._write(chunks))
+            await to_end(self._write(take_from(chunks), sum(map(len, chunks))))
+
+    async def _write_from(self, take: Take, most: int) -> None:
+        async with self._at_work():
+            await to_end(self._write(take, most))
 
     async def keep(self) -> None:
         """Put the tail into the record, and all before it into the inner store."""
@@ -186,71 +204,48 @@ class EncryptedWriter:
         await asyncio.wait([spilling])
         return spilling.exception()
 
-    async def _write(self, chunks: Sequence[bytes | memoryview]) -> None:
+    async def _write(self, take: Take, most: int) -> None:
+        """Take bytes, at most so many; those that fill segments are sealed and stored, the rest is the tail."""
         await self._upload.key()  # a key that cannot be had is told before anything is taken
         tail = await self._tail_here()
-        # Measured: one thread that hashes, seals and writes costs less than two, and is no slower.
-        hashing = None if self._makes else asyncio.ensure_future(self._hash(chunks))
-        try:
-            await self._seal(tail, chunks, is_hashed=hashing is not None)
-        finally:
-            if hashing is not None:
-                await asyncio.wait([hashing])
-        if hashing is not None:
-            hashing.result()
+        segments = taken_segments(tail, take, self._hear)
+        if tail.size + most >= self._layout.segment:
+            await self._seal(segments)
+        elif most <= _TAKEN_ON_LOOP_BYTES:
+            next(segments, None)
+        else:
+            await run_to_end(self._tools.executor, next, segments, None)
+        self._tail_size = tail.size
         await self._count()
 
-    async def _hash(self, chunks: Sequence[bytes | memoryview]) -> None:
-        if self._hasher is None:
-            return
-        if sum(map(len, chunks)) <= _HASHED_ON_LOOP_BYTES:
-            update(self._hasher, chunks)
-        else:
-            await run_to_end(self._tools.executor, update, self._hasher, chunks)
+    def _hear(self, taken: memoryview) -> None:
+        if self._hasher is not None:
+            update(self._hasher, [taken])
 
-    async def _seal(self, tail: Tail, chunks: Sequence[bytes | memoryview], *, is_hashed: bool) -> None:
-        """Seal and store what fills segments; the rest is the tail."""
-        left = (tail.size + sum(map(len, chunks))) >> self._layout.segment_bits
-        segments = tail.cut_segments(chunks)
-        if left:
-            cipher = await self._object()
-            await self._recording.open(cipher.packed, is_cut=self._is_cut)
-            async with self._seat() as seat:
-                while left:
-                    before = [] if is_hashed else chunks
-                    count = await self._store(cipher, segments, seat, before)
-                    is_hashed = True
-                    self._segments += count
-                    left -= count
-                    self._look_at_inner()
-        if not is_hashed:
-            await self._hash(chunks)
-        next(segments, None)
-        self._tail_size = tail.size
+    async def _seal(self, segments: Iterator[memoryview]) -> None:
+        """Seal and store segments as they come: hashed, sealed and written by one thread, while they are in its cache.
 
-    async def _store(
-        self,
-        cipher: ObjectCipher,
-        segments: Iterator[memoryview],
-        seat: Seat | None,
-        hashed: Sequence[bytes | memoryview],
-    ) -> int:
-        """Seal the next segments and give them to the inner store, once what is to be `hashed` was; tells how many."""
-        first, count = self._segments, 0
+        Measured: one thread costs less than two, and is no slower.
+        """
+        cipher = await self._object()
+        await self._recording.open(cipher.packed, is_cut=self._is_cut)
+        given = 0
 
-        def make() -> Sequence[bytes | memoryview]:
-            nonlocal count
-            if self._hasher is not None:
-                update(self._hasher, hashed)
-            sealed = seal_batch(cipher, first, segments, seat)
-            count = len(sealed)
-            return sealed if first else [cipher.packed, *sealed]
+        async with self._seat() as seat:
 
-        if self._makes is not None:
-            await self._makes.write_made(make)
-        else:
-            await self._inner.write(await run_to_end(self._tools.executor, make))
-        return count
+            def make() -> Sequence[bytes | memoryview]:
+                nonlocal given
+                self._segments += given  # what was given before is stored
+                self._look_at_inner()
+                sealed = seal_batch(cipher, self._segments, segments, seat)
+                given = len(sealed)
+                return sealed if self._segments or not sealed else [cipher.packed, *sealed]
+
+            if self._makes is not None:
+                await self._makes.write_made(make)
+                return
+            while sealed := await run_to_end(self._tools.executor, make):
+                await self._inner.write(sealed)
 
     def _seat(self) -> AbstractAsyncContextManager[Seat | None]:
         return nullcontext() if self._inner.keeps_chunks else self._tools.seats.one()

@@ -32,6 +32,7 @@ class S3Writer:
     """A BlobWriter; `begin` comes first, `close` last."""
 
     keeps_chunks = True
+    write_from = None
 
     def __init__(
         self, tools: Tools, naming: Naming, writer_id: str, algorithm: Algorithm, opening: Opening | None = None

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from registry.core.blobs import Blobs
 from registry.core.damage import Damage
 from registry.core.images import Images, Sparse
+from registry.core.incoming import Chunk, Write
 from registry.core.manifest import Manifest
 from registry.core.manifest_seals import ManifestSeals
 from registry.core.names import RepositoryName, Tag
 from registry.core.places import Places
 from registry.core.repositories import Repositories
-from registry.core.uploads import Chunk, Owner, UploadLimits, Uploads
+from registry.core.uploads import Owner, UploadLimits, Uploads
 from registry.core.verification import Verification
 from storage.blobs.interface import BlobStore, Span
 from storage.blobs.memory import MemoryStore
@@ -58,7 +59,7 @@ class Body:
     announced: int | None = None
     meanwhile: Callable[[], Awaitable[None]] | None = None
 
-    async def pour(self, write: Callable[[Sequence[bytes]], Awaitable[None]]) -> None:
+    async def pour(self, write: Write, _write_from: object, /) -> None:
         for chunk in self.chunks:
             if self.meanwhile is not None:
                 await self.meanwhile()

@@ -9,7 +9,7 @@ import pytest
 from registry.core.errors import (
     UploadBusy,
 )
-from registry.core.uploads import Chunk
+from registry.core.incoming import Chunk
 from storage.blobs.interface import BlobWriter, Opening
 from storage.blobs.memory import MemoryStore
 from storage.digest import Algorithm

@@ -7,10 +7,11 @@ from sqlalchemy import select, update
 
 from registry.core.errors import UploadUnknown
 from registry.core.images import Images, Sparse
+from registry.core.incoming import Chunk
 from registry.core.manifest_seals import ManifestSeals
 from registry.core.names import RepositoryName, Tag
 from registry.core.repositories import Page
-from registry.core.uploads import Chunk, Owner
+from registry.core.uploads import Owner
 from storage.digest import Algorithm, Digest
 from storage.errors import DomainUnusable, KeyUnavailable, StoreUnavailable
 from storage.metadata.schema import blob, manifest

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from registry.core.errors import SizeInvalid, TooManyUploads, UploadBusy, UploadOutOfOrder, UploadUnknown
+from registry.core.incoming import Chunk
 from registry.core.upload_hints import UploadHint
-from registry.core.uploads import Chunk
 from storage.digest import Algorithm, Digest
 from storage.errors import DigestMismatch
 from tests.contracts.blob_access import at

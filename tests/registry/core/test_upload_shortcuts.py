@@ -8,8 +8,9 @@ from sqlalchemy import Connection
 
 from registry.core.blobs import Blobs
 from registry.core.errors import UploadUnknown
+from registry.core.incoming import Chunk
 from registry.core.upload_hints import UploadHint
-from registry.core.uploads import Chunk, Owner, Uploads
+from registry.core.uploads import Owner, Uploads
 from storage.digest import Algorithm, Digest
 from storage.errors import DigestMismatch, NoSpace
 from storage.metadata.database import Database

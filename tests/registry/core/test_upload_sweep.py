@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import Connection
 
 from registry.core.errors import UploadUnknown
-from registry.core.uploads import Chunk, Uploads
+from registry.core.incoming import Chunk
+from registry.core.uploads import Uploads
 from storage.blobs.interface import BlobWriter, Opening
 from storage.blobs.memory import MemoryStore
 from storage.digest import Algorithm, Digest

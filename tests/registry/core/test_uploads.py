@@ -14,8 +14,9 @@ from registry.core.errors import (
     UploadOutOfOrder,
     UploadUnknown,
 )
+from registry.core.incoming import Chunk
 from registry.core.upload_hints import UploadHint
-from registry.core.uploads import Chunk, Owner, Progress
+from registry.core.uploads import Owner, Progress
 from storage.digest import Algorithm, Digest
 from storage.errors import DigestMismatch
 from tests.contracts.blob_access import at

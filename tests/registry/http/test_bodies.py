@@ -12,7 +12,8 @@ from aiohttp.test_utils import make_mocked_request
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from registry.http.bodies import BodyTooLong, BodyTooSlow, RequestBody, read_body, release_body
+from registry.http.bodies import BodyTooLong, RequestBody, read_body, release_body
+from registry.http.refusals import BodyTooSlow
 from storage.budget import BufferBudget
 
 MIB = 1024 * 1024

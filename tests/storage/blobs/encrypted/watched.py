@@ -111,6 +111,8 @@ class Watched:
 class WatchedWriter:
     """A BlobWriter around another."""
 
+    write_from = None
+
     def __init__(self, store: Watched, writer: BlobWriter, upload_id: str, *, is_sealed: bool) -> None:
         self._store = store
         self._is_sealed = is_sealed

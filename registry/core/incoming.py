@@ -1,0 +1,58 @@
+"""Bytes of an upload that come in with one request, and where they go."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from storage.blobs.interface import BlobWriter, Take, WriteFrom
+
+Write = Callable[[Sequence[bytes]], Awaitable[None]]
+
+
+class Incoming(Protocol):
+    """The body of a request, as the core sees it."""
+
+    @property
+    def announced(self) -> int | None:
+        """Bytes that were announced, when they were."""
+
+    async def pour(self, write: Write, write_from: WriteFrom | None, /) -> None:
+        """Hand every chunk to `write`, in order; or have `write_from` take them, no more than were announced.
+
+        Raises what broke the body off, after what came was written.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Bytes to append: `start` is where the client says they belong, None when it did not say."""
+
+    body: Incoming
+    start: int | None = None
+    length: int | None = None
+    """How many bytes the client says they are."""
+
+
+class Sink:
+    """A writer that a body goes into; `check` is told what it will hold, before, and `note` is called after."""
+
+    def __init__(self, writer: BlobWriter, check: Callable[[int], None], note: Callable[[], Awaitable[None]]) -> None:
+        self._writer = writer
+        self._check = check
+        self._note = note
+        self._threaded = writer.write_from
+
+    async def take(self, body: Incoming) -> None:
+        """Have all of a body written; raises what breaks it off, what `check` raises, and what writing does."""
+        await body.pour(self._write, self._write_from if self._threaded else None)
+
+    async def _write(self, chunks: Sequence[bytes]) -> None:
+        self._check(self._writer.offset + sum(map(len, chunks)))
+        await self._writer.write(chunks)
+        await self._note()
+
+    async def _write_from(self, take: Take, most: int) -> None:
+        if self._threaded is not None:
+            self._check(self._writer.offset + most)
+            await self._threaded(take, most)
+            await self._note()

@@ -1,0 +1,56 @@
+"""Waiting for a socket: for as long as it takes on the event loop, for a moment on a thread."""
+
+import asyncio
+import select
+import time
+from collections.abc import Callable
+
+
+async def writable(socket: int, seconds: float) -> None:
+    """Wait until a socket takes bytes; raises TimeoutError."""
+    loop = asyncio.get_running_loop()
+    await _ready(socket, loop.add_writer, loop.remove_writer, seconds)
+
+
+async def readable(socket: int, seconds: float) -> None:
+    """Wait until a socket has bytes, or its end; raises TimeoutError."""
+    loop = asyncio.get_running_loop()
+    await _ready(socket, loop.add_reader, loop.remove_reader, seconds)
+
+
+async def _ready(socket: int, add: Callable[..., object], remove: Callable[[int], object], seconds: float) -> None:
+    ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    add(socket, _wake, ready)
+    try:
+        async with asyncio.timeout(seconds):
+            await ready
+    finally:
+        remove(socket)
+
+
+def _wake(ready: "asyncio.Future[None]") -> None:
+    if not ready.done():
+        ready.set_result(None)
+
+
+class Patience:
+    """A thread's: it waits for a socket no longer than this, over all its waits."""
+
+    def __init__(self, socket: int, event: int, milliseconds: float) -> None:
+        self._socket = socket
+        self._event = event
+        self._left = milliseconds
+        self._poll: Callable[[float], object] | None = None
+
+    def waits(self) -> bool:
+        """Wait until the socket is ready; False when patience is at its end."""
+        if self._left <= 0:
+            return False
+        if self._poll is None:
+            poller = select.poll()
+            poller.register(self._socket, self._event)
+            self._poll = poller.poll
+        began = time.monotonic()
+        is_ready = bool(self._poll(self._left))
+        self._left -= (time.monotonic() - began) * 1000
+        return is_ready
