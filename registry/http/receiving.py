@@ -23,7 +23,7 @@ from storage.blobs.interface import WriteFrom
 
 # Less than that has come with the head, mostly, and costs no more through the loop.
 _LEAST_BYTES: Final = 256 * 1024
-_BUFFER_BYTES: Final = 256 * 1024
+_BUFFER_BYTES: Final = 1024 * 1024
 # Each of many clients gets its turn with the few threads, and the core its chance to note how far they are.
 _BYTES_AT_ONCE: Final = 8 * 1024 * 1024
 _PATIENCE_MILLISECONDS: Final = 20

@@ -25,7 +25,7 @@ from storage.errors import DigestMismatch, StagedBytesBusy, StoreUnavailable
 _LOCK_ATTEMPTS: Final = 16
 _REREAD_BYTES: Final = 1024 * 1024
 _SPACE_CHECK_BYTES: Final = 64 * 1024 * 1024
-_TAKEN_AT_ONCE: Final = 256 * 1024
+_TAKEN_AT_ONCE: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
