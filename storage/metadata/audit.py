@@ -29,6 +29,7 @@ from storage.metadata.audit_event import (
     seal_after,
     statement_document,
 )
+from storage.metadata.prepared import Prepared
 
 _LOCK: Final = 0x6C6164696E67  # "lading", among the advisory locks of a PostgreSQL database
 _BEYOND: Final = "\U0010ffff"
@@ -55,14 +56,15 @@ class AuditQuery:
     resource: str | None = None
 
 
+_NEWEST: Final = Prepared(select(_c.id, _c.chain).order_by(_c.id.desc()).limit(1))
+
 EVERYTHING: Final = AuditQuery()
 
 
 def append_events(connection: Connection, key: bytes, events: Sequence[AuditEvent]) -> list[RecordedEvent]:
     """Add events at the end, in this order."""
     _take_turn(connection)
-    newest = connection.execute(select(_c.id, _c.chain).order_by(_c.id.desc()).limit(1)).first()
-    last_id, seal = newest or (0, b"")
+    last_id, seal = _NEWEST.row(connection) or (0, b"")
     recorded = []
     for event_id, event in enumerate(events, last_id + 1):
         seal = seal_after(seal, key, event_document(event_id, event))

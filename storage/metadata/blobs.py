@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, delete, exists, select, text, update
 
-from storage.metadata.database import insert
+from storage.metadata.prepared import Prepared
 from storage.metadata.schema import blob, gc_candidate, manifest_blob, repository, repository_blob
 
 NO_REPOSITORY = 0
@@ -52,8 +53,7 @@ class NewCopy:
 
 COPY = (blob.c.id, blob.c.digest, blob.c.size, blob.c.storage_key, blob.c.domain, blob.c.key_version)
 
-# Asked at every pull: built once, for building a statement costs more than running it.
-_READABLE = (
+_READABLE = Prepared(
     select(*COPY, gc_candidate.c.blob_id.is_not(None))
     .select_from(repository)
     .join(repository_blob, repository_blob.c.repository_id == repository.c.id)
@@ -68,12 +68,65 @@ _READABLE = (
         blob.c.state == BlobState.STORED.value,
     )
 )
+HELD_REPOSITORY = Prepared(
+    select(repository.c.id).where(repository.c.name == bindparam("repository")).with_for_update()
+)
+"""The id of a repository, held until the transaction ends."""
+
+# The state is written out, for the partial index answers only for its own words.
+_SERVED = select(*COPY).where(
+    blob.c.digest == bindparam("digest"), blob.c.domain == bindparam("domain"), text("state = 'stored'")
+)
+_SERVED_COPY, _HELD_COPY = Prepared(_SERVED), Prepared(_SERVED.with_for_update())
+_NEW_COPY = Prepared(
+    lambda insert: (
+        insert(blob)
+        .on_conflict_do_nothing(index_elements=["digest", "domain"], index_where=text("state = 'stored'"))
+        .returning(blob.c.id)
+    )
+)
+_READ_BEFORE = Prepared(
+    select(repository_blob.c.blob_id).where(
+        repository_blob.c.repository_id == bindparam("repository_id"), repository_blob.c.digest == bindparam("digest")
+    )
+)
+_LINK = Prepared(lambda insert: _in_place_of_another(insert(repository_blob), ["repository_id", "digest"], "blob_id"))
+_RESTART_GRACE = Prepared(
+    lambda insert: _in_place_of_another(insert(gc_candidate), ["blob_id", "repository_id"], "since")
+)
+_NO_CANDIDATE = Prepared(
+    delete(gc_candidate).where(
+        gc_candidate.c.blob_id == bindparam("blob_id"), gc_candidate.c.repository_id == bindparam("repository_id")
+    )
+)
+_NAMED = Prepared(
+    select(
+        exists().where(
+            manifest_blob.c.repository_id == bindparam("repository_id"), manifest_blob.c.digest == bindparam("digest")
+        )
+    )
+)
+_RENEW = Prepared(
+    update(gc_candidate)
+    .where(gc_candidate.c.blob_id == bindparam("id"), gc_candidate.c.repository_id == bindparam("reader"))
+    .values(since=bindparam("now"))
+)
+_QUARANTINED = Prepared(
+    select(blob.c.id).where(blob.c.digest == bindparam("digest"), blob.c.state == BlobState.QUARANTINED.value).limit(1)
+)
+
+
+def _in_place_of_another(new: Any, key: list[str], column: str) -> Any:  # noqa: ANN401  an INSERT of either dialect
+    return new.on_conflict_do_update(index_elements=key, set_={column: new.excluded[column]})
 
 
 def find_blob(connection: Connection, repository_name: str, digest: str) -> StoredBlob | None:
     """The copy that a repository reads under a digest, or None."""
-    row = connection.execute(_READABLE, {"repository": repository_name, "digest": digest}).one_or_none()
-    return None if row is None else StoredBlob(*row)
+    row = _READABLE.row(connection, repository=repository_name, digest=digest)
+    if row is None:
+        return None
+    *copy, is_candidate = row
+    return StoredBlob(*[*copy, bool(is_candidate)])
 
 
 def find_stored_copy(connection: Connection, digest: str, domain: str, *, hold: bool = True) -> StoredBlob | None:
@@ -81,9 +134,7 @@ def find_stored_copy(connection: Connection, digest: str, domain: str, *, hold: 
 
     It is held until the end of the transaction, so that it cannot be on its way out while it is linked.
     """
-    # The state is written out, for the partial index answers only for its own words.
-    served = select(*COPY).where(blob.c.digest == digest, blob.c.domain == domain, text("state = 'stored'"))
-    row = connection.execute(served.with_for_update() if hold else served).one_or_none()
+    row = (_HELD_COPY if hold else _SERVED_COPY).row(connection, digest=digest, domain=domain)
     return None if row is None else StoredBlob(*row)
 
 
@@ -111,32 +162,15 @@ def list_readers(connection: Connection, digest: str, *, domain: str, limit: int
 
 def add_copy(connection: Connection, new: NewCopy, now: float) -> int | None:
     """Record a new stored copy and return its id; None when another copy serves the digest in its domain."""
-    new_id: int | None = connection.execute(
-        insert(connection, blob)
-        .values(**asdict(new), state=BlobState.STORED.value, created_at=now)
-        .on_conflict_do_nothing(index_elements=["digest", "domain"], index_where=text("state = 'stored'"))
-        .returning(blob.c.id)
-    ).scalar_one_or_none()
-    return new_id
+    return _NEW_COPY.value(connection, **asdict(new), state=BlobState.STORED.value, created_at=now)
 
 
 def link_blob(connection: Connection, *, repository_id: int, digest: str, blob_id: int, now: float) -> None:
     """Let a repository read a copy; one that it read before in its place becomes a candidate if nobody reads it now."""
-    before = connection.execute(
-        select(repository_blob.c.blob_id).where(
-            repository_blob.c.repository_id == repository_id, repository_blob.c.digest == digest
-        )
-    ).scalar_one_or_none()
-    connection.execute(
-        insert(connection, repository_blob)
-        .values(repository_id=repository_id, digest=digest, blob_id=blob_id, linked_at=now)
-        .on_conflict_do_update(index_elements=["repository_id", "digest"], set_={"blob_id": blob_id})
-    )
-    connection.execute(
-        delete(gc_candidate).where(gc_candidate.c.blob_id == blob_id, gc_candidate.c.repository_id == NO_REPOSITORY)
-    )
-    named = exists().where(manifest_blob.c.repository_id == repository_id, manifest_blob.c.digest == digest)
-    if not connection.execute(select(named)).scalar_one():
+    before = _READ_BEFORE.value(connection, repository_id=repository_id, digest=digest)
+    _LINK.change(connection, repository_id=repository_id, digest=digest, blob_id=blob_id, linked_at=now)
+    _NO_CANDIDATE.change(connection, blob_id=blob_id, repository_id=NO_REPOSITORY)
+    if not _NAMED.value(connection, repository_id=repository_id, digest=digest):
         restart_grace(connection, blob_id=blob_id, repository_id=repository_id, now=now)
     if before is not None and before != blob_id:
         _let_go(connection, repository_id, before, now)
@@ -144,28 +178,18 @@ def link_blob(connection: Connection, *, repository_id: int, digest: str, blob_i
 
 def restart_grace(connection: Connection, *, blob_id: int, repository_id: int, now: float) -> None:
     """Make a blob a candidate of collection from this moment on."""
-    connection.execute(
-        insert(connection, gc_candidate)
-        .values(blob_id=blob_id, repository_id=repository_id, since=now)
-        .on_conflict_do_update(index_elements=["blob_id", "repository_id"], set_={"since": now})
-    )
+    _RESTART_GRACE.change(connection, blob_id=blob_id, repository_id=repository_id, since=now)
 
 
 def renew_candidate(connection: Connection, *, repository_name: str, digest: str, now: float) -> bool:
     """Restart the clock of a candidate that a client was told of; False when the repository reads no such blob."""
     # Held, as by every change, for the blob may be on its way to another copy.
-    repository_id = connection.execute(
-        select(repository.c.id).where(repository.c.name == repository_name).with_for_update()
-    ).scalar_one_or_none()
+    repository_id = HELD_REPOSITORY.value(connection, repository=repository_name)
     found = find_blob(connection, repository_name, digest)
     if repository_id is None or found is None:
         return False
     # A manifest that was pushed meanwhile holds the blob: what is no candidate any more must not become one again.
-    connection.execute(
-        update(gc_candidate)
-        .where(gc_candidate.c.blob_id == found.id, gc_candidate.c.repository_id == repository_id)
-        .values(since=now)
-    )
+    _RENEW.change(connection, id=found.id, reader=repository_id, now=now)
     return True
 
 
@@ -184,9 +208,7 @@ def unlink_blob(connection: Connection, *, repository_id: int, digest: str, now:
 
 def _let_go(connection: Connection, repository_id: int, blob_id: int, now: float) -> None:
     """A repository reads a copy no more: it is no candidate there, and one in itself if it was the last reader."""
-    connection.execute(
-        delete(gc_candidate).where(gc_candidate.c.blob_id == blob_id, gc_candidate.c.repository_id == repository_id)
-    )
+    _NO_CANDIDATE.change(connection, blob_id=blob_id, repository_id=repository_id)
     _see_to_unread(connection, blob_id, now)
 
 
@@ -256,6 +278,8 @@ def repair_readers(connection: Connection, *, digest: str, domain: str, blob_id:
     Those of the domain are, and all by a plain copy. What was a candidate there stays one; a bad copy becomes one when
     nobody reads it any more.
     """
+    if _QUARANTINED.value(connection, digest=digest) is None:
+        return
     quarantined = select(blob.c.id).where(blob.c.digest == digest, blob.c.state == BlobState.QUARANTINED.value)
     readers = select(repository.c.id)
     if domain:

@@ -9,16 +9,16 @@ from typing import Any
 from sqlalchemy import Connection, CursorResult, select
 
 from storage.metadata.database import insert
+from storage.metadata.prepared import Prepared
 from storage.metadata.schema import generation
 
-# Asked at every request: built once, for building a statement costs more than running it.
 _CURRENT = select(generation.c.value).where(generation.c.id == 1)
+_VALUE = Prepared(_CURRENT)
 
 
 def current_generation(connection: Connection) -> int:
     """How often who may do what has changed."""
-    value: int | None = connection.execute(_CURRENT).scalar_one_or_none()
-    return value or 0
+    return _VALUE.value(connection) or 0
 
 
 def hold_generation(connection: Connection) -> None:

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, Select, bindparam, delete, func, select, upda
 
 from storage.metadata.blobs import hold_blobs, release_blobs
 from storage.metadata.database import insert
+from storage.metadata.prepared import Prepared
 from storage.metadata.schema import manifest, manifest_blob, manifest_child, repository, tag
 
 _IN_ONE_QUERY = 500
@@ -66,14 +67,13 @@ class Referrer:
     domain: str = ""
 
 
-# Asked at every pull: built once, for building a statement costs more than running it.
 _SERVED = (manifest.c.digest, manifest.c.media_type, manifest.c.payload, manifest.c.domain)
-_BY_DIGEST = (
+_BY_DIGEST = Prepared(
     select(*_SERVED)
     .join(repository, repository.c.id == manifest.c.repository_id)
     .where(repository.c.name == bindparam("repository"), manifest.c.digest == bindparam("digest"))
 )
-_BY_TAG = (
+_BY_TAG = Prepared(
     select(*_SERVED)
     .select_from(repository)
     .join(tag, tag.c.repository_id == repository.c.id)
@@ -82,40 +82,52 @@ _BY_TAG = (
 )
 
 
+_NEW = Prepared(lambda insert: insert(manifest).on_conflict_do_nothing(index_elements=["repository_id", "digest"]))
+_THERE = (manifest.c.repository_id == bindparam("reader")) & (manifest.c.digest == bindparam("named"))
+_MEND = Prepared(
+    update(manifest)
+    .where(_THERE, manifest.c.payload != bindparam("true_payload"))
+    .values(
+        payload=bindparam("true_payload"),
+        annotations=bindparam("true_annotations"),
+        domain=bindparam("newest_domain"),
+        key_version=bindparam("newest_version"),
+    )
+)
+_TYPE = Prepared(select(manifest.c.media_type).where(_THERE))
+
+
 def find_manifest(connection: Connection, repository_name: str, digest: str) -> StoredManifest | None:
     """A manifest by digest, or None."""
-    row = connection.execute(_BY_DIGEST, {"repository": repository_name, "digest": digest}).one_or_none()
+    row = _BY_DIGEST.row(connection, repository=repository_name, digest=digest)
     return None if row is None else StoredManifest(*row)
 
 
 def find_tagged(connection: Connection, repository_name: str, tag_name: str) -> StoredManifest | None:
     """The manifest that a tag names, or None."""
-    row = connection.execute(_BY_TAG, {"repository": repository_name, "tag": tag_name}).one_or_none()
+    row = _BY_TAG.row(connection, repository=repository_name, tag=tag_name)
     return None if row is None else StoredManifest(*row)
 
 
 def put_manifest(connection: Connection, repository_id: int, new: NewManifest, now: float) -> bool:
     """Record a manifest and hold what it names; False when one of this digest was there (see `mend_manifest`)."""
-    added = connection.execute(
-        insert(connection, manifest)
-        .values(
-            repository_id=repository_id,
-            digest=new.digest,
-            media_type=new.media_type,
-            artifact_type=new.artifact_type,
-            subject=new.subject,
-            config_digest=new.config_digest,
-            size=new.size,
-            total_size=new.total_size,
-            pushed_at=now,
-            annotations=new.annotations,
-            payload=new.payload,
-            domain=new.domain,
-            key_version=new.key_version,
-        )
-        .on_conflict_do_nothing(index_elements=["repository_id", "digest"])
+    added = _NEW.change(
+        connection,
+        repository_id=repository_id,
+        digest=new.digest,
+        media_type=new.media_type,
+        artifact_type=new.artifact_type,
+        subject=new.subject,
+        config_digest=new.config_digest,
+        size=new.size,
+        total_size=new.total_size,
+        pushed_at=now,
+        annotations=new.annotations,
+        payload=new.payload,
+        domain=new.domain,
+        key_version=new.key_version,
     )
-    if added.rowcount == 0:
+    if added == 0:
         return False
     _name(connection, repository_id, new)
     hold_blobs(connection, repository_id, new.blobs)
@@ -127,14 +139,16 @@ def mend_manifest(connection: Connection, repository_id: int, new: NewManifest) 
 
     What is sealed differs each time, and is sealed with the newest key then.
     """
-    there = (manifest.c.repository_id == repository_id) & (manifest.c.digest == new.digest)
-    connection.execute(
-        update(manifest)
-        .where(there, manifest.c.payload != new.payload)
-        .values(payload=new.payload, annotations=new.annotations, domain=new.domain, key_version=new.key_version)
+    _MEND.change(
+        connection,
+        reader=repository_id,
+        named=new.digest,
+        true_payload=new.payload,
+        true_annotations=new.annotations,
+        newest_domain=new.domain,
+        newest_version=new.key_version,
     )
-    media_type: str = connection.execute(select(manifest.c.media_type).where(there)).scalar_one()
-    return media_type
+    return str(_TYPE.value(connection, reader=repository_id, named=new.digest))
 
 
 def _name(connection: Connection, repository_id: int, new: NewManifest) -> None:

@@ -5,15 +5,17 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, bindparam, delete, exists, func, select, update
 
 from storage.domain_records import DEFAULT_DOMAIN
-from storage.metadata.blobs import NO_REPOSITORY
+from storage.metadata.blobs import HELD_REPOSITORY, NO_REPOSITORY
 from storage.metadata.database import insert
 from storage.metadata.generation import touch_generation, touch_if_changed
+from storage.metadata.prepared import Prepared
 from storage.metadata.schema import account, blob, gc_candidate, manifest, repository, repository_blob, tag
 
 _IN_ONE_QUERY = 500
 
-# Asked at every push: built once, for building a statement costs more than running it.
-_DOMAIN = select(repository.c.domain).where(repository.c.name == bindparam("repository"))
+_BY_NAME = repository.c.name == bindparam("repository")
+_DOMAIN = Prepared(select(repository.c.domain).where(_BY_NAME))
+_ID = Prepared(select(repository.c.id).where(_BY_NAME))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +42,7 @@ class Contents:
 
 def find_repository(connection: Connection, name: str) -> int | None:
     """The id of a repository, or None."""
-    found: int | None = connection.execute(
-        select(repository.c.id).where(repository.c.name == name)
-    ).scalar_one_or_none()
-    return found
+    return _ID.value(connection, repository=name)
 
 
 def lock_repository(connection: Connection, name: str) -> int | None:
@@ -51,15 +50,12 @@ def lock_repository(connection: Connection, name: str) -> int | None:
 
     SQLite has one writer at a time anyway.
     """
-    found: int | None = connection.execute(
-        select(repository.c.id).where(repository.c.name == name).with_for_update()
-    ).scalar_one_or_none()
-    return found
+    return HELD_REPOSITORY.value(connection, repository=name)
 
 
 def domain_of(connection: Connection, name: str) -> str | None:
     """The encryption domain of a repository, None where there is no repository."""
-    return connection.execute(_DOMAIN, {"repository": name}).scalar_one_or_none()
+    return _DOMAIN.value(connection, repository=name)
 
 
 def add_repository(connection: Connection, name: str, now: float, domain: str = DEFAULT_DOMAIN) -> bool:

@@ -3,16 +3,27 @@
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, select, update
 
 from storage.errors import StagedBytesBusy
 from storage.metadata.activity_schema import sealed_upload
 from storage.metadata.database import Database, insert
+from storage.metadata.prepared import Prepared
 from storage.metadata.staging import records_of
 from storage.sealed_uploads import Change, KeptAt, Recorded, SealedUpload
 from storage.staging_records import StagingRecord
 
 _ROW = sealed_upload.c
+_OF_UPLOAD = _ROW.upload_id == bindparam("upload_id")
+_OF_MARK = _ROW.mark == bindparam("mark")
+_THERE = Prepared(select(_ROW.upload_id).where(_OF_UPLOAD))
+_TAIL = Prepared(select(_ROW.tail).where(_OF_UPLOAD, _OF_MARK))
+_REMOVE = Prepared(delete(sealed_upload).where(_OF_UPLOAD, _OF_MARK))
+_FIND = Prepared(
+    select(_ROW.mark, _ROW.header, _ROW.is_open, _ROW.is_cut, _ROW.offset, _ROW.earlier_offset, _ROW.inner_mark).where(
+        _OF_UPLOAD
+    )
+)
 
 
 class SealedUploadRows:
@@ -24,25 +35,23 @@ class SealedUploadRows:
 
     async def find(self, upload_id: str) -> SealedUpload | None:
         """The row of an upload, None where there is none."""
-        asked = select(
-            _ROW.mark, _ROW.header, _ROW.is_open, _ROW.is_cut, _ROW.offset, _ROW.earlier_offset, _ROW.inner_mark
-        ).where(_ROW.upload_id == upload_id)
-        row = await self._database.read(lambda c: c.execute(asked).one_or_none())
-        return None if row is None else SealedUpload(*row)
+        row = await self._database.read(lambda c: _FIND.row(c, upload_id=upload_id))
+        if row is None:
+            return None
+        mark, header, is_open, is_cut, *places = row
+        return SealedUpload(mark, header, bool(is_open), bool(is_cut), *places)
 
     async def tail(self, upload_id: str, mark: str) -> bytes | None:
         """The tail of the latest; raises StagedBytesBusy where the row has another mark, or there is none."""
-        asked = select(_ROW.tail).where(_ROW.upload_id == upload_id, _ROW.mark == mark)
-        row = await self._database.read(lambda c: c.execute(asked).one_or_none())
+        row = await self._database.read(lambda c: _TAIL.row(c, upload_id=upload_id, mark=mark))
         if row is None:
             raise StagedBytesBusy(upload_id)
-        found: bytes | None = row.tail
+        found: bytes | None = row[0]
         return found
 
     async def have(self, upload_id: str) -> bool:
         """Whether there is a row of an upload."""
-        asked = select(_ROW.upload_id).where(_ROW.upload_id == upload_id)
-        return await self._database.read(lambda c: c.execute(asked).one_or_none() is not None)
+        return await self._database.read(lambda c: _THERE.row(c, upload_id=upload_id) is not None)
 
     async def save(self, upload_id: str, change: Change) -> None:
         """Change a row; raises StagedBytesBusy where another writer changed it meanwhile."""
@@ -69,8 +78,7 @@ class SealedUploadRows:
 
     async def remove(self, upload_id: str, mark: str) -> None:
         """Forget an upload; does nothing where its row has another mark."""
-        gone = delete(sealed_upload).where(_ROW.upload_id == upload_id, _ROW.mark == mark)
-        await self._database.write(lambda c: c.execute(gone))
+        await self._database.write(lambda c: _REMOVE.change(c, upload_id=upload_id, mark=mark))
 
     def all(self) -> AsyncGenerator[StagingRecord, None]:
         """Every row, by id, a page at a time, without the tails."""

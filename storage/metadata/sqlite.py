@@ -24,6 +24,7 @@ from sqlalchemy.pool import QueuePool, StaticPool
 
 from storage.errors import DatabaseUnavailable, NoSpace
 from storage.metadata.database import translated_errors
+from storage.metadata.prepared import on_sqlite
 
 T = TypeVar("T")
 
@@ -208,10 +209,11 @@ def _commit_group(engine: Engine, group: list[_Waiting]) -> None:
     outcomes: list[tuple[_Waiting, Any, BaseException | None]] = []
     try:
         with translated_errors(), engine.connect() as connection:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            connection.exec_driver_sql("BEGIN IMMEDIATE")  # so SQLAlchemy knows that there is a transaction
             try:
-                outcomes = [(waiting, *_run_in_savepoint(connection, waiting.change)) for waiting in group]
-                connection.exec_driver_sql("COMMIT")
+                run = _run_in_savepoint if len(group) > 1 else _run_alone
+                outcomes = [(waiting, *run(connection, waiting.change)) for waiting in group]
+                on_sqlite(connection, "COMMIT")
             except BaseException:
                 _roll_back(connection)
                 raise
@@ -229,24 +231,29 @@ def _commit_group(engine: Engine, group: list[_Waiting]) -> None:
             waiting.done.set_exception(failure)
 
 
+def _run_alone(connection: Connection, change: Callable[[Connection], T]) -> tuple[T, None]:
+    with translated_errors():
+        return change(connection), None
+
+
 def _run_in_savepoint(connection: Connection, change: Callable[[Connection], T]) -> tuple[T | None, Exception | None]:
-    connection.exec_driver_sql("SAVEPOINT change")
+    on_sqlite(connection, "SAVEPOINT change")
     try:
         with translated_errors():
             result = change(connection)
     except Exception as error:  # it belongs to the caller of this change alone
         if not _is_in_transaction(connection):
             raise
-        connection.exec_driver_sql("ROLLBACK TO change")
-        connection.exec_driver_sql("RELEASE change")
+        on_sqlite(connection, "ROLLBACK TO change")
+        on_sqlite(connection, "RELEASE change")
         return None, error
-    connection.exec_driver_sql("RELEASE change")
+    on_sqlite(connection, "RELEASE change")
     return result, None
 
 
 def _roll_back(connection: Connection) -> None:
     if _is_in_transaction(connection):
-        connection.exec_driver_sql("ROLLBACK")
+        on_sqlite(connection, "ROLLBACK")
 
 
 def _is_in_transaction(connection: Connection) -> bool:

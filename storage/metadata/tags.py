@@ -1,10 +1,11 @@
 """Tags: names that move."""
 
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, bindparam, delete, select
 
-from storage.metadata.database import insert
+from storage.metadata.prepared import Insert, Prepared
 from storage.metadata.schema import tag
 
 
@@ -17,13 +18,24 @@ class StoredTag:
     updated_at: float
 
 
+def _put(insert: Insert) -> Any:  # noqa: ANN401  an INSERT of either dialect
+    new = insert(tag)
+    moved = {"digest": new.excluded.digest, "updated_at": new.excluded.updated_at}
+    return new.on_conflict_do_update(index_elements=["repository_id", "name"], set_=moved)
+
+
+_PUT = Prepared(_put)
+_LIST = Prepared(
+    select(tag.c.name)
+    .where(tag.c.repository_id == bindparam("repository_id"), tag.c.name > bindparam("after"))
+    .order_by(tag.c.name)
+    .limit(bindparam("limit"))
+)
+
+
 def put_tag(connection: Connection, repository_id: int, name: str, digest: str, now: float) -> None:
     """Point a tag to a manifest, wherever it pointed before."""
-    connection.execute(
-        insert(connection, tag)
-        .values(repository_id=repository_id, name=name, digest=digest, updated_at=now)
-        .on_conflict_do_update(index_elements=["repository_id", "name"], set_={"digest": digest, "updated_at": now})
-    )
+    _PUT.change(connection, repository_id=repository_id, name=name, digest=digest, updated_at=now)
 
 
 def delete_tag(connection: Connection, repository_id: int, name: str) -> bool:
@@ -34,14 +46,8 @@ def delete_tag(connection: Connection, repository_id: int, name: str) -> bool:
 
 def list_tags(connection: Connection, repository_id: int, *, after: str, limit: int) -> list[str]:
     """Tags that sort after `after` by bytes, at most `limit`, in order."""
-    return list(
-        connection.execute(
-            select(tag.c.name)
-            .where(tag.c.repository_id == repository_id, tag.c.name > after)
-            .order_by(tag.c.name)
-            .limit(limit)
-        ).scalars()
-    )
+    rows = _LIST.rows(connection, repository_id=repository_id, after=after, limit=limit)
+    return [name for (name,) in rows]
 
 
 def describe_tags(connection: Connection, repository_id: int, *, after: str, limit: int) -> list[StoredTag]:

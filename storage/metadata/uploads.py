@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, bindparam, delete, func, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from storage.metadata.activity_schema import upload
-from storage.metadata.database import insert
+from storage.metadata.prepared import Prepared
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,44 +30,45 @@ _COLUMNS = (
 )
 
 
-# Asked at every chunk: built once, for building a statement costs more than running it.
-_UPLOAD = select(*_COLUMNS).where(upload.c.id == bindparam("id"))
+_UPLOAD = Prepared(select(*_COLUMNS).where(upload.c.id == bindparam("id")))
+_NEW = Prepared(insert(upload))
+_MOVE = Prepared(
+    update(upload)
+    .where(upload.c.id == bindparam("upload_id"), upload.c.committed == bindparam("before"))
+    .values(committed=bindparam("after"), touched_at=bindparam("now"))
+)
+_REMOVE = Prepared(delete(upload).where(upload.c.id == bindparam("upload_id")))
+_COUNT = Prepared(select(func.count()).select_from(upload).where(upload.c.principal == bindparam("principal")))
 
 
 def add_upload(connection: Connection, new: StoredUpload) -> None:
     """Open an upload session."""
-    connection.execute(
-        insert(connection, upload).values(
-            id=new.id,
-            repository=new.repository,
-            principal=new.principal,
-            algorithm=new.algorithm,
-            committed=new.committed,
-            started_at=new.started_at,
-            touched_at=new.started_at,
-        )
+    _NEW.change(
+        connection,
+        id=new.id,
+        repository=new.repository,
+        principal=new.principal,
+        algorithm=new.algorithm,
+        committed=new.committed,
+        started_at=new.started_at,
+        touched_at=new.started_at,
     )
 
 
 def find_upload(connection: Connection, upload_id: str) -> StoredUpload | None:
     """An upload session, or None."""
-    row = connection.execute(_UPLOAD, {"id": upload_id}).one_or_none()
+    row = _UPLOAD.row(connection, id=upload_id)
     return None if row is None else StoredUpload(*row)
 
 
 def move_upload(connection: Connection, upload_id: str, *, before: int, after: int, now: float) -> bool:
     """Commit more bytes of an upload, if nobody moved it since it stood at `before`."""
-    moved = connection.execute(
-        update(upload)
-        .where(upload.c.id == upload_id, upload.c.committed == before)
-        .values(committed=after, touched_at=now)
-    )
-    return moved.rowcount > 0
+    return _MOVE.change(connection, upload_id=upload_id, before=before, after=after, now=now) > 0
 
 
 def remove_upload(connection: Connection, upload_id: str) -> bool:
     """Close an upload session; False when it was closed already."""
-    return connection.execute(delete(upload).where(upload.c.id == upload_id)).rowcount > 0
+    return _REMOVE.change(connection, upload_id=upload_id) > 0
 
 
 def remove_idle_upload(connection: Connection, upload_id: str, *, before: float) -> bool:
@@ -78,10 +79,7 @@ def remove_idle_upload(connection: Connection, upload_id: str, *, before: float)
 
 def count_uploads(connection: Connection, principal: str) -> int:
     """How many upload sessions a principal has open."""
-    count: int = connection.execute(
-        select(func.count()).select_from(upload).where(upload.c.principal == principal)
-    ).scalar_one()
-    return count
+    return _COUNT.value(connection, principal=principal) or 0
 
 
 def list_idle_uploads(connection: Connection, *, before: float, limit: int) -> list[str]:

@@ -3,9 +3,10 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import Connection, create_engine, event
+from sqlalchemy import Connection, create_engine
 
 from storage.metadata import schema
 from storage.metadata.access_keys import find_access_key, list_access_keys
@@ -77,15 +78,13 @@ _LOOK_UPS: dict[str, Callable[[Connection], object]] = {
 def test_a_look_up_reads_no_whole_table(tmp_path: Path, name: str) -> None:
     engine = create_engine(f"sqlite:///{tmp_path / 'registry.db'}")
     schema.REGISTRY.create_all(engine)
-    asked: list[tuple[str, tuple[object, ...]]] = []
+    asked: list[str] = []
     with engine.connect() as connection:
-        event.listen(engine, "before_cursor_execute", lambda _c, _u, sql, values, *_: asked.append((sql, values)))
+        driver: Any = connection.connection.driver_connection
+        driver.set_trace_callback(asked.append)  # hears what goes past SQLAlchemy too
         _LOOK_UPS[name](connection)
-        plans = [
-            step[3]
-            for sql, values in tuple(asked)
-            for step in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values)
-        ]
+        driver.set_trace_callback(None)
+        plans = [step[3] for sql in asked if sql != "BEGIN " for step in driver.execute(f"EXPLAIN QUERY PLAN {sql}")]
     engine.dispose()
 
     assert asked

@@ -2,10 +2,10 @@
 
 import asyncio
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import Connection, event
 from sqlalchemy.engine import Engine
 
 from storage.errors import StagedBytesBusy
@@ -165,7 +165,7 @@ async def test_all_rows_are_told_across_pages(
     assert await _all(rows) == [StagingRecord(id_, 7, 1001 + number) for number, id_ in enumerate(ids)]
 
 
-async def test_tails_are_read_only_when_they_are_asked_for(rows: SealedUploadRows) -> None:
+async def test_tails_are_read_only_when_they_are_asked_for(activity: Database, rows: SealedUploadRows) -> None:
     """A row may have half a MiB of them, and a list has many rows."""
     await rows.save(UPLOAD, FIRST)
     statements: list[str] = []
@@ -173,7 +173,13 @@ async def test_tails_are_read_only_when_they_are_asked_for(rows: SealedUploadRow
     def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
         statements.append(statement)
 
+    def hear(connection: Connection) -> None:  # what SQLAlchemy is passed by
+        if connection.dialect.name == "sqlite":
+            driver: Any = connection.connection.driver_connection
+            driver.set_trace_callback(statements.append)
+
     event.listen(Engine, "before_cursor_execute", note)
+    await activity.read(hear)
     try:
         await rows.find(UPLOAD)
         await rows.have(UPLOAD)

@@ -1,0 +1,87 @@
+"""Statements that are run at every request: built once, compiled once, and on SQLite run by the driver itself.
+
+Measured on SQLite: a look-up of one row takes 5 µs this way, 25 µs through SQLAlchemy when the statement is built ahead
+and 150 µs when it is not. PostgreSQL's round trip costs more than either.
+"""
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeAlias
+
+from sqlalchemy import Connection, Executable, Table
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql import ClauseElement
+
+Value: TypeAlias = str | bytes | int | float | None
+Insert: TypeAlias = Callable[[Table], Any]
+"""Begins an INSERT that knows ON CONFLICT, in the dialect of the connection."""
+
+_SQLITE: Final = sqlite.dialect(paramstyle="named")
+
+
+def on_sqlite(connection: Connection, sql: str, values: dict[str, Value] | tuple[()] = ()) -> sqlite3.Cursor:
+    """Run something on SQLite by the driver itself; it raises what SQLAlchemy would."""
+    driver: Any = connection.connection.driver_connection
+    try:
+        cursor: sqlite3.Cursor = driver.execute(sql, values)
+    except sqlite3.Error as error:
+        raise DBAPIError.instance(sql, values, error, sqlite3.Error) from error
+    return cursor
+
+
+class Prepared:
+    """One statement; what differs from run to run are its parameters, of the same names each time.
+
+    It is given as it is, or as what makes it of the dialect's INSERT. The parameters of a SELECT are numbers, texts and
+    bytes; its columns are read as the database keeps them.
+    """
+
+    def __init__(self, statement: Executable | Callable[[Insert], Executable]) -> None:
+        self._statement = statement
+        self._built: dict[str, Executable] = {}
+        self._sql = ""
+        self._constants: Mapping[str, Value] = {}
+
+    def rows(self, connection: Connection, /, **values: Value) -> list[Any]:
+        """Every row of the answer."""
+        if connection.dialect.name == "sqlite":
+            return self._run(connection, values).fetchall()
+        return list(connection.execute(self._for(connection.dialect.name), values))
+
+    def row(self, connection: Connection, /, **values: Value) -> Any | None:  # noqa: ANN401  as the database gives it
+        """The one row of the answer, or None."""
+        found = self.rows(connection, **values)
+        return found[0] if found else None
+
+    def value(self, connection: Connection, /, **values: Value) -> Any | None:  # noqa: ANN401  the same
+        """The first column of the one row of the answer, or None."""
+        found = self.rows(connection, **values)
+        return found[0][0] if found else None
+
+    def change(self, connection: Connection, /, **values: Value) -> int:
+        """Run it for what it does; returns how many rows it changed."""
+        if connection.dialect.name == "sqlite":
+            return self._run(connection, values).rowcount
+        return connection.execute(self._for(connection.dialect.name), values).rowcount
+
+    def _run(self, connection: Connection, values: Mapping[str, Value]) -> sqlite3.Cursor:
+        if not self._sql:
+            self._compile(values)
+        return on_sqlite(connection, self._sql, {**self._constants, **values})
+
+    def _compile(self, values: Mapping[str, Value]) -> None:
+        statement = self._for("sqlite")
+        if not isinstance(statement, ClauseElement):
+            raise TypeError(statement)
+        compiled = statement.compile(dialect=_SQLITE, column_keys=sorted(values))
+        self._constants = {name: value for name, value in compiled.params.items() if name not in values}
+        self._sql = str(compiled)
+
+    def _for(self, dialect: str) -> Executable:
+        if isinstance(self._statement, Executable):
+            return self._statement
+        if dialect not in self._built:
+            insert: Insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+            self._built[dialect] = self._statement(insert)
+        return self._built[dialect]
