@@ -22,7 +22,7 @@ from registry.http.waiting import Patience, readable
 from storage.blobs.interface import WriteFrom
 
 # Less than that has come with the head, mostly, and costs no more through the loop.
-_LEAST_BYTES: Final = 256 * 1024
+LEAST_BYTES: Final = 256 * 1024
 _BUFFER_BYTES: Final = 1024 * 1024
 # Each of many clients gets its turn with the few threads, and the core its chance to note how far they are.
 _BYTES_AT_ONCE: Final = 8 * 1024 * 1024
@@ -39,7 +39,7 @@ async def receive(request: web.Request, write_from: WriteFrom, *, idle_seconds: 
     Raises BodyTooSlow or ConnectionResetError after what came was written, and what writing raises.
     """
     content, connection, length = request.content, request.protocol, request.content_length or 0
-    if length - content.total_bytes < _LEAST_BYTES or not isinstance(connection, Connection):
+    if length - content.total_bytes < LEAST_BYTES or not isinstance(connection, Connection):
         return False
     loan = connection.lend(content)
     if loan is None:

@@ -1,8 +1,8 @@
 """Whole operations on a blob store, for tests that need one before or after the one they are about."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
-from storage.blobs.interface import BlobStore, Domains, Span, StoredCopy
+from storage.blobs.interface import BlobStore, BlobWriter, Domains, Span, StoredCopy
 from storage.digest import Algorithm, Digest
 from storage.encryption.header import Layout
 
@@ -25,6 +25,25 @@ async def push(store: BlobStore, content: bytes, upload_id: str = UPLOAD) -> Sto
     async with store.stage(upload_id, Algorithm.SHA256, at(0)) as writer:
         await writer.write([content])
         return await writer.commit(Digest.of(content))
+
+
+async def write_taken(writer: BlobWriter, pieces: Sequence[bytes]) -> None:
+    """Have a thread take bytes piece by piece, in a buffer that is used again, as it would from a socket."""
+    left = [memoryview(piece) for piece in pieces]
+    buffer = memoryview(bytearray(max((len(piece) for piece in pieces), default=0)))
+
+    def take(limit: int) -> memoryview:
+        buffer[:] = bytes(len(buffer))  # what was given before is gone
+        if not left:
+            return buffer[:0]
+        taken, left[0] = left[0][:limit], left[0][limit:]
+        if not left[0]:
+            del left[0]
+        buffer[: len(taken)] = taken
+        return buffer[: len(taken)]
+
+    assert writer.write_from is not None
+    await writer.write_from(take, sum(map(len, pieces)))
 
 
 async def stage(store: BlobStore, content: bytes, upload_id: str = UPLOAD) -> None:

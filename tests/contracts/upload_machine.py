@@ -12,7 +12,7 @@ from storage.blobs.interface import BlobStore, BlobWriter, Domains
 from storage.digest import Algorithm, Digest
 from storage.encryption.header import Layout
 from storage.errors import DigestMismatch, StagedBytesBusy, StoredBytesMissing
-from tests.contracts.blob_access import LAYOUT, OTHER_UPLOAD, UPLOAD, read, walk
+from tests.contracts.blob_access import LAYOUT, OTHER_UPLOAD, UPLOAD, read, walk, write_taken
 
 UPLOADS = st.sampled_from([UPLOAD, OTHER_UPLOAD])
 CHUNKS = st.lists(st.binary(max_size=20), max_size=3)
@@ -106,6 +106,16 @@ class UploadMachine(RuleBasedStateMachine):
         upload_id = draw.draw(st.sampled_from(sorted(self.writers)))
         self.runner.run(self.writers[upload_id].writer.write(chunks))
         self.staged[upload_id].written += b"".join(chunks)
+
+    @precondition(lambda self: self.writers)
+    @rule(draw=st.data(), chunks=CHUNKS)
+    def write_what_is_taken(self, draw: st.DataObject, chunks: list[bytes]) -> None:
+        """Append what a thread takes, where one can; it may be given less than it asks for."""
+        upload_id = draw.draw(st.sampled_from(sorted(self.writers)))
+        writer, content = self.writers[upload_id].writer, b"".join(chunks)
+        if writer.write_from is not None:
+            self.runner.run(write_taken(writer, [chunk for chunk in chunks if chunk]))
+            self.staged[upload_id].written += content
 
     @precondition(lambda self: self.writers)
     @rule(draw=st.data())

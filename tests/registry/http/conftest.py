@@ -1,0 +1,16 @@
+"""Event loops: what works on sockets is tried on the loop of production as well."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import pytest
+import uvloop
+
+_ON_BOTH = {"test_receiving.py", "test_connection.py"}
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    loops: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
+    if item.path.name in _ON_BOTH:
+        loops["uvloop"] = uvloop.new_event_loop
+    return loops

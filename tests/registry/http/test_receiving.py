@@ -1,0 +1,279 @@
+"""Bodies that worker threads take from the socket themselves: whole, in order, and no byte beyond."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Final
+
+import pytest
+from aiohttp import web
+
+from registry.http.bodies import RequestBody
+from registry.http.connection import ConnectionLimits, connection_factory
+from registry.http.receiving import LEAST_BYTES
+from registry.http.refusals import BodyTooSlow
+from registry.logs import logger
+from storage.blobs.blocking import run_to_end
+from storage.blobs.interface import Take
+from storage.budget import BufferBudget
+
+LIMITS: Final = ConnectionLimits(header_bytes=4096, header_seconds=2, idle_seconds=5, connections=100)
+CONTENT: Final = random.Random(3).randbytes(5_000_000)
+GET: Final = b"GET /ok HTTP/1.1\r\nHost: x\r\n\r\n"
+IDLE_SECONDS: Final = 0.4
+
+
+@dataclass
+class Sink:
+    """A store that writes on threads, or (not threaded) on the loop; it fails where it holds so many bytes."""
+
+    threads: ThreadPoolExecutor
+    is_threaded: bool = True
+    full_at: int | None = None
+    received: bytearray = field(default_factory=bytearray)
+    jobs: int = 0
+    busy: int = 0
+    met: list[BaseException] = field(default_factory=list)
+    bytes_counted: int = 0
+
+    async def write(self, chunks: Sequence[bytes]) -> None:
+        for chunk in chunks:
+            self.received += chunk
+
+    async def write_from(self, take: Take, most: int) -> None:
+        assert most > 0
+        self.jobs += 1
+        await run_to_end(self.threads, self._take_all, take)
+
+    def _take_all(self, take: Take) -> None:
+        self.busy += 1
+        try:
+            while taken := take(100_000):
+                assert len(taken) <= 100_000
+                if self.full_at is not None and len(self.received) + len(taken) > self.full_at:
+                    raise OSError("full")
+                self.received += taken
+        finally:
+            self.busy -= 1
+
+
+@dataclass
+class Served:
+    """A server whose one handler pours bodies into the sink."""
+
+    port: int
+    sink: Sink
+    streams: list[asyncio.StreamWriter] = field(default_factory=list)
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        self.streams.append(writer)
+        return reader, writer
+
+
+@pytest.fixture
+async def served() -> AsyncIterator[Served]:
+    threads = ThreadPoolExecutor(2)
+    sink = Sink(threads)
+
+    async def receive(request: web.Request) -> web.Response:
+        body = RequestBody(request, BufferBudget(1 << 26), idle_seconds=IDLE_SECONDS)
+        try:
+            await body.pour(sink.write, sink.write_from if sink.is_threaded else None)
+        except OSError as error:
+            sink.met.append(error)
+            if isinstance(error, ConnectionError):
+                raise
+            return web.Response(status=507, text="full")
+        except BodyTooSlow as error:
+            sink.met.append(error)
+            return web.Response(status=408, text="slow")
+        finally:
+            sink.bytes_counted = request.content.total_bytes
+        return web.Response(text="taken")
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(text="ok")
+
+    async def leave_it(_: web.Request) -> None:
+        """Whoever reads the body asks for it."""
+
+    app = web.Application()
+    app.add_routes([web.put("/body", receive, expect_handler=leave_it), web.get("/ok", answer)])
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    assert runner.server is not None
+    factory = connection_factory(runner.server, LIMITS, logger())
+    listening = await asyncio.get_running_loop().create_server(factory, "127.0.0.1", 0)
+    served = Served(listening.sockets[0].getsockname()[1], sink)
+    yield served
+    for stream in served.streams:
+        stream.close()
+        with suppress(ConnectionError):
+            await stream.wait_closed()
+    listening.close()
+    await runner.cleanup()
+    threads.shutdown()
+
+
+def head(length: int, *more: str) -> bytes:
+    lines = ["PUT /body HTTP/1.1", "Host: x", f"Content-Length: {length}", *more, "", ""]
+    return "\r\n".join(lines).encode()
+
+
+async def answer_of(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+    async with asyncio.timeout(10):
+        lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        headers = dict(line.lower().split(": ", 1) for line in lines[1:] if line)
+        return int(lines[0].split()[1]), await reader.readexactly(int(headers.get("content-length", 0)))
+
+
+async def until(is_true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not is_true():  # noqa: ASYNC110 (threads make it true)
+            await asyncio.sleep(0.005)
+
+
+@pytest.mark.parametrize("length", [LEAST_BYTES - 1, LEAST_BYTES, LEAST_BYTES + 1, 1_000_000, len(CONTENT)])
+async def test_a_body_is_taken_whole_and_in_order(served: Served, length: int) -> None:
+    reader, writer = await served.connect()
+    writer.write(head(length) + CONTENT[:length])
+
+    assert await answer_of(reader) == (200, b"taken")
+    assert served.sink.received == CONTENT[:length]
+    assert served.sink.bytes_counted == length
+
+
+@pytest.mark.parametrize("count", [1, 3])
+async def test_requests_that_follow_a_body_at_once_are_answered(served: Served, count: int) -> None:
+    """No byte beyond the body is taken, though they came together."""
+    reader, writer = await served.connect()
+    writer.write((head(len(CONTENT)) + CONTENT + GET) * count)
+
+    for _ in range(count):
+        assert await answer_of(reader) == (200, b"taken")
+        assert await answer_of(reader) == (200, b"ok")
+    assert served.sink.received == CONTENT * count
+
+
+async def test_a_connection_takes_many_bodies(served: Served) -> None:
+    reader, writer = await served.connect()
+    for length in (400_000, 10, 300_000, 0, 2_000_000):
+        served.sink.received.clear()
+        writer.write(head(length) + CONTENT[:length])
+        assert await answer_of(reader) == (200, b"taken")
+        assert served.sink.received == CONTENT[:length]
+
+
+async def test_bodies_of_many_clients_share_few_threads(served: Served) -> None:
+    """Each in a store of its own; here they come one after the other into one."""
+    streams = [await served.connect() for _ in range(12)]
+    served.sink.is_threaded = True
+    for _, writer in streams:
+        writer.write(head(1_000_000) + bytes(1_000_000))
+
+    assert [await answer_of(reader) for reader, _ in streams] == [(200, b"taken")] * 12
+    assert len(served.sink.received) == 12_000_000
+
+
+async def test_a_client_that_waits_to_be_asked_is_asked(served: Served) -> None:
+    reader, writer = await served.connect()
+    writer.write(head(1_000_000, "Expect: 100-continue"))
+    async with asyncio.timeout(5):
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+    writer.write(CONTENT[:1_000_000])
+
+    assert await answer_of(reader) == (200, b"taken")
+    assert served.sink.received == CONTENT[:1_000_000]
+
+
+async def test_a_slow_client_holds_no_thread(served: Served) -> None:
+    """While it sends nothing, and hardly while it sends little."""
+    reader, writer = await served.connect()
+    length = 600_000
+    writer.write(head(length) + CONTENT[:200_000])
+    await until(lambda: len(served.sink.received) == 200_000)
+    await asyncio.sleep(0.05)
+    assert served.sink.busy == 0
+
+    for start in range(200_000, length, 50_000):
+        writer.write(CONTENT[start : start + 50_000])
+        await asyncio.sleep(0.02)
+    assert await answer_of(reader) == (200, b"taken")
+    assert served.sink.received == CONTENT[:length]
+
+
+async def test_a_client_that_falls_silent_is_told_and_let_go(served: Served) -> None:
+    """What it sent is in the store."""
+    reader, writer = await served.connect()
+    writer.write(head(1_000_000) + CONTENT[:300_000])
+
+    status, _ = await answer_of(reader)
+    async with asyncio.timeout(5):
+        assert await reader.read() == b""
+
+    assert status == 408
+    assert served.sink.received == CONTENT[:300_000]
+    assert served.sink.bytes_counted == 300_000
+
+
+async def test_what_a_client_sent_before_it_left_is_in_the_store(served: Served) -> None:
+    _, writer = await served.connect()
+    writer.write(head(1_000_000) + CONTENT[:400_000])
+    await until(lambda: len(served.sink.received) == 400_000)
+    writer.close()
+
+    await until(lambda: bool(served.sink.met))
+    assert isinstance(served.sink.met[0], ConnectionResetError)
+    assert served.sink.received == CONTENT[:400_000]
+    assert served.sink.busy == 0
+
+
+@pytest.mark.parametrize("full_at", [0, 1_000_000])
+async def test_the_rest_of_a_body_that_was_refused_is_passed_over(served: Served, full_at: int) -> None:
+    """The client may send all of it before it reads the answer, and go on with its next request."""
+    served.sink.full_at = full_at
+    reader, writer = await served.connect()
+    writer.write(head(len(CONTENT)) + CONTENT + GET)
+
+    assert await answer_of(reader) == (507, b"full")
+    assert await answer_of(reader) == (200, b"ok")
+
+
+async def test_a_client_that_was_refused_and_sends_no_more_is_let_go(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where its next request begins cannot be told."""
+    monkeypatch.setattr("registry.http.connection._LINGER_SECONDS", 0.2)
+    served.sink.full_at = 0
+    reader, writer = await served.connect()
+    writer.write(head(len(CONTENT)) + CONTENT[:1_000_000])
+
+    assert await answer_of(reader) == (507, b"full")
+    async with asyncio.timeout(5):
+        assert await reader.read() == b""
+
+
+async def test_a_store_that_has_no_threads_gets_chunks(served: Served) -> None:
+    served.sink.is_threaded = False
+    reader, writer = await served.connect()
+    writer.write(head(len(CONTENT)) + CONTENT)
+
+    assert await answer_of(reader) == (200, b"taken")
+    assert served.sink.received == CONTENT
+    assert served.sink.jobs == 0
+
+
+async def test_a_body_without_a_length_comes_in_chunks(served: Served) -> None:
+    reader, writer = await served.connect()
+    chunks = [CONTENT[start : start + 100_000] for start in range(0, 1_000_000, 100_000)]
+    writer.write(b"PUT /body HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+    for chunk in (*chunks, b""):
+        writer.write(b"%x\r\n%s\r\n" % (len(chunk), chunk))
+
+    assert await answer_of(reader) == (200, b"taken")
+    assert served.sink.received == CONTENT[:1_000_000]
+    assert served.sink.jobs == 0
