@@ -34,6 +34,7 @@ from registry.damage_reports import DamageReports
 from registry.databases import Databases, open_databases
 from registry.http.access import ACCESS
 from registry.http.auditing import Auditing
+from registry.http.identifiers import request_ids
 from registry.http.metrics import HTTP_METRICS, RequestMetrics
 from registry.http.middleware import Observers, answering, sign
 from registry.http.routes import add_routes
@@ -73,7 +74,7 @@ async def create_app(settings: Settings, run: Run) -> web.Application:
     damage = DamageReports(counts, trail, prepared.account_id, time.time)
     services = _services(settings, databases, content, damage, _hints(settings, run, prepared), stack)
     observers = _observers(settings, counts, trail)
-    app = web.Application(middlewares=[answering(_render, observers, _new_id)])
+    app = web.Application(middlewares=[answering(_render, observers, request_ids())])
     app[ACCESS], app[TOKENS], app[JWKS], app[SERVICES] = access, tokens, published, services
     app[health.READINESS] = _readiness(databases, content.store)
     app[metrics.EXPOSITION] = metrics.Exposition(run.counts, (*HTTP_METRICS, *AUDIT_METRICS, DAMAGED_OBJECTS))

@@ -104,10 +104,10 @@ def log_failure(request_id: str, error: Exception) -> None:
     logger().warning("request failed", request_id=request_id, error=str(error), words=words)
 
 
-def access_log(settings: LogSettings, write: Write = write_line) -> Callable[[Access], None]:
-    """Return the function that writes one line for one request, or one that writes none when they are off."""
+def access_log(settings: LogSettings, write: Write = write_line) -> Callable[[Access], None] | None:
+    """Return the function that writes one line for one request, None when they are off."""
     if not settings.access or _LEVELS[settings.level] > logging.INFO:
-        return lambda _: None
+        return None
     render = _renderer(settings)
 
     def record(access: Access) -> None:

@@ -16,6 +16,7 @@ from registry.core.errors import ManifestInvalid, ManifestNamesUnknown, Manifest
 from registry.core.manifest import Descriptor, Manifest
 from registry.core.manifest_seals import ManifestSeals
 from registry.core.names import RepositoryName, Tag
+from registry.core.opened_manifests import OpenedManifests
 from registry.core.repositories import Listing, Page, locked_repository
 from storage.digest import Digest
 from storage.errors import DigestMismatch, SealBroken, StoreUnavailable
@@ -80,6 +81,7 @@ class Images:
         self._most = most
         self._now = now
         self._told: set[tuple[str, str]] = set()
+        self._known = OpenedManifests()
 
     async def find(self, repository: RepositoryName, reference: Tag | Digest) -> StoredManifest:
         """The manifest under a tag or digest; raises ManifestUnknown or RepositoryUnknown."""
@@ -94,13 +96,21 @@ class Images:
     async def _opened(self, repository: RepositoryName, found: StoredManifest) -> StoredManifest | None:
         """A manifest whose bytes are what its digest names; else it is unknown, so that a push gives them back."""
         try:
-            if not found.domain:
-                await _require_intact(found)
-                return found
-            payload = await self._seals.payload(found.digest, found.payload, found.domain)
+            await self._seals.require_key_of(found.payload, found.domain)
+            opened = self._known.find(found)
+            if opened is None:
+                opened = await self._open(found)
+                self._known.keep(found, opened)
         except SealBroken as error:
             await self._tell(repository, found.digest, error)
             return None
+        return opened
+
+    async def _open(self, found: StoredManifest) -> StoredManifest:
+        if not found.domain:
+            await _require_intact(found)
+            return found
+        payload = await self._seals.payload(found.digest, found.payload, found.domain)
         return StoredManifest(found.digest, found.media_type, payload)
 
     async def _tell(self, repository: RepositoryName, digest: str, error: SealBroken) -> None:

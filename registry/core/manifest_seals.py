@@ -86,6 +86,11 @@ class ManifestSeals:
         if self.keys is not None:
             await self.keys.current(domain)
 
+    async def require_key_of(self, sealed: bytes, domain: str) -> None:
+        """Return if the key that a manifest was sealed with may be used; raises as `payload` does of keys."""
+        if self.keys is not None and domain:
+            await self._key(sealed, domain)
+
     async def _key(self, sealed: bytes, domain: str) -> DomainKey:
         if self.keys is None:
             raise AssertionError  # who has no keys opens nothing

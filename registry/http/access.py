@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from aiohttp import web
 
@@ -147,12 +148,12 @@ class Access:
     def facts(self, request: web.Request) -> Facts:
         """What the request itself tells the conditions of policies."""
         if FACTS not in request:
-            now = self.now()
+            time_of_day, epoch_time = _told_time(int(self.now()))
             facts = {
                 "aws:SourceIp": self.addresses.client(request),
                 "aws:SecureTransport": "true" if self.addresses.is_secure(request) else "false",
-                "aws:CurrentTime": datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-                "aws:EpochTime": str(int(now)),
+                "aws:CurrentTime": time_of_day,
+                "aws:EpochTime": epoch_time,
             }
             for key, name in _HEADERS.items():
                 if name in request.headers:
@@ -196,6 +197,12 @@ class Access:
         request[CHALLENGE] = bearer_challenge(
             self.realm(request), self.service, _scopes(request, action, resource), problem
         )
+
+
+@lru_cache(maxsize=1)
+def _told_time(second: int) -> tuple[str, str]:
+    """A second since the epoch, as conditions read it."""
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), str(second)
 
 
 def _require_known(caller: Caller) -> None:

@@ -34,7 +34,7 @@ Render = Callable[[web.Request, Exception], web.StreamResponse]
 class Observers:
     """Who hears of every answered request."""
 
-    log: Callable[[AccessRecord], None]
+    log: Callable[[AccessRecord], None] | None
     metrics: RequestMetrics
     audit: Callable[[web.Request, web.StreamResponse | None], Awaitable[None]]
     """Hears of an answer before it goes out, and of none where one was broken off."""
@@ -129,6 +129,8 @@ def _observe(request: web.Request, response: web.StreamResponse | None, observer
         received_bytes=received,
         sent_bytes=sent,
     )
+    if observers.log is None:
+        return
     observers.log(
         AccessRecord(
             request_id=request[REQUEST_ID],

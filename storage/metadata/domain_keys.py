@@ -12,6 +12,7 @@ from storage.domain_records import StoredKey
 from storage.metadata.blobs import BlobState
 from storage.metadata.database import Database, insert
 from storage.metadata.generation import touch_generation
+from storage.metadata.prepared import Prepared
 from storage.metadata.schema import blob, domain_key, encryption_domain, manifest, repository, repository_blob
 
 
@@ -60,9 +61,12 @@ _KEYS = select(
     encryption_domain.c.destroyed_at,
 ).join(encryption_domain, encryption_domain.c.name == domain_key.c.domain)
 
-# Asked whenever something is sealed or opened: built once, for building a statement costs more than running it.
-_NEWEST = _KEYS.where(domain_key.c.domain == bindparam("domain")).order_by(domain_key.c.version.desc()).limit(1)
-_BY_ID = _KEYS.where(encryption_domain.c.id == bindparam("domain_id"), domain_key.c.version == bindparam("key_version"))
+_NEWEST = Prepared(
+    _KEYS.where(domain_key.c.domain == bindparam("domain")).order_by(domain_key.c.version.desc()).limit(1)
+)
+_BY_ID = Prepared(
+    _KEYS.where(encryption_domain.c.id == bindparam("domain_id"), domain_key.c.version == bindparam("key_version"))
+)
 
 
 class DomainKeyRows:
@@ -82,13 +86,13 @@ class DomainKeyRows:
 
 def newest_key(connection: Connection, domain: str) -> StoredKey | None:
     """The highest version of a domain's key, None for a domain that there is not."""
-    row = connection.execute(_NEWEST, {"domain": domain}).one_or_none()
+    row = _NEWEST.row(connection, domain=domain)
     return None if row is None else StoredKey(*row)
 
 
 def find_key(connection: Connection, domain_id: bytes, version: int) -> StoredKey | None:
     """A version of the key of the domain with this id, None where there is none such."""
-    row = connection.execute(_BY_ID, {"domain_id": domain_id, "key_version": version}).one_or_none()
+    row = _BY_ID.row(connection, domain_id=domain_id, key_version=version)
     return None if row is None else StoredKey(*row)
 
 
