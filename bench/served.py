@@ -18,11 +18,12 @@ _READY = {http.HTTPStatus.OK, http.HTTPStatus.UNAUTHORIZED}
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A registry that runs; with a login, it wants tokens."""
+    """A registry that runs on a folder; with a login, it wants tokens."""
 
     name: str
     address: str
     program: Program
+    folder: Path
     login: Login | None = None
 
     def headers(self, repository: str) -> dict[str, str]:
@@ -56,7 +57,7 @@ def served(start: Start) -> Iterator[Peer]:
     """Start a registry and wait until it answers; raises NotStarted."""
     with Program(start.command, start.environment, start.folder / "server.log") as program:
         program.wait_for(_answers(start.address), START_SECONDS)
-        yield Peer(start.name, start.address, program, start.login)
+        yield Peer(start.name, start.address, program, start.folder, start.login)
 
 
 def _answers(address: str) -> Iterator[bool]:

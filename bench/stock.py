@@ -5,13 +5,13 @@ Blobs come back once with their digest compared, and lists are counted, so that 
 
 import hashlib
 import json
-import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
 from bench.connection import FAILURES, Answer, Connection, Refused
+from bench.disks import WRITERS
 from bench.load import Base, Pusher, Shape
 from bench.pulls import check
 from bench.requests import Broken, Job, ask_once, request
@@ -19,10 +19,11 @@ from bench.served import Peer
 from bench.tokens import NoToken
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+INDEX = "application/vnd.oci.image.index.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 _LINES = 8
-_TAGS_AT_ONCE = (100, 10)
+_TAGS_AT_ONCE = 100
 _LAYERS = 6
 _SMALL_BYTES = 1024
 Content = TypeVar("Content")
@@ -89,7 +90,7 @@ class Stock:
         return self.once(("tagged", count, purpose), lambda: self._tag(f"bench/{purpose}{count}", count))
 
     def repositories(self, count: int) -> int:
-        """So many repositories of one small image each, named `many/00000` and on."""
+        """So many repositories of one empty index each, named `many/00000` and on."""
         return self.once(("repositories", count), lambda: self._repeat(count))
 
     def referred(self, count: int) -> tuple[str, str]:
@@ -127,21 +128,20 @@ class Stock:
         self._put_blobs(repository, [b"{}", *layers])
         manifests = (image(layers, "first"), image(layers, "second"))
         tags = tuple(f"v{number:06d}" for number in range(count))
-        references = self._references(repository, tags, manifests[0])
-        self._put_manifests(repository, ((reference, manifests[0]) for reference in references))
+        self._name(repository, tags, manifests[0])
         self._put_manifests(repository, [(digest_of(manifests[1]), manifests[1])])
         for tag in (tags[0], tags[-1]):
             self._check_manifest(repository, tag, manifests[0])
         return Tagged(repository, tags, manifests)
 
     def _repeat(self, count: int) -> int:
-        small, deadline = image([], "small"), time.monotonic() + self._fill_seconds
-        for number in range(count):
-            with Connection(self.peer, f"many/{number:05d}") as connection:
-                put_blob(connection, b"{}")
-                put_manifest(connection, "latest", small)
-            if time.monotonic() > deadline:
-                raise TooSlow(f"{number + 1} repositories were made in {self._fill_seconds:.0f} s, not {count}")
+        empty = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": []}).encode()
+        names = [f"many/{number:05d}" for number in range(count)]
+        wanted = (
+            request("PUT", f"/v2/{name}/manifests/latest", {**self.peer.headers(name), "Content-Type": INDEX}, empty)
+            for name in names
+        )
+        self._ask_each(wanted)
         return count
 
     def _refer(self, repository: str, count: int) -> tuple[str, str]:
@@ -169,26 +169,30 @@ class Stock:
         """Push manifests under their references, or under several tags of a query, over several connections."""
         headers = {**self.peer.headers(repository), "Content-Type": MANIFEST}
         path = f"/v2/{repository}/manifests/"
-        wanted = Shared(request("PUT", path + reference, headers, body) for reference, body in named)
+        self._ask_each(request("PUT", path + reference, headers, body) for reference, body in named)
+
+    def _ask_each(self, requests: Iterator[bytes]) -> None:
+        """Ask each once, as long as there is time; 201 is expected."""
+        wanted = Shared(requests)
         asked = ask_once(Job(self.peer.address, [wanted] * _LINES, self._fill_seconds, expected=201, is_repeated=False))
         if asked.errors:
             raise Refused(asked.errors[0])
         if next(iter(wanted), None) is not None:
             raise TooSlow(f"{asked.count} manifests were pushed in {asked.seconds:.0f} s, and that was not all")
 
-    def _references(self, repository: str, tags: Sequence[str], content: bytes) -> list[str]:
-        """What a manifest is pushed to, to be under all tags: as many at a time as the registry takes."""
-        digest = digest_of(content)
-        for at_once in _TAGS_AT_ONCE:
-            groups = [_query(tags[first : first + at_once]) for first in range(0, len(tags), at_once)]
-            try:
-                with Connection(self.peer, repository) as connection:
-                    answer = put_manifest(connection, digest + groups[0], content)
-            except Refused:
-                continue
-            if len(answer.headers.get_all("OCI-Tag", [])) == min(at_once, len(tags)):
-                return [digest + group for group in groups]
-        return list(tags)
+    def _name(self, repository: str, tags: Sequence[str], content: bytes) -> None:
+        """Have all tags name one manifest: many at a push where that can be, else as files."""
+        writer = WRITERS.get(self.peer.name)
+        if writer is None:
+            groups = (tags[first : first + _TAGS_AT_ONCE] for first in range(0, len(tags), _TAGS_AT_ONCE))
+            self._put_manifests(repository, ((digest_of(content) + _query(group), content) for group in groups))
+        else:
+            self._put_manifests(repository, [(tags[0], content)])
+            writer(self.peer.folder / "data", repository, tags)
+        with Connection(self.peer, repository) as connection:
+            listed = connection.ask("GET", f"/v2/{repository}/tags/list", 200).content
+        if len(json.loads(listed)["tags"]) != len(tags):
+            raise Refused(f"{len(json.loads(listed)['tags'])} tags are listed, not {len(tags)}")
 
     def _check_manifest(self, repository: str, reference: str, expected: bytes) -> None:
         with Connection(self.peer, repository) as connection:

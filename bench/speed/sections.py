@@ -9,7 +9,7 @@ from bench.comparison import Measurement
 from bench.fleet import Fleet
 from bench.process import NotStarted
 from bench.rounds import Planned, Schedule
-from bench.speed.small import listing_rows, manifest_rows, token_rows
+from bench.speed.small import small_rows, token_rows
 from bench.speed.starts import measure_start, start_rows
 from bench.speed.transfers import image_rows, pull_rows, push_rows
 from bench.stock import UNFILLED
@@ -84,9 +84,8 @@ def sections(*, is_quick: bool) -> list[Section[Any]]:
     """All there is to measure, the cheapest first; a quick run has fewer rows and shorter ones."""
     return [
         Section("Starts and memory", 0.1, start_rows(), measure_start),
-        Section("Manifests and small blobs", 0.2, manifest_rows(is_quick=is_quick), Fleet.measure),
+        Section("Small requests", 0.4, small_rows(is_quick=is_quick), Fleet.measure),
         Section("Tokens on both sides", 0.1, token_rows(is_quick=is_quick), Fleet.measure),
-        Section("Lists", 0.2, listing_rows(is_quick=is_quick), Fleet.measure),
         Section("Pulls", 0.1, pull_rows(is_quick=is_quick), Fleet.measure),
         Section("Images", 0.05, image_rows(), Fleet.measure_and_empty),
         Section("Pushes", 0.25, push_rows(is_quick=is_quick), Fleet.measure_and_empty),

@@ -39,8 +39,8 @@ class _Rows:
         ]
 
 
-def manifest_rows(*, is_quick: bool) -> list[Load]:
-    """Manifests, blobs of 1 KiB, and tags that move."""
+def small_rows(*, is_quick: bool) -> list[Load]:
+    """Manifests, blobs of 1 KiB, tags that move, and lists."""
     rows = _Rows(is_quick=is_quick)
     return [
         *rows.manifests(ALL),
@@ -52,6 +52,7 @@ def manifest_rows(*, is_quick: bool) -> list[Load]:
         rows.row(f"manifest by tag, {MANY_TAGS:,} tags", WITH_PEERS, _manifest(_by_tag, MANY_TAGS)),
         rows.row(f"tag moved, {_FEW_TAGS} tags", WITH_PEERS, _moved_tag(_FEW_TAGS)),
         rows.row(f"tag moved, {MANY_TAGS:,} tags", WITH_PEERS, _moved_tag(MANY_TAGS)),
+        *_listing_rows(rows, is_quick=is_quick),
     ]
 
 
@@ -61,9 +62,9 @@ def token_rows(*, is_quick: bool) -> list[Load]:
     return [*rows.manifests(TOKENS, ", tokens"), rows.row("token issued", (LADING,), _token)]
 
 
-def listing_rows(*, is_quick: bool) -> list[Load]:
+def _listing_rows(rows: _Rows, *, is_quick: bool) -> list[Load]:
     """Tags, repositories and referrers, whole and by pages."""
-    rows, found = _Rows(is_quick=is_quick), []
+    found = []
     counts = [(_FEW_TAGS, WITH_PEERS), (MANY_TAGS, WITH_PEERS), *([] if is_quick else [(MOST_TAGS, (LADING,))])]
     for count, registries in counts:
         found.append(rows.row(f"tags list of {count:,}", registries, _tags(count), _SLOW_AT_ONCE))
