@@ -1,7 +1,7 @@
 """Loads of small requests: one kind of request, again and again, over so many connections at once."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.comparison import REQUESTS
 from bench.connection import Refused
@@ -10,7 +10,7 @@ from bench.requests import Job, ask_all, ask_once
 from bench.stock import Stock
 
 Headers = Mapping[str, str]
-_WARMING_SECONDS = 0.2
+_WARMING_PART = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,22 +27,21 @@ def asking(
     name: str, registries: tuple[str, ...], about: Callable[[Stock], Question], *, connections: int, seconds: float
 ) -> Load:
     """A question, asked for so long over so many connections, after a moment that does not count."""
+    jobs: dict[Stock, Job] = {}
 
-    def job(stock: Stock, for_seconds: float) -> Job:
+    def prepare(stock: Stock) -> None:
         question, queues = about(stock), []
         for number in range(connections):
             requests = question.requests(stock.peer.scoped(question.scope))
             start = number * len(requests) // connections
             queues.append(requests[start:] + requests[:start])
-        return Job(stock.peer.address, queues, for_seconds, question.expected, question.is_head)
-
-    def prepare(stock: Stock) -> None:
-        asked = ask_once(job(stock, _WARMING_SECONDS))
+        jobs[stock] = Job(stock.peer.address, queues, seconds, question.expected, question.is_head)
+        asked = ask_once(replace(jobs[stock], seconds=seconds / _WARMING_PART))
         if asked.errors:
             raise Refused(asked.errors[0])
 
     def run(stock: Stock) -> Came:
-        asked = ask_all(job(stock, seconds))
+        asked = ask_all(jobs.pop(stock))
         return Came(asked.rate, asked.received_bytes, asked.errors, asked.count, asked.client_cpu_seconds)
 
     return Load(name, REQUESTS, registries, prepare, run)

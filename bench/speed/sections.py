@@ -14,6 +14,8 @@ from bench.speed.starts import measure_start, start_rows
 from bench.speed.transfers import image_rows, pull_rows, push_rows
 from bench.stock import UNFILLED
 
+EVERYTHING = "everything"
+
 
 class Row(Protocol):
     """What all rows have."""
@@ -58,9 +60,12 @@ class Section(Generic[RowOf]):
         """Every measurement as it comes, of the registries that are there."""
         planned = [Planned(row, rounds, tuple(name for name in row.registries if name in present)) for row in self.rows]
         schedule = Schedule[RowOf, Measurement | LeftOut](planned, (), seconds)
-        for _, _, outcome in schedule.run(lambda row, name: self._measured(fleet, row, name)):
+        begun = set()
+        for row, _, outcome in schedule.run(lambda row, name: self._measured(fleet, row, name)):
+            begun.add(row.name)
             yield outcome
         fleet.end()
+        yield from (LeftOut(row.name, EVERYTHING, "the time was up") for row in self.rows if row.name not in begun)
 
     def _measured(self, fleet: Fleet, row: RowOf, name: str) -> Measurement | LeftOut:
         try:
@@ -83,12 +88,12 @@ class Plan:
 def sections(*, is_quick: bool) -> list[Section[Any]]:
     """All there is to measure, the cheapest first; a quick run has fewer rows and shorter ones."""
     return [
-        Section("Starts and memory", 0.1, start_rows(), measure_start),
-        Section("Small requests", 0.4, small_rows(is_quick=is_quick), Fleet.measure),
-        Section("Tokens on both sides", 0.1, token_rows(is_quick=is_quick), Fleet.measure),
-        Section("Pulls", 0.1, pull_rows(is_quick=is_quick), Fleet.measure),
-        Section("Images", 0.05, image_rows(), Fleet.measure_and_empty),
-        Section("Pushes", 0.25, push_rows(is_quick=is_quick), Fleet.measure_and_empty),
+        Section("Starts and memory", 0.08, start_rows(is_quick=is_quick), measure_start),
+        Section("Small requests", 0.37, small_rows(is_quick=is_quick), Fleet.measure),
+        Section("Tokens on both sides", 0.07, token_rows(is_quick=is_quick), Fleet.measure),
+        Section("Pulls", 0.12, pull_rows(is_quick=is_quick), Fleet.measure),
+        Section("Images", 0.08, image_rows(), Fleet.measure_and_empty),
+        Section("Pushes", 0.28, push_rows(is_quick=is_quick), Fleet.measure_and_empty),
     ]
 
 

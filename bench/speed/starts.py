@@ -31,11 +31,11 @@ class Startup:
     before: Callable[[str, Ground], None]
 
 
-def start_rows() -> list[Startup]:
+def start_rows(*, is_quick: bool) -> list[Startup]:
     """First starts, later ones, and one of a registry that holds much."""
     return [
-        Startup("first start", TIME, ALL, _nothing),
-        Startup("start again", TIME, ALL, _first_start),
+        Startup("first start", TIME, (LADING,) if is_quick else ALL, _nothing),
+        Startup("start again", TIME, (LADING,) if is_quick else ALL, _first_start),
         Startup(f"start again, {_MANIFESTS:,} manifests", TIME, (LADING,), _many_manifests),
         Startup("memory after a start", MEMORY, ALL, _nothing),
     ]

@@ -22,7 +22,6 @@ _PUSHES = {
 }
 _QUICK_PULLS = ((1, 8), (100, 1), (100, 8))
 _QUICK_PUSHES = ((1, 8), (10, 8), (100, 1), (100, 8))
-_QUICK_SHAPES = (Shape.MONOLITHIC,)
 _SHAPES = (Shape.MONOLITHIC, Shape.PIECES, Shape.CHUNKED)
 _LARGE_MIB = 100
 
