@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from bench.comparison import Kind, Measurement, best, figure, ratio, rounds_of
+from bench.comparison import Kind, Measurement, best, figure, peak, ratio, rounds_of
 from bench.rounds import Spread
 
 NAMES = {"figure": "", "cpu": "CPU, ", "peak": "peak memory, "}
@@ -44,7 +44,8 @@ class Target:
         if self.other_row:
             return self._beside_row(measurements, there)
         if not self.others:
-            return Spread.of(list(map(self.kind, there))), ""
+            unit = there[0].unit.value if self.kind is figure else "MiB" if self.kind is peak else ""
+            return Spread.of(list(map(self.kind, there))), f" {unit}".rstrip()
         other = best(measurements, row, self.others, self.kind)
         spread = other and ratio(measurements, row, self.registry, other, self.kind)
         return (spread, f" of {other}") if spread else None
