@@ -28,6 +28,7 @@ from bench.report import machine
 from bench.speed.aims import TARGETS
 from bench.speed.competitors import ALL_PEERS
 from bench.speed.sections import LeftOut
+from bench.targets import said
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,8 @@ class Run:
 def document(run: Run) -> list[str]:
     """The lines of the report."""
     measured = run.measured
+    verdicts = [verdict for target in TARGETS for verdict in target.verdicts(measured)]
+    reached = sum(verdict.endswith(said(True)) for verdict in verdicts)
     columns = (
         FIGURE,
         beside_best("beside the best peer", measured, figure),
@@ -61,7 +64,9 @@ def document(run: Run) -> list[str]:
         "",
         *table(measured, columns),
         "",
-        *(f"- {verdict}" for target in TARGETS for verdict in target.verdicts(measured)),
+        f"{reached} of {len(verdicts)} targets reached:",
+        "",
+        *(f"- {verdict}" for verdict in verdicts),
         *(f"- {each.row}: {each.registry} is left out: {each.reason}" for each in run.left_out),
         *(f"- {error}" for error in errors(measured)),
     ]

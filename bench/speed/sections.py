@@ -88,12 +88,12 @@ class Plan:
 def sections(*, is_quick: bool) -> list[Section[Any]]:
     """All there is to measure, the cheapest first; a quick run has fewer rows and shorter ones."""
     return [
-        Section("Starts and memory", 0.08, start_rows(is_quick=is_quick), measure_start),
+        Section("Starts and memory", 0.05, start_rows(is_quick=is_quick), measure_start),
         Section("Small requests", 0.37, small_rows(is_quick=is_quick), Fleet.measure),
-        Section("Tokens on both sides", 0.07, token_rows(is_quick=is_quick), Fleet.measure),
+        Section("Tokens on both sides", 0.06, token_rows(is_quick=is_quick), Fleet.measure),
         Section("Pulls", 0.12, pull_rows(is_quick=is_quick), Fleet.measure),
-        Section("Images", 0.08, image_rows(), Fleet.measure_and_empty),
-        Section("Pushes", 0.28, push_rows(is_quick=is_quick), Fleet.measure_and_empty),
+        Section("Images", 0.07, image_rows(), Fleet.measure_and_empty),
+        Section("Pushes", 0.33, push_rows(is_quick=is_quick), Fleet.measure_and_empty),
     ]
 
 
@@ -102,6 +102,8 @@ def measure_all(fleet: Fleet, plan: Plan) -> Iterator[Measurement | LeftOut]:
     deadline = time.monotonic() + plan.seconds
     chosen = [section.only(plan.only) for section in sections(is_quick=plan.is_quick)]
     chosen = [section for section in chosen if section.rows]
+    if not chosen:
+        raise NotStarted(f"no row has {plan.only!r} in its name")
     for number, section in enumerate(chosen):
         share = section.share / sum(each.share for each in chosen[number:])
         seconds = share * (deadline - time.monotonic())

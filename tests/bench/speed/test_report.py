@@ -46,6 +46,7 @@ def test_it_says_verdicts_errors_and_what_was_left_out() -> None:
 
     assert "- manifest by tag: lading 4.50 of distribution, at least 3: reached" in lines
     assert "- manifest by tag: CPU, lading 0.15 of distribution, at most 0.35: reached" in lines
+    assert "2 of 2 targets reached:" in lines
     assert "- catalog of 1,000: distribution is left out: the time was up" in lines
     assert "- manifest by tag: zot: 500 came" in lines
 
