@@ -12,7 +12,7 @@ from bench.peers import LADING
 from bench.process import NotStarted
 from bench.report import machine, memory_folder
 from bench.speed.competitors import ALL, LADINGS, TOKENS
-from bench.speed.report import Run, document, errors, write_plots
+from bench.speed.report import Run, document, errors, verdicts_of, write_plots
 from bench.speed.sections import LeftOut, Plan, measure_all
 from bench.speed.zb import run_zb
 
@@ -94,5 +94,6 @@ def _write(asked: argparse.Namespace, report: Run, lines: list[str]) -> None:
             "absent": list(report.absent),
             "left_out": [f"{each.row}: {each.registry}: {each.reason}" for each in report.left_out],
             "seconds": report.seconds,
+            "verdicts": verdicts_of(report.measured),
         }
         write_json(asked.json, facts, report.measured)
