@@ -1,6 +1,7 @@
 """Measure Lading beside other registries: `python -m bench` (or `speed`), and `s3` and `encryption`."""
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -86,6 +87,8 @@ RUNS = {SPEED: speed.run, "s3": run_s3, "encryption": encryption.run}
 def main() -> int:
     """Measure what was asked for; 2 when something could not be started."""
     asked = arguments(sys.argv[1:])
+    # so that whoever ends it does not leave registries behind
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         return RUNS[asked.benchmark](asked)
     except NotStarted as reason:

@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from bench.peers import DISTRIBUTION, LADING
@@ -56,60 +57,59 @@ class Registry:
 
 
 @contextmanager
-def sealed(ground: Ground) -> Iterator[Peer]:
-    """Lading as it is when nothing is set, but for tokens."""
-    with _lading_open(SEALED, ground, _ON) as peer:
-        yield peer
-
-
-@contextmanager
-def plain(ground: Ground) -> Iterator[Peer]:
-    """Lading without encryption and tokens, which sends files with sendfile."""
-    with _lading_open(PLAIN, ground, _OFF) as peer:
-        yield peer
-
-
-@contextmanager
-def lading(ground: Ground) -> Iterator[Peer]:
-    """Lading with tokens."""
-    with _lading_with_tokens(LADING, ground, _OFF) as peer:
-        yield peer
-
-
-@contextmanager
-def lading_sealed(ground: Ground) -> Iterator[Peer]:
-    """Lading with tokens and encryption: its defaults."""
-    with _lading_with_tokens(LADING_SEALED, ground, _ON) as peer:
-        yield peer
-
-
-@contextmanager
-def lading_open(ground: Ground) -> Iterator[Peer]:
+def _lading_open(name: str, settings: Mapping[str, str], ground: Ground) -> Iterator[Peer]:
     """Lading that anybody may use."""
-    with _lading_open(LADING_OPEN, ground, _OFF) as peer:
+    address = free_address()
+    command = [*lading_command(), "serve", "--dev"]
+    with served(Start(name, command, _environment(ground, address, settings), address, ground.folder)) as peer:
         yield peer
 
 
 @contextmanager
-def distribution(ground: Ground) -> Iterator[Peer]:
-    """CNCF distribution v3, which encrypts nothing."""
-    with _distribution(DISTRIBUTION, [tool("registry")], ground) as peer:
+def _lading_with_tokens(name: str, settings: Mapping[str, str], ground: Ground) -> Iterator[Peer]:
+    """Lading as it is when nothing is set, but for encryption."""
+    address = free_address()
+    environment = _environment(ground, address, settings) | {
+        "LADING_AUTH__ADMIN_PASSWORD": ground.password,
+        "LADING_AUTH__SERVICES": _OTHER_SERVICE,
+        "LADING_SERVER__PUBLIC_URL": f"http://{address}",
+    }
+    login = Login(address, "lading", "admin", ground.password)
+    command = [*lading_command(), "serve"]
+    with served(Start(name, command, environment, address, ground.folder, login)) as peer:
         yield peer
 
 
 @contextmanager
-def docker_registry(ground: Ground) -> Iterator[Peer]:
-    """The registry 2.8 that distributions of Linux package."""
-    with _distribution(DOCKER, [tool("docker-registry")], ground) as peer:
+def _distribution(
+    name: str, program: str, ground: Ground, auth: Mapping[str, object] | None = None, login: Login | None = None
+) -> Iterator[Peer]:
+    """CNCF distribution, of version 3 or before, which encrypts nothing."""
+    address = free_address()
+    config = ground.folder / "config.json"  # every JSON document is YAML
+    document = {
+        "version": "0.1",
+        "log": {"level": "error", "accesslog": {"disabled": True}},
+        "http": {"addr": address},
+        "storage": {
+            "cache": {"blobdescriptor": "inmemory"},
+            "filesystem": {"rootdirectory": str(ground.folder / "data")},
+        },
+        **({"auth": auth} if auth else {}),
+    }
+    config.write_text(json.dumps(document))
+    environment = os.environ | {"OTEL_TRACES_EXPORTER": "none"}
+    start = Start(name, [tool(program), "serve", str(config)], environment, address, ground.folder, login)
+    with served(start) as peer:
         yield peer
 
 
 @contextmanager
-def distribution_with_tokens(ground: Ground) -> Iterator[Peer]:
+def _distribution_with_tokens(ground: Ground) -> Iterator[Peer]:
     """CNCF distribution v3 that trusts the tokens of a Lading beside it, whose cost counts nowhere."""
     issuing = replace(ground, folder=ground.folder / "issuer")
     issuing.folder.mkdir(exist_ok=True)
-    with _lading_with_tokens(LADING, issuing, _OFF) as issuer:
+    with _lading_with_tokens(LADING, _OFF, issuing) as issuer:
         keys = ground.folder / "jwks.json"
         keys.write_bytes(urllib.request.urlopen(f"http://{issuer.address}/auth/jwks.json", timeout=10).read())
         trust = {
@@ -120,12 +120,12 @@ def distribution_with_tokens(ground: Ground) -> Iterator[Peer]:
             "signingalgorithms": ["ES256"],
         }
         login = Login(issuer.address, _OTHER_SERVICE, "admin", ground.password)
-        with _distribution(DISTRIBUTION_TOKENS, [tool("registry")], ground, {"token": trust}, login) as peer:
+        with _distribution(DISTRIBUTION_TOKENS, "registry", ground, {"token": trust}, login) as peer:
             yield peer
 
 
 @contextmanager
-def zot(ground: Ground) -> Iterator[Peer]:
+def _start_zot(ground: Ground) -> Iterator[Peer]:
     """Zot, told to sync what it acknowledges, which it does not by itself."""
     address = free_address()
     host, port = address.split(":")
@@ -141,37 +141,66 @@ def zot(ground: Ground) -> Iterator[Peer]:
         yield peer
 
 
-_SYNCED = "syncs files and directories, always"
+def _environment(ground: Ground, address: str, settings: Mapping[str, str]) -> dict[str, str]:
+    return os.environ | {
+        "LADING_SERVER__LISTEN": address,
+        "LADING_SERVER__WORKERS": str(ground.workers),
+        "LADING_STORAGE__ROOT": str(ground.folder / "data"),
+        "LADING_LOG__ACCESS": "false",
+        "LADING_LOG__LEVEL": "warning",
+        **settings,
+    }
+
+
+def _zot(ground: Ground) -> list[str]:
+    if not ground.zot:
+        raise NotStarted("name its program with --zot PATH")
+    found = shutil.which(ground.zot)
+    if found is None:
+        raise NotStarted(f"{ground.zot} is no program")
+    return [found]
+
+
+def _program(name: str) -> Callable[[Ground], list[str]]:
+    return lambda _: [tool(name), "--version"]
+
+
+def _version_of_lading(_ground: Ground) -> list[str]:
+    return [*lading_command(), "version"]
+
+
+_OPEN, _TOKENS = "no tokens", "a bearer token with every request"
+_FULL, _CACHED = "durability full", "descriptors cached in memory"
 REGISTRIES: dict[str, Registry] = {
-    SEALED: Registry(sealed, "no tokens, encryption local, durability full", lambda _: _lading_version()),
-    PLAIN: Registry(plain, "no tokens, encryption off, durability full", lambda _: _lading_version()),
+    SEALED: Registry(partial(_lading_open, SEALED, _ON), f"{_OPEN}, encryption local, {_FULL}", _version_of_lading),
+    PLAIN: Registry(partial(_lading_open, PLAIN, _OFF), f"{_OPEN}, encryption off, {_FULL}", _version_of_lading),
     LADING: Registry(
-        lading, "a bearer token with every request, encryption off, durability full", lambda _: _lading_version()
+        partial(_lading_with_tokens, LADING, _OFF), f"{_TOKENS}, encryption off, {_FULL}", _version_of_lading
     ),
     LADING_SEALED: Registry(
-        lading_sealed,
-        "a bearer token with every request, encryption local, durability full",
-        lambda _: _lading_version(),
+        partial(_lading_with_tokens, LADING_SEALED, _ON), f"{_TOKENS}, encryption local, {_FULL}", _version_of_lading
     ),
-    LADING_OPEN: Registry(lading_open, "no tokens, encryption off, durability full", lambda _: _lading_version()),
+    LADING_OPEN: Registry(
+        partial(_lading_open, LADING_OPEN, _OFF), f"{_OPEN}, encryption off, {_FULL}", _version_of_lading
+    ),
     DISTRIBUTION: Registry(
-        distribution,
-        f"no tokens, descriptors cached in memory, tracing off; {_SYNCED}",
-        lambda _: [tool("registry"), "--version"],
+        partial(_distribution, DISTRIBUTION, "registry"),
+        f"{_OPEN}, {_CACHED}, tracing off; syncs files and directories, always",
+        _program("registry"),
     ),
     DISTRIBUTION_TOKENS: Registry(
-        distribution_with_tokens,
-        f"the same, with bearer tokens (ES256) that Lading issued; {_SYNCED}",
-        lambda _: [tool("registry"), "--version"],
+        _distribution_with_tokens,
+        f"the same, but {_TOKENS}: ES256, issued by a Lading beside it whose cost counts nowhere",
+        _program("registry"),
     ),
     DOCKER: Registry(
-        docker_registry,
-        "no tokens, descriptors cached in memory; syncs files",
-        lambda _: [tool("docker-registry"), "--version"],
+        partial(_distribution, DOCKER, "docker-registry"),
+        f"{_OPEN}, {_CACHED}; syncs files, always",
+        _program("docker-registry"),
     ),
     ZOT: Registry(
-        zot,
-        "no tokens, storage.commit true, so it syncs files; its default does not",
+        _start_zot,
+        f"{_OPEN}, storage.commit true, so it syncs files; its default does not",
         lambda ground: [*_zot(ground), "--version"],
     ),
 }
@@ -186,72 +215,3 @@ def present(names: Mapping[str, Registry], ground: Ground) -> tuple[dict[str, st
         except (NotStarted, OSError) as reason:
             absent.append(f"{name} is left out: {reason}")
     return found, absent
-
-
-def _zot(ground: Ground) -> list[str]:
-    if not ground.zot:
-        raise NotStarted("name its program with --zot PATH")
-    found = shutil.which(ground.zot)
-    if found is None:
-        raise NotStarted(f"{ground.zot} is no program")
-    return [found]
-
-
-def _lading_version() -> list[str]:
-    return [*lading_command(), "version"]
-
-
-@contextmanager
-def _distribution(
-    name: str, program: list[str], ground: Ground, auth: Mapping[str, object] | None = None, login: Login | None = None
-) -> Iterator[Peer]:
-    address = free_address()
-    config = ground.folder / "config.json"  # every JSON document is YAML
-    document = {
-        "version": "0.1",
-        "log": {"level": "error", "accesslog": {"disabled": True}},
-        "http": {"addr": address},
-        "storage": {
-            "cache": {"blobdescriptor": "inmemory"},
-            "filesystem": {"rootdirectory": str(ground.folder / "data")},
-        },
-        **({"auth": auth} if auth else {}),
-    }
-    config.write_text(json.dumps(document))
-    environment = os.environ | {"OTEL_TRACES_EXPORTER": "none"}
-    start = Start(name, [*program, "serve", str(config)], environment, address, ground.folder, login)
-    with served(start) as peer:
-        yield peer
-
-
-@contextmanager
-def _lading_open(name: str, ground: Ground, settings: Mapping[str, str]) -> Iterator[Peer]:
-    address = free_address()
-    command = [*lading_command(), "serve", "--dev"]
-    with served(Start(name, command, _environment(ground, address, settings), address, ground.folder)) as peer:
-        yield peer
-
-
-@contextmanager
-def _lading_with_tokens(name: str, ground: Ground, settings: Mapping[str, str]) -> Iterator[Peer]:
-    address = free_address()
-    environment = _environment(ground, address, settings) | {
-        "LADING_AUTH__ADMIN_PASSWORD": ground.password,
-        "LADING_AUTH__SERVICES": _OTHER_SERVICE,
-        "LADING_SERVER__PUBLIC_URL": f"http://{address}",
-    }
-    login = Login(address, "lading", "admin", ground.password)
-    command = [*lading_command(), "serve"]
-    with served(Start(name, command, environment, address, ground.folder, login)) as peer:
-        yield peer
-
-
-def _environment(ground: Ground, address: str, settings: Mapping[str, str]) -> dict[str, str]:
-    return os.environ | {
-        "LADING_SERVER__LISTEN": address,
-        "LADING_SERVER__WORKERS": str(ground.workers),
-        "LADING_STORAGE__ROOT": str(ground.folder / "data"),
-        "LADING_LOG__ACCESS": "false",
-        "LADING_LOG__LEVEL": "warning",
-        **settings,
-    }
