@@ -142,21 +142,21 @@ class Line:
 
 
 def run(job: Job, lines: Sequence[Line]) -> Asked:
-    """Ask over all lines until the time is up or every queue is empty."""
+    """Ask over all lines until the time is up or every queue is empty, and wait for what is under way then."""
     poll, waiting = select.epoll(), {line.socket.fileno(): line for line in lines if line.send()}
     for number in waiting:
         poll.register(number, select.EPOLLIN)
     buffer, count, broken = bytearray(_BUFFER_BYTES), 0, []
     before, began = own_cpu_seconds(), time.perf_counter()
     deadline = began + job.seconds
-    while waiting and time.perf_counter() < deadline:
+    while waiting and time.perf_counter() < deadline + TIMEOUT_SECONDS:
         for number, _ in poll.poll(1):
             line = waiting[number]
             try:
                 if not line.receive(buffer):
                     continue
                 count += 1
-                if line.send():
+                if time.perf_counter() < deadline and line.send():
                     continue
             except (Broken, OSError) as error:
                 broken.append(f"{type(error).__name__}: {error}")
@@ -164,6 +164,7 @@ def run(job: Job, lines: Sequence[Line]) -> Asked:
             del waiting[number]
     seconds = time.perf_counter() - began
     poll.close()
+    broken += ["no whole answer came in time"] * len(waiting)
     refused = [error for line in lines for error in line.errors]
     received = sum(line.received_bytes for line in lines)
     return Asked(seconds, count - len(refused), received, own_cpu_seconds() - before, tuple([*broken, *refused][:3]))
