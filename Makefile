@@ -1,16 +1,20 @@
 # `make serve` and `make test` work on a fresh clone with nothing but Python 3.11+ and make.
+# `make bench BENCH='--quick --markdown speed.md'` hands arguments on.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: serve test format lint clean
+.PHONY: serve test bench format lint clean
 
 serve: $(READY)
 	@exec $(BIN)/lading serve
 
 test: $(READY) lint
 	$(BIN)/python -m pytest -n 3 -q
+
+bench: $(READY)
+	$(BIN)/python -m bench $(BENCH)
 
 lint: $(READY)
 	$(BIN)/ruff check .

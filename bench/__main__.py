@@ -1,28 +1,31 @@
-"""Measure Lading beside other registries: `python -m bench s3`, `python -m bench encryption`."""
+"""Measure Lading beside other registries: `python -m bench` (or `speed`), and `s3` and `encryption`."""
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from bench import comparison, encryption, files
+from bench import encryption
 from bench.bucket import S3Server, need_keys
-from bench.comparison import Measurement
-from bench.load import MIB, SHARED_MEMORY
-from bench.peers import DISTRIBUTION, LADING, PEERS, versions
+from bench.load import MIB
+from bench.peers import DISTRIBUTION, PEERS, versions
 from bench.process import NotStarted, unwritable
 from bench.pushes import Pushing, loads
 from bench.report import Sample, machine, remarks, table, write_json
+from bench.speed import command as speed
 
 SECONDS, QUICK_SECONDS = 560.0, 100.0
-SEALING_SECONDS, QUICK_SEALING_SECONDS = 900.0, 300.0
+SPEED = "speed"
 
 
-def arguments() -> argparse.Namespace:
+def arguments(words: list[str]) -> argparse.Namespace:
     """What to measure."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     benchmarks = parser.add_subparsers(dest="benchmark", required=True)
+    fast = benchmarks.add_parser(SPEED, help="everything side by side; what is meant when nothing is named")
+    speed.add_arguments(fast)
     s3 = benchmarks.add_parser("s3", help="pushes of 100 MiB and 1 GiB with the content in S3")
     s3.add_argument("--endpoint", metavar="URL", help="an S3 server that runs already; else minio is started")
     s3.add_argument("--quick", action="store_true", help="100 MiB only, and fewer rounds: at most two minutes")
@@ -31,12 +34,13 @@ def arguments() -> argparse.Namespace:
     sealing = benchmarks.add_parser("encryption", help="pushes, pulls and ranges with encryption and without it")
     sealing.add_argument("--quick", action="store_true", help="fewer rounds: at most five minutes")
     sealing.add_argument("--folder", type=Path, help="where content is kept (default: in memory, else with TMPDIR)")
-    for each, seconds in ((s3, SECONDS), (sealing, SEALING_SECONDS)):
+    for each, seconds in ((fast, speed.SECONDS), (s3, SECONDS), (sealing, encryption.SECONDS)):
         each.add_argument("--seconds", type=float, help=f"begin no round that would end later (default {seconds:.0f})")
         each.add_argument("--workers", type=int, default=2, help="Lading's worker processes (default 2)")
         each.add_argument("--only", metavar="TEXT", default="", help="only loads whose name has this in it")
         each.add_argument("--json", type=Path, metavar="FILE", help="write every sample here")
-    return parser.parse_args()
+    is_named = bool(words) and (words[0] in benchmarks.choices or words[0] in {"-h", "--help"})
+    return parser.parse_args(words if is_named else [SPEED, *words])
 
 
 def told(sample: Sample) -> str:
@@ -77,42 +81,16 @@ def run_s3(asked: argparse.Namespace) -> int:
     return 1 if any(sample.errors for sample in samples) else 0
 
 
-def found_versions() -> tuple[dict[str, str], str]:
-    """The versions of what is measured, and the name of a registry that is not there."""
-    try:
-        return versions(), ""
-    except NotStarted as reason:
-        print(f"{reason}; it is left out", file=sys.stderr)
-        return {LADING: ""}, DISTRIBUTION
-
-
-def run_encryption(asked: argparse.Namespace) -> int:
-    """Print a table and what became of each target; 0 when every request succeeded."""
-    began = time.monotonic()
-    known, absent = found_versions()
-    rows = [row for row in encryption.loads(is_quick=asked.quick) if asked.only in row.row.name]
-    seconds = asked.seconds or (QUICK_SEALING_SECONDS if asked.quick else SEALING_SECONDS)
-    where = asked.folder or (SHARED_MEMORY if SHARED_MEMORY.is_dir() else None)
-    measurements: list[Measurement] = []
-    with tempfile.TemporaryDirectory(prefix="lading-bench.", dir=where, ignore_cleanup_errors=True) as folder:
-        print(f"{machine()}; content in {where or 'the temporary directory'}")
-        measuring = encryption.Measuring(Path(folder), asked.workers)
-        for each in measuring.measurements(rows, absent, seconds):
-            measurements.append(each)
-            print(f"{each.row:<44} {each.registry:<13} {each.figure:>8.2f} {each.unit.value}", flush=True)
-    print("", *(f"{name} {version}" for name, version in known.items()), *encryption.verdicts(measurements), sep="\n")
-    print(*dict.fromkeys(error for each in measurements for error in each.errors), sep="\n")
-    print(f"took {time.monotonic() - began:.0f} s", "", *comparison.table(measurements, files.PLAIN), sep="\n")
-    if asked.json:
-        comparison.write_json(asked.json, {"machine": machine(), "versions": known}, measurements)
-    return 1 if any(each.errors for each in measurements) else 0
+RUNS = {SPEED: speed.run, "s3": run_s3, "encryption": encryption.run}
 
 
 def main() -> int:
     """Measure what was asked for; 2 when something could not be started."""
-    asked = arguments()
+    asked = arguments(sys.argv[1:])
+    # so that whoever ends it does not leave registries behind
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
-        return run_s3(asked) if asked.benchmark == "s3" else run_encryption(asked)
+        return RUNS[asked.benchmark](asked)
     except NotStarted as reason:
         print(reason, file=sys.stderr)
         return 2

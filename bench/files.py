@@ -1,67 +1,148 @@
-"""Registries with their content in files, each started on a folder of its own: ours with encryption and without."""
+"""Registries with their content in files, each started on a folder of its own.
 
+All sync what they acknowledge, tell their log of errors only, trace nothing and encrypt nothing, unless their `about`
+says otherwise.
+"""
+
+import json
 import os
+import re
+import secrets
+import shutil
+import subprocess
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
-from bench.peers import DISTRIBUTION, Peer, lading_command, served
+from bench.peers import DISTRIBUTION, LADING
+from bench.process import NotStarted
+from bench.served import Peer, Start, lading_command, served
+from bench.tokens import Login
 from bench.tools import free_address, tool
 
 SEALED, PLAIN = "sealed", "plain"
+LADING_SEALED, LADING_OPEN = "lading sealed", "lading open"
+DISTRIBUTION_TOKENS, DOCKER, ZOT = "distribution with tokens", "docker-registry", "zot"
+_OTHER_SERVICE = "bench.example"
+_VERSION = re.compile(r"(?<!\S)v?\d+\.\d[\w.+-]*")
+_OFF, _ON = {"LADING_ENCRYPTION__MODE": "off"}, {"LADING_ENCRYPTION__MODE": "local"}
 
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What a registry is started on."""
+    """What a registry is started on; whoever starts on it again finds its data and knows its password."""
 
     folder: Path
     workers: int
+    zot: str = ""
+    password: str = field(default_factory=lambda: secrets.token_hex(16))
 
 
-Start = Callable[[Ground], AbstractContextManager[Peer]]
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """One way to run a registry, what there is to know of its settings, and how to ask its program for its version."""
+
+    start: Callable[[Ground], AbstractContextManager[Peer]]
+    about: str
+    command: Callable[[Ground], list[str]]
+
+    def version(self, ground: Ground) -> str:
+        """What its program says of itself; raises NotStarted where it is not there."""
+        done = subprocess.run(self.command(ground), capture_output=True, text=True, check=False)
+        found = _VERSION.search(done.stdout + done.stderr)
+        return found.group() if found else ""
 
 
 @contextmanager
-def sealed(ground: Ground) -> Iterator[Peer]:
-    """Lading as it is when nothing is set."""
-    with _lading(SEALED, ground, {"LADING_ENCRYPTION__MODE": "local"}) as peer:
+def _lading_open(name: str, settings: Mapping[str, str], ground: Ground) -> Iterator[Peer]:
+    """Lading that anybody may use."""
+    address = free_address()
+    command = [*lading_command(), "serve", "--dev"]
+    with served(Start(name, command, _environment(ground, address, settings), address, ground.folder)) as peer:
         yield peer
 
 
 @contextmanager
-def plain(ground: Ground) -> Iterator[Peer]:
-    """Lading without encryption, which sends files with sendfile."""
-    with _lading(PLAIN, ground, {"LADING_ENCRYPTION__MODE": "off"}) as peer:
+def _lading_with_tokens(name: str, settings: Mapping[str, str], ground: Ground) -> Iterator[Peer]:
+    """Lading as it is when nothing is set, but for encryption."""
+    address = free_address()
+    environment = _environment(ground, address, settings) | {
+        "LADING_AUTH__ADMIN_PASSWORD": ground.password,
+        "LADING_AUTH__SERVICES": _OTHER_SERVICE,
+        "LADING_SERVER__PUBLIC_URL": f"http://{address}",
+    }
+    login = Login(address, "lading", "admin", ground.password)
+    command = [*lading_command(), "serve"]
+    with served(Start(name, command, environment, address, ground.folder, login)) as peer:
         yield peer
 
 
 @contextmanager
-def distribution(ground: Ground) -> Iterator[Peer]:
-    """CNCF distribution v3, which encrypts nothing."""
+def _distribution(
+    name: str, program: str, ground: Ground, auth: Mapping[str, object] | None = None, login: Login | None = None
+) -> Iterator[Peer]:
+    """CNCF distribution, of version 3 or before, which encrypts nothing."""
     address = free_address()
     config = ground.folder / "config.json"  # every JSON document is YAML
-    config.write_text(f"""{{
-  "version": "0.1",
-  "log": {{"level": "error", "accesslog": {{"disabled": true}}}},
-  "http": {{"addr": "{address}"}},
-  "storage": {{"cache": {{"blobdescriptor": "inmemory"}}, "filesystem": {{"rootdirectory": "{ground.folder}/data"}}}}
-}}
-""")
+    document = {
+        "version": "0.1",
+        "log": {"level": "error", "accesslog": {"disabled": True}},
+        "http": {"addr": address},
+        "storage": {
+            "cache": {"blobdescriptor": "inmemory"},
+            "filesystem": {"rootdirectory": str(ground.folder / "data")},
+        },
+        **({"auth": auth} if auth else {}),
+    }
+    config.write_text(json.dumps(document))
     environment = os.environ | {"OTEL_TRACES_EXPORTER": "none"}
-    command = [tool("registry"), "serve", str(config)]
-    with served(DISTRIBUTION, command, environment, address, ground.folder) as peer:
+    start = Start(name, [tool(program), "serve", str(config)], environment, address, ground.folder, login)
+    with served(start) as peer:
         yield peer
 
 
-REGISTRIES: dict[str, Start] = {SEALED: sealed, PLAIN: plain, DISTRIBUTION: distribution}
+@contextmanager
+def _distribution_with_tokens(ground: Ground) -> Iterator[Peer]:
+    """CNCF distribution v3 that trusts the tokens of a Lading beside it, whose cost counts nowhere."""
+    issuing = replace(ground, folder=ground.folder / "issuer")
+    issuing.folder.mkdir(exist_ok=True)
+    with _lading_with_tokens(LADING, _OFF, issuing) as issuer:
+        keys = ground.folder / "jwks.json"
+        keys.write_bytes(urllib.request.urlopen(f"http://{issuer.address}/auth/jwks.json", timeout=10).read())
+        trust = {
+            "realm": f"http://{issuer.address}/auth/token",
+            "issuer": f"http://{issuer.address}",
+            "service": _OTHER_SERVICE,
+            "jwks": str(keys),
+            "signingalgorithms": ["ES256"],
+        }
+        login = Login(issuer.address, _OTHER_SERVICE, "admin", ground.password)
+        with _distribution(DISTRIBUTION_TOKENS, "registry", ground, {"token": trust}, login) as peer:
+            yield peer
 
 
 @contextmanager
-def _lading(name: str, ground: Ground, settings: Mapping[str, str]) -> Iterator[Peer]:
+def _start_zot(ground: Ground) -> Iterator[Peer]:
+    """Zot, told to sync what it acknowledges, which it does not by itself."""
     address = free_address()
-    environment = os.environ | {
+    host, port = address.split(":")
+    config = ground.folder / "config.json"
+    document = {
+        "distSpecVersion": "1.1.1",
+        "storage": {"rootDirectory": str(ground.folder / "data"), "commit": True},
+        "http": {"address": host, "port": port},
+        "log": {"level": "error"},
+    }
+    config.write_text(json.dumps(document))
+    with served(Start(ZOT, [*_zot(ground), "serve", str(config)], os.environ, address, ground.folder)) as peer:
+        yield peer
+
+
+def _environment(ground: Ground, address: str, settings: Mapping[str, str]) -> dict[str, str]:
+    return os.environ | {
         "LADING_SERVER__LISTEN": address,
         "LADING_SERVER__WORKERS": str(ground.workers),
         "LADING_STORAGE__ROOT": str(ground.folder / "data"),
@@ -69,5 +150,68 @@ def _lading(name: str, ground: Ground, settings: Mapping[str, str]) -> Iterator[
         "LADING_LOG__LEVEL": "warning",
         **settings,
     }
-    with served(name, [*lading_command(), "serve", "--dev"], environment, address, ground.folder) as peer:
-        yield peer
+
+
+def _zot(ground: Ground) -> list[str]:
+    if not ground.zot:
+        raise NotStarted("name its program with --zot PATH")
+    found = shutil.which(ground.zot)
+    if found is None:
+        raise NotStarted(f"{ground.zot} is no program")
+    return [found]
+
+
+def _program(name: str) -> Callable[[Ground], list[str]]:
+    return lambda _: [tool(name), "--version"]
+
+
+def _version_of_lading(_ground: Ground) -> list[str]:
+    return [*lading_command(), "version"]
+
+
+_OPEN, _TOKENS = "no tokens", "a bearer token with every request"
+_FULL, _CACHED = "durability full", "descriptors cached in memory"
+REGISTRIES: dict[str, Registry] = {
+    SEALED: Registry(partial(_lading_open, SEALED, _ON), f"{_OPEN}, encryption local, {_FULL}", _version_of_lading),
+    PLAIN: Registry(partial(_lading_open, PLAIN, _OFF), f"{_OPEN}, encryption off, {_FULL}", _version_of_lading),
+    LADING: Registry(
+        partial(_lading_with_tokens, LADING, _OFF), f"{_TOKENS}, encryption off, {_FULL}", _version_of_lading
+    ),
+    LADING_SEALED: Registry(
+        partial(_lading_with_tokens, LADING_SEALED, _ON), f"{_TOKENS}, encryption local, {_FULL}", _version_of_lading
+    ),
+    LADING_OPEN: Registry(
+        partial(_lading_open, LADING_OPEN, _OFF), f"{_OPEN}, encryption off, {_FULL}", _version_of_lading
+    ),
+    DISTRIBUTION: Registry(
+        partial(_distribution, DISTRIBUTION, "registry"),
+        f"{_OPEN}, {_CACHED}, tracing off; syncs files and directories, always",
+        _program("registry"),
+    ),
+    DISTRIBUTION_TOKENS: Registry(
+        _distribution_with_tokens,
+        f"the same, but {_TOKENS}: ES256, issued by a Lading beside it whose cost counts nowhere",
+        _program("registry"),
+    ),
+    DOCKER: Registry(
+        partial(_distribution, DOCKER, "docker-registry"),
+        f"{_OPEN}, {_CACHED}; syncs files, always",
+        _program("docker-registry"),
+    ),
+    ZOT: Registry(
+        _start_zot,
+        f"{_OPEN}, storage.commit true, so it syncs files; its default does not",
+        lambda ground: [*_zot(ground), "--version"],
+    ),
+}
+
+
+def present(names: Mapping[str, Registry], ground: Ground) -> tuple[dict[str, str], list[str]]:
+    """The version of each registry whose program is there, and why others are left out."""
+    found, absent = {}, []
+    for name, registry in names.items():
+        try:
+            found[name] = registry.version(ground)
+        except (NotStarted, OSError) as reason:
+            absent.append(f"{name} is left out: {reason}")
+    return found, absent

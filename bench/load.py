@@ -6,12 +6,10 @@
 """
 
 import hashlib
-import http.client
 import mmap
 import secrets
 import threading
 import time
-import urllib.parse
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,11 +19,15 @@ from tempfile import TemporaryFile
 from types import TracebackType
 from typing import BinaryIO, Self
 
+from bench.connection import FAILURES, Answer, Connection, Refused
+from bench.served import Peer
+
 MIB = 1 << 20
 TAIL_BYTES = 64
 # what docker's client writes at a time
 CHUNK_BYTES = 32 << 10
-TIMEOUT_SECONDS = 300
+# a piece of a push that comes in several PATCHes
+PIECE_BYTES = 16 << 20
 SHARED_MEMORY = Path("/dev/shm")
 OCTETS = "application/octet-stream"
 
@@ -36,10 +38,7 @@ class Shape(Enum):
     PATCH = "POST, PATCH, PUT"
     CHUNKED = "POST, chunked PATCH, PUT"
     MONOLITHIC = "POST, PUT"
-
-
-class Refused(Exception):
-    """The registry answered something else than a push asks for."""
+    PIECES = "POST, PATCHes of 16 MiB, PUT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,72 +87,68 @@ class Base:
         return Body(self.size, tail, f"sha256:{running.hexdigest()}")
 
 
-class Connection:
-    """One connection to a registry, kept for all requests of a thread."""
+class Pusher:
+    """Pushes bodies of one base over one connection."""
 
-    def __init__(self, address: str, base: Base) -> None:
-        self._http = http.client.HTTPConnection(address, timeout=TIMEOUT_SECONDS)
+    def __init__(self, connection: Connection, base: Base) -> None:
+        self._connection = connection
         self._base = base
         self._file = base.reopened()
 
-    def close(self) -> None:
-        """Close it."""
-        self._http.close()
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def push(self, repository: str, body: Body, shape: Shape) -> None:
+    def push(self, body: Body, shape: Shape) -> None:
         """Push one blob; raises Refused."""
-        location = self._ask("POST", f"/v2/{repository}/blobs/uploads/", 202)
+        asked = self._connection.ask("POST", f"/v2/{self._connection.repository}/blobs/uploads/", 202)
+        location = asked.location
         if shape is Shape.MONOLITHIC:
-            self._ask("PUT", _under(location, body.digest), 201, body)
+            self._send("PUT", _under(location, body.digest), 201, body, range(body.size))
             return
-        location = self._ask("PATCH", location, 202, body, is_chunked=shape is Shape.CHUNKED)
-        self._ask("PUT", _under(location, body.digest), 201)
-
-    def check(self, repository: str, body: Body) -> None:
-        """Raise Refused unless the registry has the blob in its whole length."""
-        self._http.request("HEAD", f"/v2/{repository}/blobs/{body.digest}")
-        response = self._http.getresponse()
-        response.read()
-        if response.status != http.HTTPStatus.OK or response.getheader("Content-Length") != str(body.size):
-            raise Refused(f"HEAD of a pushed blob answered {response.status}")
-
-    def _ask(self, method: str, path: str, expected: int, body: Body | None = None, *, is_chunked: bool = False) -> str:
-        """One request; where the registry says to go on."""
-        self._http.putrequest(method, path, skip_accept_encoding=True)
-        if is_chunked:
-            self._http.putheader("Transfer-Encoding", "chunked")
+        if shape is Shape.CHUNKED:
+            location = self._send_chunked(location, body)
         else:
-            self._http.putheader("Content-Length", str(body.size if body else 0))
-        if body is not None:
-            self._http.putheader("Content-Type", OCTETS)
-        self._http.endheaders()
-        if body is not None:
-            (self._send_chunks if is_chunked else self._send)(body)
-        response = self._http.getresponse()
-        said = response.read()
-        if response.status != expected:
-            raise Refused(f"{method} answered {response.status}: {said[:200]!r}")
-        location = urllib.parse.urlsplit(response.getheader("Location", ""))
-        return location.path + (f"?{location.query}" if location.query else "")
+            step = PIECE_BYTES if shape is Shape.PIECES else body.size
+            for start in range(0, body.size, step):
+                location = self._send("PATCH", location, 202, body, range(start, min(start + step, body.size)))
+        self._connection.ask("PUT", _under(location, body.digest), 201)
 
-    def _send(self, body: Body) -> None:
-        self._http.sock.sendfile(self._file, 0, body.size - len(body.tail))
-        self._http.sock.sendall(body.tail)
+    def check(self, body: Body) -> None:
+        """Raise Refused unless the registry has the blob in its whole length."""
+        answer = self._connection.ask("HEAD", f"/v2/{self._connection.repository}/blobs/{body.digest}", 200)
+        if answer.headers.get("Content-Length") != str(body.size):
+            raise Refused(f"HEAD of a pushed blob tells {answer.headers.get('Content-Length')} bytes")
 
-    def _send_chunks(self, body: Body) -> None:
+    def _send(self, method: str, path: str, expected: int, body: Body, span: range) -> str:
+        """Send a span of a body; where the registry says to go on."""
+        headers = {"Content-Length": str(len(span)), "Content-Type": OCTETS}
+        if method == "PATCH" and len(span) < body.size:
+            headers["Content-Range"] = f"{span.start}-{span.stop - 1}"
+        self._connection.begin(method, path, headers)
+        end = body.size - len(body.tail)
+        self._connection.socket.sendfile(self._file, span.start, min(span.stop, end) - span.start)
+        if span.stop > end:
+            self._connection.socket.sendall(body.tail)
+        return Answer(self._connection.answer(expected)).location
+
+    def _send_chunked(self, path: str, body: Body) -> str:
+        self._connection.begin("PATCH", path, {"Transfer-Encoding": "chunked", "Content-Type": OCTETS})
         end = body.size - len(body.tail)
         with memoryview(self._base.view) as view:
             for start in range(0, end, CHUNK_BYTES):
                 self._send_chunk(view[start : min(start + CHUNK_BYTES, end)])
         self._send_chunk(body.tail)
-        self._http.sock.sendall(b"0\r\n\r\n")
+        self._connection.socket.sendall(b"0\r\n\r\n")
+        return Answer(self._connection.answer(202)).location
 
     def _send_chunk(self, content: bytes | memoryview) -> None:
         framed = [b"%x\r\n" % len(content), content, b"\r\n"]
-        sent = self._http.sock.sendmsg(framed)
+        sent = self._connection.socket.sendmsg(framed)
         if sent < len(framed[0]) + len(content) + 2:
-            self._http.sock.sendall(b"".join(framed)[sent:])
+            self._connection.socket.sendall(b"".join(framed)[sent:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,17 +160,17 @@ class Pushed:
     errors: tuple[str, ...]
 
 
-def push_all(address: str, base: Base, shape: Shape, *, connections: int, each: int) -> Pushed:
+def push_all(peer: Peer, base: Base, shape: Shape, *, connections: int, each: int) -> Pushed:
     """Push so many fresh blobs on each of so many connections at once, then ask for every one."""
     queues = [[base.body() for _ in range(each)] for _ in range(connections)]
     start = threading.Barrier(connections + 1)
     with ThreadPoolExecutor(connections) as threads:
-        waiting = [threads.submit(_push_queue, Connection(address, base), queue, shape, start) for queue in queues]
+        waiting = [threads.submit(_push_queue, Connection(peer), base, queue, shape, start) for queue in queues]
         start.wait()
         began = time.perf_counter()
         errors = [error for each_one in waiting for error in each_one.result()]
         seconds = time.perf_counter() - began
-    errors += _check_all(address, base, [body for queue in queues for body in queue])
+    errors += _check_all(peer, base, [body for queue in queues for body in queue])
     return Pushed(seconds, connections * each * base.size, tuple(errors))
 
 
@@ -184,25 +179,24 @@ def _under(location: str, digest: str) -> str:
     return f"{location}{'&' if '?' in location else '?'}digest={digest}"
 
 
-def _push_queue(connection: Connection, queue: Sequence[Body], shape: Shape, start: threading.Barrier) -> list[str]:
-    start.wait()
-    try:
-        for body in queue:
-            connection.push("bench/push", body, shape)
-    except (OSError, http.client.HTTPException, Refused) as error:
-        return [f"{type(error).__name__}: {error}"]
-    finally:
-        connection.close()
+def _push_queue(
+    connection: Connection, base: Base, queue: Sequence[Body], shape: Shape, start: threading.Barrier
+) -> list[str]:
+    with connection, Pusher(connection, base) as pusher:
+        start.wait()
+        try:
+            for body in queue:
+                pusher.push(body, shape)
+        except FAILURES as error:
+            return [f"{type(error).__name__}: {error}"]
     return []
 
 
-def _check_all(address: str, base: Base, bodies: Sequence[Body]) -> list[str]:
-    connection = Connection(address, base)
-    try:
-        for body in bodies:
-            connection.check("bench/push", body)
-    except (OSError, http.client.HTTPException, Refused) as error:
-        return [f"{type(error).__name__}: {error}"]
-    finally:
-        connection.close()
+def _check_all(peer: Peer, base: Base, bodies: Sequence[Body]) -> list[str]:
+    with Connection(peer) as connection, Pusher(connection, base) as pusher:
+        try:
+            for body in bodies:
+                pusher.check(body)
+        except FAILURES as error:
+            return [f"{type(error).__name__}: {error}"]
     return []

@@ -1,30 +1,17 @@
-"""The registries that are compared: each started on fresh data, without authentication, access log or tracing."""
+"""Registries with their content in one bucket: each on fresh data, without authentication, access log or tracing."""
 
-import http.client
 import os
-import shlex
 import subprocess
-import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.bucket import REGION, S3Server
-from bench.process import Program
+from bench.served import Peer, Start, lading_command, served
 from bench.tools import free_address, tool
 
-START_SECONDS = 30
 LADING, DISTRIBUTION = "lading", "distribution"
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """A registry that runs."""
-
-    name: str
-    address: str
-    program: Program
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +26,7 @@ class Ground:
     """Where Lading would spool, if it did."""
 
 
-Start = Callable[[Ground], AbstractContextManager[Peer]]
-
-
-def lading_command() -> list[str]:
-    """The command that LADING names, else the package beside this one."""
-    return shlex.split(os.environ.get("LADING", "")) or [sys.executable, "-m", "registry"]
+Starting = Callable[[Ground], AbstractContextManager[Peer]]
 
 
 @contextmanager
@@ -65,7 +47,7 @@ def lading(ground: Ground) -> Iterator[Peer]:
         "LADING_LOG__LEVEL": "warning",
         "TMPDIR": str(ground.temporary),
     }
-    with served(LADING, [*lading_command(), "serve", "--dev"], environment, address, ground.folder) as peer:
+    with served(Start(LADING, [*lading_command(), "serve", "--dev"], environment, address, ground.folder)) as peer:
         yield peer
 
 
@@ -76,11 +58,12 @@ def distribution(ground: Ground) -> Iterator[Peer]:
     config = ground.folder / "config.json"  # every JSON document is YAML
     config.write_text(_distribution_config(ground, address))
     environment = os.environ | {"OTEL_TRACES_EXPORTER": "none"}
-    with served(DISTRIBUTION, [tool("registry"), "serve", str(config)], environment, address, ground.folder) as peer:
+    command = [tool("registry"), "serve", str(config)]
+    with served(Start(DISTRIBUTION, command, environment, address, ground.folder)) as peer:
         yield peer
 
 
-PEERS: dict[str, Start] = {LADING: lading, DISTRIBUTION: distribution}
+PEERS: dict[str, Starting] = {LADING: lading, DISTRIBUTION: distribution}
 
 
 def versions() -> dict[str, str]:
@@ -111,23 +94,3 @@ def _distribution_config(ground: Ground, address: str) -> str:
   }}
 }}
 """
-
-
-@contextmanager
-def served(name: str, command: list[str], environment: Mapping[str, str], address: str, folder: Path) -> Iterator[Peer]:
-    """Start a registry and wait until it answers at an address; raises NotStarted."""
-    with Program(command, environment, folder / "server.log") as program:
-        program.wait_for(_answers(address), START_SECONDS)
-        yield Peer(name, address, program)
-
-
-def _answers(address: str) -> Iterator[bool]:
-    while True:
-        connection = http.client.HTTPConnection(address, timeout=5)
-        try:
-            connection.request("GET", "/v2/")
-            yield connection.getresponse().status == http.HTTPStatus.OK
-        except (OSError, http.client.HTTPException):
-            yield False
-        finally:
-            connection.close()

@@ -1,6 +1,7 @@
 """Processes that are started for a benchmark, and what the kernel tells of them: CPU time, memory, bytes written."""
 
 import os
+import resource
 import signal
 import subprocess
 import threading
@@ -13,6 +14,7 @@ from typing import Self
 
 STOP_SECONDS = 20
 POLL_SECONDS = 0.05
+READY_POLL_SECONDS = 0.005
 SAMPLE_SECONDS = 0.1
 LOG_TAIL = 1500
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -53,7 +55,7 @@ class Program:
                 return
             if self._process.poll() is not None or time.monotonic() > deadline:
                 break
-            time.sleep(POLL_SECONDS)
+            time.sleep(READY_POLL_SECONDS)
         raise NotStarted(f"{self._process.args!r} is not ready: {self.log_tail()}")
 
     def log_tail(self) -> str:
@@ -126,6 +128,12 @@ def unwritable(directory: Path) -> Iterator[bool]:
     finally:
         if is_mounted:
             subprocess.run(["umount", str(directory)], check=False)
+
+
+def own_cpu_seconds() -> float:
+    """User and system time of this process, without its children."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
 
 
 def _stats() -> Iterator[tuple[int, list[str]]]:

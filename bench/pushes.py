@@ -1,7 +1,6 @@
 """The benchmark `s3`: large blobs pushed to registries whose content is in the same bucket."""
 
 import os
-import resource
 import secrets
 import shutil
 from collections.abc import Iterator, Sequence
@@ -11,10 +10,11 @@ from pathlib import Path
 
 from bench.bucket import S3Server
 from bench.load import MIB, Base, Pushed, Shape, push_all
-from bench.peers import PEERS, Ground, Peer
-from bench.process import Peak
+from bench.peers import PEERS, Ground
+from bench.process import Peak, own_cpu_seconds
 from bench.report import Sample
 from bench.rounds import Planned, Schedule
+from bench.served import Peer
 
 WARMING_BYTES = 6 * MIB
 
@@ -80,12 +80,12 @@ class Pushing:
 
     def _push(self, load: Load, peer: Peer) -> Sample:
         program = peer.program
-        push_all(peer.address, self._base_of[WARMING_BYTES], load.shape, connections=8, each=1)
+        push_all(peer, self._base_of[WARMING_BYTES], load.shape, connections=8, each=1)
         idle, written = program.memory_bytes(), program.written_bytes()
-        before = program.cpu_seconds(), self._server.cpu_seconds(), _own_cpu_seconds()
+        before = program.cpu_seconds(), self._server.cpu_seconds(), own_cpu_seconds()
         with Peak(program) as peak:
             pushed: Pushed = push_all(
-                peer.address,
+                peer,
                 self._base_of[load.mebibytes * MIB],
                 load.shape,
                 connections=load.connections,
@@ -98,15 +98,10 @@ class Pushing:
             pushed_bytes=pushed.pushed_bytes,
             registry_cpu_seconds=program.cpu_seconds() - before[0],
             s3_cpu_seconds=self._server.cpu_seconds() - before[1],
-            client_cpu_seconds=_own_cpu_seconds() - before[2],
+            client_cpu_seconds=own_cpu_seconds() - before[2],
             idle_memory_bytes=idle,
             peak_memory_bytes=peak.memory_bytes,
             written_bytes=program.written_bytes() - written,
             load_average=os.getloadavg()[0],
             errors=(*pushed.errors, program.log_tail()) if pushed.errors else (),
         )
-
-
-def _own_cpu_seconds() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime

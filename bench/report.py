@@ -3,11 +3,13 @@
 import json
 import os
 import platform
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bench.load import MIB
+from bench.load import MIB, SHARED_MEMORY
 from bench.rounds import Spread
 
 GIB = 1 << 30
@@ -54,6 +56,14 @@ COLUMNS = (
 def machine() -> str:
     """What the figures were measured on."""
     return f"{os.cpu_count()} cores, Linux {platform.release()}, Python {platform.python_version()}"
+
+
+@contextmanager
+def memory_folder(asked: Path | None) -> Iterator[Path]:
+    """A folder for the content of a run: below the one that was asked for, else in memory, else with TMPDIR."""
+    where = asked or (SHARED_MEMORY if SHARED_MEMORY.is_dir() else None)
+    with tempfile.TemporaryDirectory(prefix="lading-bench.", dir=where, ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
 
 
 def table(samples: Sequence[Sample], beside: str) -> list[str]:

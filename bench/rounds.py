@@ -26,14 +26,21 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Planned(Generic[Row]):
-    """A row of a table, and how many rounds it should get."""
+    """A row of a table, how many rounds it should get, and of which peers: of all, where it names none."""
 
     row: Row
     rounds: int
+    peers: tuple[str, ...] = ()
+
+
+def rotated(peers: Sequence[str], count: int) -> list[str]:
+    """The same peers, of which another one begins in each round."""
+    start = count % len(peers) if peers else 0
+    return [*peers[start:], *peers[:start]]
 
 
 class Schedule(Generic[Row, Outcome]):
-    """Passes over all rows, A B then B A, until each has its rounds or the time is up.
+    """Passes over all rows, A B C then B C A, until each has its rounds or the time is up.
 
     Every row gets a first round; a further one begins only if it would end in time, were it as long as the one before.
     """
@@ -47,12 +54,11 @@ class Schedule(Generic[Row, Outcome]):
     def run(self, measure: Callable[[Row, str], Outcome]) -> Iterator[tuple[Row, str, Outcome]]:
         """Measure, and give each outcome as it comes."""
         for count in range(max(planned.rounds for planned in self._rows)):
-            order = self._peers if count % 2 == 0 else self._peers[::-1]
             for index, planned in enumerate(self._rows):
                 if planned.rounds <= count or not self._fits(index):
                     continue
                 began = time.monotonic()
-                for peer in order:
+                for peer in rotated(planned.peers or self._peers, count):
                     yield planned.row, peer, measure(planned.row, peer)
                 self._took[index] = time.monotonic() - began
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from bench.process import NotStarted
 
-MODULES = {
-    "registry": "github.com/distribution/distribution/v3/cmd/registry@v3.1.2",
-    "minio": "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c",
+_INSTALLED_BY = {
+    "registry": "GOBIN={} go install github.com/distribution/distribution/v3/cmd/registry@v3.1.2",
+    "minio": "GOBIN={} go install github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c",
+    "docker-registry": "apt-get install docker-registry",
 }
 
 
@@ -25,7 +26,7 @@ def tool(name: str) -> str:
     folder = tools_folder() / "bin"
     found = shutil.which(name) or shutil.which(name, path=str(folder))
     if found is None:
-        raise NotStarted(f"{name} is not there: GOBIN={folder} go install {MODULES[name]}")
+        raise NotStarted(f"{name} is not there: {_INSTALLED_BY[name].format(folder)}")
     return found
 
 

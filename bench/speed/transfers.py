@@ -1,0 +1,50 @@
+"""Rows of blobs and images: pulled, read in part, and pushed in every shape."""
+
+from bench.images import pulling_images, pushing_images
+from bench.load import Shape
+from bench.loads import Load
+from bench.speed.competitors import ALL, WITH_PEERS
+from bench.transfers import pulling, pushing, ranges
+
+_IMAGES = 8
+# how many blobs each connection pulls, by their size in MiB and the number of connections
+_PULLS = {(1, 1): 200, (1, 8): 60, (1, 32): 20, (100, 1): 8, (100, 8): 2, (100, 32): 1}
+_PUSHES = {
+    (1, 1): 40,
+    (1, 8): 16,
+    (1, 32): 5,
+    (10, 1): 12,
+    (10, 8): 4,
+    (10, 32): 2,
+    (100, 1): 3,
+    (100, 8): 1,
+    (100, 32): 1,
+}
+_QUICK_PULLS = ((1, 8), (100, 1), (100, 8))
+_QUICK_PUSHES = ((1, 8), (10, 8), (100, 1), (100, 8))
+_SHAPES = (Shape.MONOLITHIC, Shape.PIECES, Shape.CHUNKED)
+_LARGE_MIB = 100
+
+
+def pull_rows(*, is_quick: bool) -> list[Load]:
+    """Blobs of 1 and 100 MiB, and a MiB of a large one."""
+    chosen = _QUICK_PULLS if is_quick else tuple(_PULLS)
+    rows = [pulling(ALL, mebibytes, at_once, _PULLS[mebibytes, at_once]) for mebibytes, at_once in chosen]
+    return [*rows, ranges(ALL, _LARGE_MIB, 100 if is_quick else 300)]
+
+
+def push_rows(*, is_quick: bool) -> list[Load]:
+    """Blobs of 1, 10 and 100 MiB in every shape; sealed ones where they are large."""
+    chosen = [(shape, key) for shape in _SHAPES for key in _PUSHES]
+    if is_quick:
+        chosen = [(Shape.MONOLITHIC, key) for key in _QUICK_PUSHES]
+        chosen += [(Shape.PIECES, (100, 8)), (Shape.CHUNKED, (10, 8))]
+    return [
+        pushing(ALL if mebibytes == _LARGE_MIB else WITH_PEERS, mebibytes, at_once, _PUSHES[mebibytes, at_once], shape)
+        for shape, (mebibytes, at_once) in chosen
+    ]
+
+
+def image_rows() -> list[Load]:
+    """Whole images, pushed and pulled as docker does it."""
+    return [pushing_images(WITH_PEERS, _IMAGES), pulling_images(WITH_PEERS, _IMAGES)]
