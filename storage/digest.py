@@ -44,7 +44,14 @@ class Hasher(Protocol):
         """The digest so far, in lower-case hex."""
 
 
-def hasher(algorithm: Algorithm) -> Hasher:
+class CopyableHasher(Hasher, Protocol):
+    """A hash in progress that can go on in two ways."""
+
+    def copy(self) -> "CopyableHasher":
+        """Another one that has taken in the same bytes."""
+
+
+def hasher(algorithm: Algorithm) -> CopyableHasher:
     """A new hash in progress."""
     return hashlib.new(algorithm.value, usedforsecurity=False)
 

@@ -293,6 +293,8 @@ class Uploads:
     async def _promise_kept(self, row: StoredUpload, writer: BlobWriter) -> None:
         if writer.kept != row.committed:
             await self._move(row, writer.kept)
+        if writer.kept == writer.offset:
+            writer.remember()
 
     async def _publish(
         self, repository: RepositoryName, writer: BlobWriter, digest: Digest, known: Digest | None, *, create: bool

@@ -15,7 +15,8 @@ from storage.blobs.blocking import run_to_end
 from storage.blobs.disk import SYSTEM, Disk, Durability, FileOperations, storage_errors
 from storage.blobs.interface import BlobWriter, Expected, Finding, Opening, Span, StoredCopy, StoredObject, Verdict
 from storage.blobs.keys import is_key, is_upload_id
-from storage.blobs.staging import StagedWriter, Threads
+from storage.blobs.running_hashes import RunningHashes
+from storage.blobs.staging import StagedWriter, Tools
 from storage.digest import Algorithm, Digest
 from storage.errors import NoSpace, StoredBytesMissing, StoreUnavailable
 
@@ -54,7 +55,7 @@ class FilesystemStore:
         )
         self._new_suffix = new_suffix
         self._executor = executor
-        self._threads = Threads(executor, streaming or executor)
+        self._tools = Tools(executor, streaming or executor, RunningHashes())
 
     async def size(self, key: str, *, expected: Expected | None = None) -> int:
         """Length in bytes of a stored copy; raises StoredBytesMissing."""
@@ -114,7 +115,7 @@ class FilesystemStore:
             await writer.abort()
 
     def _writer(self, upload_id: str, algorithm: Algorithm, opening: Opening | None) -> StagedWriter:
-        return StagedWriter(self._disk, self._threads, upload_id, algorithm, self._new_suffix, opening)
+        return StagedWriter(self._disk, self._tools, upload_id, algorithm, self._new_suffix, opening)
 
     async def delete(self, key: str) -> None:
         """Remove a stored copy; succeeds when there is none. A power cut may bring the copy back."""

@@ -124,6 +124,12 @@ class BlobWriter(Protocol):
         Raises NoSpace or StoreUnavailable; what was kept before stays.
         """
 
+    def remember(self) -> None:
+        """Leave the hash of what is staged to the next writer of this process.
+
+        Called when all of it was kept, and nobody will ever go back to before its end.
+        """
+
     async def commit(self, expected: Digest, *, known: Digest | None = None) -> StoredCopy:
         """Make the staged bytes durable under a key of their own, if they are the bytes that `expected` names.
 

@@ -157,6 +157,9 @@ class _MemoryWriter:
     async def keep(self) -> None:
         """Nothing is left to do."""
 
+    def remember(self) -> None:
+        """Nothing is hashed on the way."""
+
     async def commit(self, expected: Digest, *, known: Digest | None = None) -> StoredCopy:
         """Store the staged bytes under a key of their own; raises DigestMismatch."""
         self._require_open()

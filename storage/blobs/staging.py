@@ -19,7 +19,8 @@ from storage.blobs.blocking import run_to_end
 from storage.blobs.disk import Disk, storage_errors
 from storage.blobs.interface import Opening, StoredCopy, Take
 from storage.blobs.keys import key_of
-from storage.digest import Algorithm, Digest, Hasher, hasher, update
+from storage.blobs.running_hashes import Heard, RunningHashes
+from storage.digest import Algorithm, CopyableHasher, Digest, Hasher, hasher, update
 from storage.errors import DigestMismatch, StagedBytesBusy, StoreUnavailable
 
 _LOCK_ATTEMPTS: Final = 16
@@ -29,11 +30,12 @@ _TAKEN_AT_ONCE: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Threads:
-    """Where a store's calls block: `brief` ones, and those that go on for as long as bytes come."""
+class Tools:
+    """What the writers of a store share: threads for `brief` calls and for those that go on as long as bytes come."""
 
     brief: Executor
     streaming: Executor
+    hashes: RunningHashes
 
 
 class StagedWriter:
@@ -44,15 +46,16 @@ class StagedWriter:
     def __init__(
         self,
         disk: Disk,
-        threads: Threads,
+        tools: Tools,
         upload_id: str,
         algorithm: Algorithm,
         new_suffix: Callable[[], str],
         opening: Opening | None = None,
     ) -> None:
         self._disk = disk
-        self._executor = threads.brief
-        self._streaming = threads.streaming
+        self._executor = tools.brief
+        self._streaming = tools.streaming
+        self._hashes = tools.hashes
         self._upload_id = upload_id
         self._path = disk.staged_path(upload_id)
         self._algorithm = algorithm
@@ -60,7 +63,7 @@ class StagedWriter:
         self._new_suffix = new_suffix
         self._descriptor: int | None = None
         self._offset = 0
-        self._hasher: Hasher | None = None
+        self._hasher: CopyableHasher | None = None
         # The first write asks for space; opening does not, so that staged bytes can be dropped on a full disk.
         self._unchecked_bytes = _SPACE_CHECK_BYTES
 
@@ -104,6 +107,11 @@ class StagedWriter:
     async def keep(self) -> None:
         """Nothing is left to do."""
 
+    def remember(self) -> None:
+        """Leave the hash to the next writer."""
+        if self._hasher is not None:
+            self._hashes.leave(self._upload_id, self._heard(), self._algorithm, self._hasher.copy())
+
     async def commit(self, expected: Digest, *, known: Digest | None = None) -> StoredCopy:
         """Store the staged bytes under a key of their own; raises DigestMismatch, NoSpace or StoreUnavailable."""
         key = key_of(expected, self._new_suffix())
@@ -127,13 +135,20 @@ class StagedWriter:
         with storage_errors():
             self._offset = offset
             self._offset = min(offset, self._cut_tail())
-            self._hasher = hasher(self._algorithm) if self._offset == 0 and self._opening is None else None
+            if self._opening is None:
+                heard = self._hashes.take(self._upload_id, self._heard(), self._algorithm)
+                self._hasher = heard if self._offset else hasher(self._algorithm)
 
     def close(self) -> None:
         """Release the lock and keep what is staged; does nothing when it is released already."""
         if self._descriptor is not None:
             descriptor, self._descriptor = self._descriptor, None
             os.close(descriptor)
+
+    def _heard(self) -> Heard:
+        """The staged bytes, named by what changes when the file does."""
+        status = os.fstat(self._held())
+        return Heard(self._offset, f"{status.st_dev} {status.st_ino} {status.st_size} {status.st_mtime_ns}")
 
     def _cut_tail(self) -> int:
         size = os.fstat(self._held()).st_size

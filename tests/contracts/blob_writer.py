@@ -91,6 +91,37 @@ async def test_a_continued_writer_knows_no_wrong_digest(store: BlobStore) -> Non
         assert writer.digest in {None, HELLO}
 
 
+async def test_a_writer_may_know_the_digest_of_what_the_one_before_it_wrote(store: BlobStore) -> None:
+    """Where that one left its hash; each goes on with one of its own."""
+    async with store.stage(UPLOAD, Algorithm.SHA256, at(0)) as writer:
+        await writer.write([b"he"])
+        await writer.keep()
+        writer.remember()
+        await writer.write([b"avens"])
+
+    async with store.stage(UPLOAD, Algorithm.SHA256, at(2)) as writer:
+        assert writer.digest in {None, Digest.of(b"he")}
+        await writer.write([b"llo"])
+        assert writer.digest in {None, HELLO}
+        assert (await writer.commit(HELLO)).size == 5
+
+
+async def test_what_was_left_of_other_bytes_counts_for_nothing(store: BlobStore) -> None:
+    """Somebody started the upload over."""
+    async with store.stage(UPLOAD, Algorithm.SHA256, at(0)) as writer:
+        await writer.write([b"hes"])
+        await writer.keep()
+        writer.remember()
+    async with store.stage(UPLOAD, Algorithm.SHA256, at(0)) as writer:
+        await writer.write([b"hel"])
+        await writer.keep()
+
+    async with store.stage(UPLOAD, Algorithm.SHA256, at(3)) as writer:
+        await writer.write([b"lo"])
+        assert writer.digest in {None, HELLO}
+        await writer.commit(HELLO)
+
+
 async def test_keep_keeps_all_that_was_written(store: BlobStore) -> None:
     """What is promised to a client is kept first."""
     async with store.stage(UPLOAD, Algorithm.SHA256, at(0)) as writer:

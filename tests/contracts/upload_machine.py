@@ -122,8 +122,11 @@ class UploadMachine(RuleBasedStateMachine):
     def keep(self, draw: st.DataObject) -> None:
         """Have everything kept."""
         upload_id = draw.draw(st.sampled_from(sorted(self.writers)))
-        self.runner.run(self.writers[upload_id].writer.keep())
-        self.staged[upload_id].kept = len(self.staged[upload_id].written)
+        writer, upload = self.writers[upload_id].writer, self.staged[upload_id]
+        self.runner.run(writer.keep())
+        upload.kept = len(upload.written)
+        assert writer.digest in {None, Digest.of(upload.written)}
+        writer.remember()
 
     @precondition(lambda self: self.writers)
     @rule(draw=st.data())

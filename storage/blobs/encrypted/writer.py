@@ -14,7 +14,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from storage.blobs.blocking import run_to_end, to_end
@@ -31,8 +31,9 @@ from storage.blobs.encrypted.sealing import (
     taken_segments,
 )
 from storage.blobs.interface import BlobWriter, StoredCopy, Take, WriteFrom, WritesMade
+from storage.blobs.running_hashes import Heard, RunningHashes
 from storage.budget import BufferBudget
-from storage.digest import Algorithm, Digest, Hasher, hasher, update
+from storage.digest import Algorithm, CopyableHasher, Digest, hasher, update
 from storage.encryption.cipher import ObjectCipher, Trailer, cipher_of, new_cipher
 from storage.encryption.header import HEADER_BYTES, SEGMENT_BITS, Layout
 from storage.encryption.keys import DomainKey, DomainKeys
@@ -54,6 +55,7 @@ class Tools:
     executor: Executor
     seats: Seats
     new_mark: Callable[[], str]
+    hashes: RunningHashes = field(default_factory=RunningHashes)
     segment_bits: int = SEGMENT_BITS
 
 
@@ -84,7 +86,8 @@ class EncryptedWriter:
         self._segments = self._inner_segments = at.segments
         self._tail_size = at.offset - at.segments * self._layout.segment
         self._tail = None if self._tail_size else Tail(self._layout.segment)
-        self._hasher: Hasher | None = None if at.offset else hasher(upload.algorithm)
+        heard = tools.hashes.take(upload.id, Heard(at.offset, recording.mark), upload.algorithm)
+        self._hasher: CopyableHasher | None = heard if at.offset else hasher(upload.algorithm)
         self._is_resumed = at.segments > 0
         self._is_cut = at.is_cut
         self._is_broken = False
@@ -133,6 +136,12 @@ class EncryptedWriter:
         """Put the tail into the record, and all before it into the inner store."""
         async with self._at_work():
             await to_end(self._keep())
+
+    def remember(self) -> None:
+        """Leave the hash to the next writer."""
+        if self._hasher is not None and self.mark:
+            heard = Heard(self.offset, self.mark)
+            self._tools.hashes.leave(self._upload.id, heard, self._upload.algorithm, self._hasher.copy())
 
     async def commit(self, expected: Digest, *, known: Digest | None = None) -> StoredCopy:
         """Store the staged bytes under a key of their own; raises DigestMismatch, NoSpace or StoreUnavailable."""

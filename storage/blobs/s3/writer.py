@@ -119,6 +119,9 @@ class S3Writer:
             await self._put_piece()
             await self._save()
 
+    def remember(self) -> None:
+        """Nothing: whoever commits many requests' bytes reads them again."""
+
     async def commit(self, expected: Digest, *, known: Digest | None = None) -> StoredCopy:
         """Store the staged bytes under a key of their own; raises DigestMismatch, NoSpace or StoreUnavailable."""
         async with self._at_work():

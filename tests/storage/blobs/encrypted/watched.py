@@ -149,6 +149,9 @@ class WatchedWriter:
         await self._store.pass_through("keep")
         await self._writer.keep()
 
+    def remember(self) -> None:
+        self._writer.remember()
+
     async def commit(self, expected: Digest, *, known: Digest | None = None) -> StoredCopy:
         await self._store.pass_through("commit")
         return await self._writer.commit(expected, known=known)
