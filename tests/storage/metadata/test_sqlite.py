@@ -1,8 +1,10 @@
 """SQLite: what its connections are set to, and a disk that is full."""
 
 import asyncio
+import gc
 import sqlite3
 import time
+import weakref
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
@@ -170,6 +172,21 @@ async def test_nobody_waits_for_those_before_him(tmp_path: Path) -> None:
     other.close()
     await database.write(partial(store, size=1))
     await database.close()
+
+
+async def test_a_database_that_is_closed_leaves_nothing_behind(tmp_path: Path) -> None:
+    """What was read from, scanned and written to is let go of whole."""
+    database = SqliteDatabase(tmp_path / "file.db")
+    await database.write(lambda c: c.exec_driver_sql("CREATE TABLE thing (content BLOB)").close())
+    await database.read(count)
+    await database.scan(count)
+
+    await database.close()
+
+    left = weakref.ref(database)
+    del database
+    gc.collect()
+    assert left() is None
 
 
 @pytest.mark.parametrize("leaves_another", [False, True])
