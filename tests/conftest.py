@@ -1,0 +1,16 @@
+"""What every test run needs: a heap that stays small, for the collector looks at all of it again and again."""
+
+import gc
+
+from aiohttp import web_app
+
+
+def pytest_runtestloop() -> None:
+    """Keep what was imported and collected out of every later garbage collection: it lives as long as the process."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_runtest_teardown() -> None:
+    """Let go of the applications of the test: aiohttp keeps the handlers of up to 1024 routes, and so their servers."""
+    web_app._cached_build_middleware.cache_clear()
