@@ -5,7 +5,7 @@ import gc
 from aiohttp import web_app
 
 
-def pytest_runtestloop() -> None:
+def pytest_collection_finish() -> None:
     """Keep what was imported and collected out of every later garbage collection: it lives as long as the process."""
     gc.collect()
     gc.freeze()
