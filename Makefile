@@ -5,13 +5,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
+# Without its cache of bytecode every worker and every program that a test starts compiles all again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: serve test bench format lint clean
 
 serve: $(READY)
 	@exec $(BIN)/lading serve
 
 test: $(READY) lint
-	$(BIN)/python -m pytest -n 3 -q
+	$(BIN)/python -m pytest -n 3 --dist worksteal -q
 
 bench: $(READY)
 	$(BIN)/python -m bench $(BENCH)

@@ -106,6 +106,8 @@ class SqliteDatabase:
             await asyncio.get_running_loop().run_in_executor(None, self._writer.join)
         if "_scan_threads" in self.__dict__:
             self._scan_threads.shutdown(wait=True)
+        if "_reader" in self.__dict__:
+            self._reader.close()  # a connection that is checked out is kept for good, and this database with it
         for engine in ("_reader_engine", "_scanners"):
             if engine in self.__dict__:
                 self.__dict__[engine].dispose()

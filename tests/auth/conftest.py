@@ -1,5 +1,6 @@
 """What the auth tests share: keys made once, a clock that is set by hand, and an empty database."""
 
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -53,12 +54,20 @@ def throttle(clock: SimpleNamespace) -> Throttle:
     return Throttle(OwnCounts(lambda: clock.time), bytes(32), 10, now=lambda: clock.time, recent=recent)
 
 
-@pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
-    path = tmp_path / "registry.db"
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with every table, to be copied: SQLite waits for the disk at each of them."""
+    path = tmp_path_factory.mktemp("empty") / "registry.db"
     engine = create_engine(f"sqlite:///{path}")
     schema.REGISTRY.create_all(engine)
     engine.dispose()
+    return path
+
+
+@pytest.fixture
+async def database(empty_database: Path, tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
+    path = tmp_path / "registry.db"
+    shutil.copyfile(empty_database, path)
     database = SqliteDatabase(path)
     yield database
     await database.close()

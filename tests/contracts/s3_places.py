@@ -11,10 +11,13 @@ from collections.abc import AsyncGenerator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any, Final
 
 import boto3
+import botocore.session
 import pytest
+from botocore.loaders import Loader, create_loader
 
 from storage.blobs.s3.bucket import Bucket
 from storage.blobs.s3.client import Patience, S3Place, new_session
@@ -126,11 +129,16 @@ class S3Stores:
         return S3Store(tools, probing=bucket, registry_id=registry_id)
 
 
+@cache
+def _models() -> Loader:
+    return create_loader()
+
+
 @contextmanager
 def s3_server() -> Iterator[S3Server]:
     """A server in memory that has the bucket, and whose credentials are in the environment meanwhile.
 
-    All clients come from one session, for each session of boto3 reads its models again, for a third of a second.
+    All clients come from one session, and all sessions share the models that boto3 reads, for a third of a second.
     """
     with S3Server() as server, pytest.MonkeyPatch.context() as patch:
         server.create_bucket(BUCKET)
@@ -138,7 +146,9 @@ def s3_server() -> Iterator[S3Server]:
         patch.setenv("AWS_SECRET_ACCESS_KEY", server.secret_key)
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         patch.delenv("AWS_PROFILE", raising=False)
-        session = boto3.session.Session()
+        core = botocore.session.Session()
+        core.register_component("data_loader", _models())
+        session = boto3.session.Session(botocore_session=core)
         patch.setattr(boto3.session, "Session", lambda: session)
         yield server
 

@@ -3,10 +3,11 @@
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 from auth.policy.context import Context
-from auth.policy.document import PolicyKind, Request
+from auth.policy.document import Policy, PolicyKind, Request
 from auth.policy.evaluation import NamedPolicy, Outcome, Policies, evaluate
 from auth.policy.parsing import parse_policy
 from auth.policy.requesters import ANYBODY, Requester
@@ -273,4 +274,10 @@ async def _limit_and_join(people: People, user: str, rights: Rights) -> None:
 
 
 def _named(statements: tuple[dict[str, Any], ...], kind: PolicyKind = PolicyKind.IDENTITY) -> NamedPolicy:
-    return NamedPolicy(kind.value, parse_policy(document(*statements), kind))
+    return NamedPolicy(kind.value, _parsed(document(*statements), kind))
+
+
+@cache
+def _parsed(text: str, kind: PolicyKind) -> Policy:
+    """A document read once: every cell asks what it says."""
+    return parse_policy(text, kind)

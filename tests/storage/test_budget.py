@@ -83,7 +83,7 @@ async def test_stream_that_gives_up_holds_nothing() -> None:
 
     first.cancel()
     await asyncio.gather(first, return_exceptions=True)
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(5):
         await second
 
     assert budget.held_bytes == 100
@@ -114,7 +114,7 @@ async def test_two_of_one_size_give_up_each_for_itself() -> None:
     second.cancel()
     await asyncio.gather(second, return_exceptions=True)
     budget.give(10)
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(5):
         await first
 
     assert budget.held_bytes == 5

@@ -22,10 +22,10 @@ def test_an_object_too_large_for_a_policy_takes_no_more_room_than_it_was_sent_in
     nested: Any = [0] * 100_000
     for _ in range(190):
         nested = [nested]
-    began = time.perf_counter()
+    began = time.thread_time()
 
     text = policy_text({"Statement": nested})
 
-    assert time.perf_counter() - began < 1
+    assert time.thread_time() - began < 1
     assert len(text) < 210_000
     assert json.loads(text) == {"Statement": nested}

@@ -180,6 +180,7 @@ async def test_key_that_is_taken_away_is_refused_at_once(kms: Opened, state: str
 
 
 async def test_silence_ends_soon(kms: Opened) -> None:
+    """After 0.2 s, as is set here; the patience that nobody sets is ten."""
     kms.server.is_silent = True
     began = time.monotonic()
 
@@ -187,7 +188,7 @@ async def test_silence_ends_soon(kms: Opened) -> None:
         await kms.keys("alias/lading").wrap(SECRET, CONTEXT)
 
     assert raised.value.words.startswith("KMS did not answer (ReadTimeoutError): see that it can be reached")
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5
 
 
 async def test_nobody_there_is_away(kms: Opened) -> None:

@@ -233,7 +233,7 @@ async def test_what_goes_on_going_wrong_is_told_in_time(
     with pytest.raises(StoreUnavailable) as raised:
         await operation(bucket)
 
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20  # with the patience that nobody sets, 45
     assert raised.value.is_away
     assert raised.value.words.startswith("S3 ")
     assert list(corner.objects()) == ["old"]
