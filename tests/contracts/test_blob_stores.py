@@ -14,11 +14,14 @@ from storage.blobs.memory import MemoryStore
 from tests.contracts.encrypted_places import encrypted_store
 from tests.contracts.s3_places import CREDENTIALS, REAL, S3Stores, s3_server
 
-pytest.register_assert_rewrite("tests.contracts.blob_store", "tests.contracts.blob_writer")
+pytest.register_assert_rewrite(
+    "tests.contracts.blob_handing", "tests.contracts.blob_store", "tests.contracts.blob_writer"
+)
 
 SEALED = {f"encrypted {kind}": kind for kind in ("filesystem", *REAL)}
 
 # The suite is imported once its asserts are explained.
+from tests.contracts.blob_handing import *  # noqa: E402, F403  # every test of it
 from tests.contracts.blob_store import *  # noqa: E402, F403  # every test of it
 from tests.contracts.blob_writer import *  # noqa: E402, F403  # every test of it
 
