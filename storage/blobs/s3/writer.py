@@ -1,8 +1,7 @@
 """The one writer of an upload's staged bytes in S3.
 
 - What was written stays in memory until it fills a part; `keep` puts what is left into the bucket as a piece.
-- What it holds is counted in the budget that all streams share. It never waits for memory: while it finds none it sends
-  what it has, as a part if it is large enough for one, else as a piece, and waits for S3.
+- What it holds is counted in the budget of all streams. It waits for no memory: where there is none, it sends what it has.
 - After a failure it stands where the bucket does: what was in memory is lost, and `offset` says so.
 """
 
@@ -31,8 +30,7 @@ _SAVED_SHARE: Final = 32
 class S3Writer:
     """A BlobWriter; `begin` comes first, `close` last."""
 
-    keeps_chunks = True
-    write_from = None
+    keeps_chunks, write_from = True, None
 
     def __init__(
         self, tools: Tools, naming: Naming, writer_id: str, algorithm: Algorithm, opening: Opening | None = None
