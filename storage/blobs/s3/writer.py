@@ -1,7 +1,7 @@
 """The one writer of an upload's staged bytes in S3.
 
 - What was written stays in memory until it fills a part; `keep` puts what is left into the bucket as a piece.
-- What it holds is counted in the budget of all streams. It waits for no memory: where there is none, it sends what it has.
+- What it holds is counted in the budget of all streams. It waits for no memory: without it, it sends what it has.
 - After a failure it stands where the bucket does: what was in memory is lost, and `offset` says so.
 """
 
