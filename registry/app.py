@@ -150,7 +150,7 @@ def _services(
         hints=hints,
         budget=content.budget,
         documents=BufferBudget(BUFFER_BYTES),
-        sender=Sender(senders, idle_seconds=limits.body_idle),
+        sender=Sender(senders, idle_seconds=limits.body_idle, budget=content.budget),
         bounds=Bounds(limits.manifest_bytes, limits.json_depth, limits.tags_per_push, limits.body_idle),
         create_on_push=settings.repositories.create_on_push,
         threads=parsers,

@@ -22,6 +22,7 @@ from aiohttp.abc import AbstractStreamWriter
 from registry.http.waiting import Patience, writable
 from storage.blobs.blocking import run_to_end
 from storage.blobs.interface import BlockingReader, Span
+from storage.budget import BufferBudget
 
 _BYTES_AT_ONCE = 16 * 1024 * 1024
 _PATIENCE_MILLISECONDS = 20
@@ -80,9 +81,13 @@ class Source:
     reader: BlockingReader
     file: int | None = None
 
-    def prove(self, offset: int) -> None:
-        """See that the bytes at an offset are what they should be; raises what the reader raises."""
-        self.reader.read(offset, offset + 1)  # no more is opened than what this byte is sealed with
+    def first(self, span: Span) -> bytes:
+        """A copy of the bytes that a span begins with, which are then what they should be; raises as the reader does.
+
+        No more is opened than what the first of them is sealed with.
+        """
+        unit = self.reader.piece_bytes
+        return bytes(self.reader.read(span.offset, min(span.end, (span.offset // unit + 1) * unit)))
 
     def piece(self, offset: int, end: int) -> bytes:
         """A copy of some bytes, at least one."""
@@ -111,7 +116,7 @@ class Source:
     def _by_kernel(self, file: int, socket: int, offset: int, end: int) -> int:
         sent = os.sendfile(socket, file, offset, end - offset)
         if not sent:
-            self.prove(offset)  # the file is shorter than it was: the connection must not end as if all was sent
+            self.reader.read(offset, offset + 1)  # the file is shorter: the connection must not end as if all was sent
         return sent
 
     def _by_reading(self, socket: int) -> Callable[[int, int], int]:
@@ -130,26 +135,30 @@ class Source:
 class Sender:
     """Sends spans of stored bytes to clients, on threads of its own."""
 
-    def __init__(self, threads: Executor, *, idle_seconds: float) -> None:
+    def __init__(self, threads: Executor, *, idle_seconds: float, budget: BufferBudget) -> None:
         self._threads = threads
         self._idle_seconds = idle_seconds
+        self._budget = budget
 
     async def begin(self, source: Source, span: Span) -> Send:
         """Read the first bytes of a span, all of a short one; raises what the reader of the source raises."""
         if span.length <= _SMALL_BYTES:
             return partial(_send_at_once, source.whole(span))
-        if source.file is None:
-            await run_to_end(self._threads, source.prove, span.offset)
-        return partial(self._send, source, span)
+        first = [] if source.file is not None else [await run_to_end(self._threads, source.first, span)]
+        return partial(self._send, first, source, span)
 
     async def begin_stream(self, chunks: AsyncIterator[bytes]) -> Send:
         """Read the first bytes of what a store streams; raises what reading it raises."""
         return partial(self._send_chunks, await anext(chunks, b""), chunks)
 
-    async def _send(self, source: Source, span: Span, request: web.Request, response: web.StreamResponse) -> None:
+    async def _send(
+        self, first: list[bytes], source: Source, span: Span, request: web.Request, response: web.StreamResponse
+    ) -> None:
         transport = request.transport
         if transport is None:
             raise ConnectionResetError
+        offset = span.offset + await self._send_first(first, transport, response)
+        span = Span(offset, span.end - offset)
         if transport.get_extra_info("sslcontext") is not None:
             await self._send_through_loop(source, span, response)
             return
@@ -159,6 +168,18 @@ class Sender:
             await self._send_by_threads(source, span, socket)
         finally:
             os.close(socket)
+
+    async def _send_first(self, first: list[bytes], transport: asyncio.Transport, response: web.StreamResponse) -> int:
+        """Send what was read already, and hold it no longer; where memory is short it is read again in its turn."""
+        piece = first.pop() if first else b""
+        if not piece or not self._budget.try_take(len(piece)):
+            return 0
+        try:
+            await self._write(response, piece)
+            await _flushed(transport)
+        finally:
+            self._budget.give(len(piece))
+        return len(piece)
 
     async def _send_by_threads(self, source: Source, span: Span, socket: int) -> None:
         offset = span.offset
@@ -177,18 +198,19 @@ class Sender:
         while offset < span.end:
             piece = await run_to_end(self._threads, source.piece, offset, span.end)
             offset += len(piece)
-            async with asyncio.timeout(self._idle_seconds):
-                await response.write(piece)
+            await self._write(response, piece)
+
+    async def _write(self, response: web.StreamResponse, piece: bytes) -> None:
+        async with asyncio.timeout(self._idle_seconds):
+            await response.write(piece)
 
     async def _send_chunks(
         self, first: bytes, rest: AsyncIterator[bytes], _request: web.Request, response: web.StreamResponse
     ) -> None:
         if first:
-            async with asyncio.timeout(self._idle_seconds):
-                await response.write(first)
+            await self._write(response, first)
         async for chunk in rest:
-            async with asyncio.timeout(self._idle_seconds):
-                await response.write(chunk)
+            await self._write(response, chunk)
 
 
 async def _flushed(transport: asyncio.Transport) -> None:

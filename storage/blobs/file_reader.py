@@ -24,6 +24,8 @@ _OWN: Final = _Buffers()
 class FileReader:
     """A BlockingReader of a stored copy that is a plain file; `file` is its descriptor, the reader's to close."""
 
+    piece_bytes = _BUFFER_BYTES
+
     def __init__(self, key: str, file: int) -> None:
         self._key = key
         self.file = file

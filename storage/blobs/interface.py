@@ -215,6 +215,10 @@ class LocalFiles(Protocol):
 class BlockingReader(Protocol):
     """One stored copy, open for worker threads, one at a time."""
 
+    @property
+    def piece_bytes(self) -> int:
+        """Bytes that are read together, counted from the first: a part of them costs as much as all."""
+
     def read(self, offset: int, end: int) -> memoryview:
         """Some of the bytes from an offset on, at least one and none at or past `end`; blocks.
 

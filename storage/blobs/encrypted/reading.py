@@ -210,6 +210,11 @@ class SealedFile:
         self._layout = copy.cipher.layout
         self._size = copy.trailer.size
 
+    @property
+    def piece_bytes(self) -> int:
+        """A segment."""
+        return self._layout.segment
+
     def read(self, offset: int, end: int) -> memoryview:
         """The bytes from an offset to the end of a segment, a few segments on, or to `end`."""
         layout = self._layout

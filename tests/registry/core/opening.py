@@ -90,6 +90,8 @@ class OpeningStore(StreamingStore):
 
 
 class _Reader:
+    piece_bytes = SEGMENT
+
     def __init__(self, store: OpeningStore, content: bytes, damaged_from: int | None) -> None:
         self._store = store
         self._content = content

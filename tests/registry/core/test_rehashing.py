@@ -55,6 +55,8 @@ async def test_the_digest_of_what_threads_open(opening: OpeningStore) -> None:
 class SlowReader:
     """Takes its time for each slice."""
 
+    piece_bytes = 1024
+
     def __init__(self) -> None:
         self.began = threading.Event()
         self.is_closed = False
