@@ -86,8 +86,16 @@ class Source:
 
         No more is opened than what the first of them is sealed with.
         """
+        return bytes(self.reader.read(span.offset, self._end_of_first(span)))
+
+    def first_now(self, span: Span) -> bytes | None:
+        """The same without waiting for anything; None where it would take that."""
+        piece = self.reader.read_now(span.offset, self._end_of_first(span))
+        return None if piece is None else bytes(piece)
+
+    def _end_of_first(self, span: Span) -> int:
         unit = self.reader.piece_bytes
-        return bytes(self.reader.read(span.offset, min(span.end, (span.offset // unit + 1) * unit)))
+        return min(span.end, (span.offset // unit + 1) * unit)
 
     def piece(self, offset: int, end: int) -> bytes:
         """A copy of some bytes, at least one."""
@@ -144,8 +152,13 @@ class Sender:
         """Read the first bytes of a span, all of a short one; raises what the reader of the source raises."""
         if span.length <= _SMALL_BYTES:
             return partial(_send_at_once, source.whole(span))
-        first = [] if source.file is not None else [await run_to_end(self._threads, source.first, span)]
-        return partial(self._send, first, source, span)
+        if source.file is not None:
+            return partial(self._send, [], source, span)
+        # Measured: to open a segment that is in memory takes 80 µs; a thread that does it is asked and heard in 100.
+        first = source.first_now(span)
+        if first is None:
+            first = await run_to_end(self._threads, source.first, span)
+        return partial(self._send, [first], source, span)
 
     async def begin_stream(self, chunks: AsyncIterator[bytes]) -> Send:
         """Read the first bytes of what a store streams; raises what reading it raises."""

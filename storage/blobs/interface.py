@@ -226,6 +226,9 @@ class BlockingReader(Protocol):
         or StoredBytesMissing.
         """
 
+    def read_now(self, offset: int, end: int) -> memoryview | None:
+        """As `read`, on the event loop, a piece at most; None where a disk or a thread would have to be waited for."""
+
     def close(self) -> None:
         """Let go of the copy."""
 

@@ -108,6 +108,10 @@ class _Reader:
         _OWN.buffer[: len(piece)] = piece
         return _OWN.buffer[offset - start : min(len(piece), end - start)]
 
+    def read_now(self, _offset: int, _end: int) -> memoryview | None:
+        """Nothing is in memory."""
+        return None
+
     def close(self) -> None:
         """Count it."""
         self._store.readers -= 1

@@ -67,6 +67,9 @@ class SlowReader:
         assert not self.is_closed
         return memoryview(bytes(end - offset))
 
+    def read_now(self, _offset: int, _end: int) -> memoryview | None:
+        return None
+
     def close(self) -> None:
         self.is_closed = True
 
