@@ -22,6 +22,7 @@ from storage.blobs.interface import (
     SignedUrls,
     Span,
     StoredCopy,
+    offers,
 )
 from storage.digest import Digest
 from storage.errors import SealBroken, StoredBytesMissing
@@ -84,7 +85,7 @@ class Reading:
         """See that a copy is there, and as long as it was."""
         store = self._places.holding(found.domain)
         async with self._minding(repository, found):
-            if isinstance(store, LocalFiles):
+            if offers(store, LocalFiles):
                 os.close(open_file(store, found.storage_key, found.size))
             else:
                 await store.size(found.storage_key, expected=_expected(found))
@@ -96,7 +97,7 @@ class Reading:
             return await copy_into(target, source, found.storage_key, _expected(found), upload_id=str(uuid.uuid4()))
 
     def _signing(self, store: BlobStore, found: StoredBlob) -> Callable[[str], Awaitable[str]] | None:
-        if not self._redirects or not isinstance(store, SignedUrls):
+        if not self._redirects or not offers(store, SignedUrls):
             return None
         return partial(_signed_url, store, found.storage_key)
 

@@ -5,7 +5,7 @@ import threading
 from typing import Final
 
 from storage.blobs.disk import storage_errors
-from storage.blobs.interface import BlobStore, BlockingReader, BlockingReads, Expected, LocalFiles
+from storage.blobs.interface import BlobStore, BlockingReader, BlockingReads, Expected, LocalFiles, offers
 from storage.errors import StoredBytesMissing
 
 _BUFFER_BYTES: Final = 256 * 1024
@@ -53,9 +53,9 @@ async def reader_of(store: BlobStore, key: str, expected: Expected) -> BlockingR
 
     Raises what `BlobStore.read` raises before its first chunk.
     """
-    if isinstance(store, LocalFiles):
+    if offers(store, LocalFiles):
         return FileReader(key, open_file(store, key, expected.size))
-    if isinstance(store, BlockingReads):
+    if offers(store, BlockingReads):
         return await store.open_reader(key, expected=expected)
     return None
 

@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, TypeGuard, TypeVar, runtime_checkable
 
 from storage.digest import Algorithm, Digest, Hasher
 
@@ -61,6 +61,21 @@ class StoredObject:
     modified_at: float
     """Seconds since the epoch."""
 
+
+Offered = TypeVar("Offered")
+
+
+def offers(store: object, kind: type[Offered]) -> TypeGuard[Offered]:
+    """Whether a store does what one of the protocols below says, remembered for its class: `isinstance` takes 15 µs."""
+    asked = type(store), kind
+    if asked not in _OFFERED:
+        if hasattr(type(store), "__getattr__"):  # each offers what the one offers that it stands for
+            return isinstance(store, kind)
+        _OFFERED[asked] = isinstance(store, kind)
+    return _OFFERED[asked]
+
+
+_OFFERED: Final[dict[tuple[type, type], bool]] = {}
 
 Opening = Callable[[Algorithm], Hasher]
 """Makes what reads sealed bytes, from the first to the last, and tells the digest of what they are a copy of."""

@@ -30,7 +30,7 @@ from storage.blobs.encrypted.sealing import (
     take_from,
     taken_segments,
 )
-from storage.blobs.interface import BlobWriter, StoredCopy, Take, WriteFrom, WritesMade
+from storage.blobs.interface import BlobWriter, StoredCopy, Take, WriteFrom, WritesMade, offers
 from storage.blobs.running_hashes import Heard, RunningHashes
 from storage.budget import BufferBudget
 from storage.digest import Algorithm, CopyableHasher, Digest, hasher, update
@@ -78,7 +78,7 @@ class EncryptedWriter:
         self._tools = tools
         self._upload = upload
         self._inner = inner
-        self._makes = inner if isinstance(inner, WritesMade) else None
+        self._makes = inner if offers(inner, WritesMade) else None
         self._recording = recording
         self._header = at.header
         self._cipher: ObjectCipher | None = None
