@@ -21,7 +21,6 @@ from auth.principals import Principal, PrincipalKind, Session
 from auth.sealing import Seal
 from auth.tags import read_tags
 from storage.metadata.access_keys import StoredAccessKey, find_access_key
-from storage.metadata.answers import Answers
 from storage.metadata.database import Database
 from storage.metadata.generation import current_generation
 from storage.metadata.identity_providers import find_provider_of
@@ -126,7 +125,6 @@ class Directory:
         self._ring = ring
         self._seal = Seal(secrets_key, ACCESS_KEYS)
         self._kept = _Kept(-1)
-        self._generation: Answers[None, int] = Answers(database, most=1)
         # The text of most policies outlives a generation, and reading one costs more than all else here.
         self._compile: Callable[[str, PolicyKind], Policy] = lru_cache(_COMPILED_POLICIES)(parse_policy)
 
@@ -135,7 +133,7 @@ class Directory:
 
         The signing keys are read again before this returns: a token is verified by the newest keys.
         """
-        generation = await self._generation.get(None, current_generation)
+        generation = await self.database.read(current_generation)
         if generation != self._kept.generation:
             if self._ring is not None:
                 await self._ring.reload(self.database, self._secrets_key)

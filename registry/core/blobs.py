@@ -19,13 +19,10 @@ from storage.blobs.interface import StoredCopy
 from storage.digest import Digest
 from storage.errors import StoreUnavailable
 from storage.metadata import blobs, repositories
-from storage.metadata.answers import Answers
 from storage.metadata.database import Database
 
 # A mount that names no source looks at this many repositories before it gives up and asks for an upload.
 _SOURCES_TRIED = 100
-# So many blobs are not looked up again while nothing changes.
-_FOUND = 2048
 
 
 class Blobs:
@@ -46,14 +43,11 @@ class Blobs:
         self._database = database
         self._places = places
         self._now = now
-        self._found: Answers[tuple[str, str], blobs.StoredBlob | None] = Answers(database, most=_FOUND)
         self._reading = Reading(database, places, damaged, redirects=redirects)
 
     async def find(self, repository: RepositoryName, digest: Digest) -> blobs.StoredBlob:
         """The blob of a repository; raises BlobUnknown or RepositoryUnknown."""
-        found = await self._found.get(
-            (repository.text, str(digest)), lambda c: blobs.find_blob(c, repository.text, str(digest))
-        )
+        found = await self._database.read(lambda c: blobs.find_blob(c, repository.text, str(digest)))
         if found is None:
             raise await self._unknown(repository, digest)
         return found

@@ -21,7 +21,6 @@ from registry.core.repositories import Listing, Page, locked_repository
 from storage.digest import Digest
 from storage.errors import DigestMismatch, SealBroken, StoreUnavailable
 from storage.metadata import blobs, manifests, repositories, tags
-from storage.metadata.answers import Answers
 from storage.metadata.database import Database
 from storage.metadata.manifests import NewManifest, Referrer, StoredManifest
 
@@ -32,9 +31,6 @@ _HASHED_ON_LOOP_BYTES = 256 * 1024
 NO_SEALS = ManifestSeals()
 # A list that is asked for whole is given whole up to this many pages of the bound.
 _WHOLE_PAGES = 100
-# Of manifests that are no larger, so many are not looked up again while nothing changes.
-_FOUND = 256
-_FOUND_BYTES = 32 * 1024
 # So many damaged manifests are remembered to have been told of.
 _TOLD = 1000
 
@@ -86,16 +82,11 @@ class Images:
         self._now = now
         self._told: set[tuple[str, str]] = set()
         self._known = OpenedManifests()
-        self._found: Answers[tuple[str, str], StoredManifest | None] = Answers(
-            database, most=_FOUND, is_kept=lambda found: found is not None and len(found.payload) <= _FOUND_BYTES
-        )
 
     async def find(self, repository: RepositoryName, reference: Tag | Digest) -> StoredManifest:
         """The manifest under a tag or digest; raises ManifestUnknown or RepositoryUnknown."""
         look_up = manifests.find_manifest if isinstance(reference, Digest) else manifests.find_tagged
-        found = await self._found.get(
-            (repository.text, str(reference)), lambda c: look_up(c, repository.text, str(reference))
-        )
+        found = await self._database.read(lambda c: look_up(c, repository.text, str(reference)))
         opened = None if found is None else await self._opened(repository, found)
         if opened is None:
             await self._require(repository)

@@ -42,14 +42,6 @@ class Database(Protocol):
 
 
 @runtime_checkable
-class Versioned(Protocol):
-    """A database of which this process can tell, without asking it, whether anything changed."""
-
-    def version(self) -> bytes | None:
-        """Something that differs after every commit of any process; None where it cannot be told."""
-
-
-@runtime_checkable
 class Forgetful(Protocol):
     """A database of files, where whoever can read them may find what was changed or removed."""
 

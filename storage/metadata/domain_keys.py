@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, Select, bindparam, distinct, func, select, update
 
 from storage.domain_records import StoredKey
-from storage.metadata.answers import Answers
 from storage.metadata.blobs import BlobState
 from storage.metadata.database import Database, insert
 from storage.metadata.generation import touch_generation
@@ -70,23 +69,19 @@ _BY_ID = Prepared(
 )
 
 
-_KEPT = 256
-
-
 class DomainKeyRows:
     """The keys of all domains, for whoever unwraps them."""
 
     def __init__(self, database: Database) -> None:
-        self._newest: Answers[str, StoredKey | None] = Answers(database, most=_KEPT)
-        self._found: Answers[tuple[bytes, int], StoredKey | None] = Answers(database, most=_KEPT)
+        self._database = database
 
     async def newest(self, domain: str) -> StoredKey | None:
         """The highest version of a domain's key, None for a domain that there is not."""
-        return await self._newest.get(domain, lambda c: newest_key(c, domain))
+        return await self._database.read(lambda c: newest_key(c, domain))
 
     async def find(self, domain_id: bytes, version: int) -> StoredKey | None:
         """A version of a domain's key, None where there is none such."""
-        return await self._found.get((domain_id, version), lambda c: find_key(c, domain_id, version))
+        return await self._database.read(lambda c: find_key(c, domain_id, version))
 
 
 def newest_key(connection: Connection, domain: str) -> StoredKey | None:

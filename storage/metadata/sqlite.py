@@ -20,13 +20,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from storage.errors import DatabaseUnavailable, NoSpace
 from storage.metadata.database import translated_errors
 from storage.metadata.prepared import on_sqlite
-from storage.metadata.wal_index import WalIndex
 
 T = TypeVar("T")
 
@@ -71,10 +69,6 @@ class SqliteDatabase:
         with translated_errors():
             return query(self._reader)
 
-    def version(self) -> bytes | None:
-        """The head of the index of the log, which every commit changes."""
-        return None if self._index is None else self._index.head()
-
     async def scan(self, query: Callable[[Connection], T]) -> T:
         """Run a longer query in a thread, on a connection of its own."""
 
@@ -112,8 +106,6 @@ class SqliteDatabase:
             await asyncio.get_running_loop().run_in_executor(None, self._writer.join)
         if "_scan_threads" in self.__dict__:
             self._scan_threads.shutdown(wait=True)
-        if self.__dict__.get("_index") is not None:
-            self._index.close()  # type: ignore[union-attr]
         if "_reader" in self.__dict__:
             self._reader.close()  # a connection that is checked out is kept for good, and this database with it
         for engine in ("_reader_engine", "_scanners"):
@@ -127,13 +119,6 @@ class SqliteDatabase:
     @cached_property
     def _reader(self) -> Connection:
         return self._reader_engine.connect()
-
-    @cached_property
-    def _index(self) -> WalIndex | None:
-        with suppress(SQLAlchemyError, DatabaseUnavailable, OSError):
-            self._reader.exec_driver_sql("SELECT count(*) FROM sqlite_schema")  # makes the index, and keeps it there
-            return WalIndex.beside(self._path)
-        return None
 
     @cached_property
     def _scanners(self) -> Engine:
