@@ -22,19 +22,19 @@ from bench.transfers import pulling, pushing, ranges
 SECONDS, QUICK_SECONDS = 900.0, 300.0
 OURS, ALL = (SEALED, PLAIN), (SEALED, PLAIN, DISTRIBUTION)
 
-_PUSH, _PULL, _RANGE = "push of 100 MiB, ", "pull of 100 MiB, ", "1 MiB out of 1 GiB, median"
+_PUSH, _PULL, _RANGE = "push of 100 MiB, ", "pull of 100 MiB, ", "1 MiB out of 1 GiB"
 _CROWD = pushing(OURS, 100, 32, 1, Shape.PATCH)
 _MEMORY_MIB = 20
 _TARGETS = (
     Target(f"{_PUSH}*", SEALED, (PLAIN,), 0.85),
     Target(f"{_PULL}*", SEALED, (PLAIN,), 0.4),
     Target(f"{_PULL}*", SEALED, (DISTRIBUTION,), 1.0),
-    Target(_RANGE, SEALED, (PLAIN,), 2.0, is_least=False),
+    Target(f"{_RANGE}*", SEALED, (PLAIN,), 2.0, is_least=False),
 )
 
 
-def loads(*, is_quick: bool) -> list[Planned[Load]]:
-    """What is measured."""
+def loads(*, is_quick: bool, is_on_disk: bool) -> list[Planned[Load]]:
+    """What is measured; where content is on a disk, ranges that are not in memory as well."""
     rounds = 3 if is_quick else 7
     rows = [
         pushing(OURS, 100, connections, each, shape)
@@ -43,6 +43,7 @@ def loads(*, is_quick: bool) -> list[Planned[Load]]:
     ]
     rows += [pulling(ALL, 100, 1, 10), pulling(ALL, 100, 8, 3)]
     few = [ranges(ALL, 1024, 300), _CROWD]
+    few += [ranges(ALL, 1024, 100, is_cold=True)] if is_on_disk else []
     return [Planned(row, rounds) for row in rows] + [Planned(row, 2 if is_quick else 4) for row in few]
 
 
@@ -78,7 +79,9 @@ def run(asked: argparse.Namespace) -> int:
     """Print a table and what became of each target; 0 when every request succeeded."""
     began = time.monotonic()
     known, absent = found_versions()
-    rows = [row for row in loads(is_quick=asked.quick) if asked.only in row.row.name]
+    rows = [
+        row for row in loads(is_quick=asked.quick, is_on_disk=asked.folder is not None) if asked.only in row.row.name
+    ]
     seconds = asked.seconds or (QUICK_SECONDS if asked.quick else SECONDS)
     measured: list[Measurement] = []
     with memory_folder(asked.folder) as folder, Fleet(Ground(folder, asked.workers)) as fleet:

@@ -47,6 +47,11 @@ class Program:
     ) -> None:
         self.stop()
 
+    @property
+    def folder(self) -> Path:
+        """Where it was started; what it keeps is below."""
+        return self._log.parent
+
     def wait_for(self, is_ready: "Iterator[bool]", seconds: float) -> None:
         """Wait until an answer is true; raises NotStarted with the end of the log."""
         deadline = time.monotonic() + seconds

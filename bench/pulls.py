@@ -82,13 +82,16 @@ def _pull_queue(connection: Connection, queue: Sequence[str], start: threading.B
     return size, ""
 
 
-def range_seconds(peer: Peer, digest: str, size: int, *, count: int) -> float:
-    """The median time that a MiB from anywhere in a blob takes, on one connection."""
+def range_seconds(
+    peer: Peer, digest: str, size: int, *, count: int, before: Callable[[], None] = lambda: None
+) -> float:
+    """The median time that a MiB from anywhere in a blob takes, on one connection; `before` each is not counted."""
     taken = []
     with Connection(peer) as connection:
         puller = Puller(connection)
         for _ in range(count):
             offset = secrets.randbelow(size - MIB)
+            before()
             began = time.perf_counter()
             puller.pull(digest, span=f"bytes={offset}-{offset + MIB - 1}")
             taken.append(time.perf_counter() - began)

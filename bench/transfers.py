@@ -1,5 +1,10 @@
 """Loads of blobs: pushed, pulled, and read in part."""
 
+import os
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
 from bench.comparison import RATE, TIME
 from bench.load import MIB, Shape, push_all
 from bench.loads import Came, Load
@@ -38,16 +43,32 @@ def pulling(registries: tuple[str, ...], mebibytes: int, connections: int, each:
     return Load(f"pull of {mebibytes} MiB, {connections} at once", RATE, registries, blobs, run)
 
 
-def ranges(registries: tuple[str, ...], mebibytes: int, count: int) -> Load:
-    """A MiB from anywhere in a large blob, so often on one connection."""
+def ranges(registries: tuple[str, ...], mebibytes: int, count: int, *, is_cold: bool = False) -> Load:
+    """A MiB from anywhere in a large blob, so often on one connection; `is_cold`: from a disk, not from memory."""
     size = mebibytes * MIB
 
     def blobs(stock: Stock) -> list[str]:
         return stock.blobs(size, 1)
 
     def run(stock: Stock) -> Came:
-        seconds = range_seconds(stock.peer, blobs(stock)[0], size, count=count)
+        forget = partial(_forget, stock.peer.program.folder, size) if is_cold else _nothing
+        seconds = range_seconds(stock.peer, blobs(stock)[0], size, count=count, before=forget)
         return Came(1000 * seconds, count * MIB)
 
     whole = f"{mebibytes // 1024} GiB" if mebibytes >= 1024 else f"{mebibytes} MiB"  # noqa: PLR2004  MiB in a GiB
-    return Load(f"1 MiB out of {whole}, median", TIME, registries, blobs, run)
+    source = ", from the disk" if is_cold else ""
+    return Load(f"1 MiB out of {whole}{source}, median", TIME, registries, blobs, run)
+
+
+def _nothing() -> None:
+    """Whatever is in memory stays there."""
+
+
+def _forget(folder: Path, size: int) -> None:
+    """Have the kernel drop what it holds in memory of the large files in a folder."""
+    for path in folder.rglob("*"):
+        with suppress(OSError):
+            if path.is_file() and path.stat().st_size >= size:
+                file = os.open(path, os.O_RDONLY)
+                os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+                os.close(file)

@@ -5,7 +5,7 @@ and 150 µs when it is not. PostgreSQL's round trip costs more than either.
 """
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from sqlalchemy import Connection, Executable, Table
@@ -64,6 +64,18 @@ class Prepared:
         if connection.dialect.name == "sqlite":
             return self._run(connection, values).rowcount
         return connection.execute(self._for(connection.dialect.name), values).rowcount
+
+    def many(self, connection: Connection, rows: Sequence[Mapping[str, Value]]) -> None:
+        """Run it once for each of some rows of parameters."""
+        if not rows:
+            return
+        if connection.dialect.name != "sqlite":
+            connection.execute(self._for(connection.dialect.name), rows)
+            return
+        if not self._sql:
+            self._compile(rows[0])
+        given = [{**self._constants, **row} for row in rows] if self._constants else rows
+        on_sqlite(connection, self._sql, given)
 
     def _run(self, connection: Connection, values: Mapping[str, Value]) -> sqlite3.Cursor:
         if not self._sql:
