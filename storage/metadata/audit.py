@@ -5,7 +5,7 @@
 - The newest event is never cut off, so that the next one always has one to follow.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
@@ -29,7 +29,7 @@ from storage.metadata.audit_event import (
     seal_after,
     statement_document,
 )
-from storage.metadata.prepared import Prepared
+from storage.metadata.prepared import Prepared, Value
 
 _LOCK: Final = 0x6C6164696E67  # "lading", among the advisory locks of a PostgreSQL database
 _BEYOND: Final = "\U0010ffff"
@@ -56,6 +56,7 @@ class AuditQuery:
     resource: str | None = None
 
 
+_ADD: Final = Prepared(insert(audit_event))
 _NEWEST: Final = Prepared(select(_c.id, _c.chain).order_by(_c.id.desc()).limit(1))
 
 EVERYTHING: Final = AuditQuery()
@@ -69,8 +70,7 @@ def append_events(connection: Connection, key: bytes, events: Sequence[AuditEven
     for event_id, event in enumerate(events, last_id + 1):
         seal = seal_after(seal, key, event_document(event_id, event))
         recorded.append(RecordedEvent(event_id, event, seal))
-    if recorded:
-        connection.execute(insert(audit_event), [_row(each) for each in recorded])
+    _ADD.many(connection, [_row(each) for each in recorded])
     return recorded
 
 
@@ -153,7 +153,7 @@ def _all_columns() -> Any:  # noqa: ANN401  its type would name every column
     return select(*_EVENT, _c.statement, _c.details, type_coerce(_c.chain, NullType()))
 
 
-def _row(recorded: RecordedEvent) -> Mapping[str, Any]:
+def _row(recorded: RecordedEvent) -> dict[str, Value]:
     event = recorded.event
     statement = None if event.statement is None else orjson.dumps(statement_document(event.statement)).decode()
     return {

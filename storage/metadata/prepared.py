@@ -65,17 +65,13 @@ class Prepared:
             return self._run(connection, values).rowcount
         return connection.execute(self._for(connection.dialect.name), values).rowcount
 
-    def many(self, connection: Connection, rows: Sequence[Mapping[str, Value]]) -> None:
+    def many(self, connection: Connection, rows: Sequence[dict[str, Value]]) -> None:
         """Run it once for each of some rows of parameters."""
-        if not rows:
-            return
-        if connection.dialect.name != "sqlite":
+        if rows and connection.dialect.name == "sqlite":
+            for row in rows:
+                self._run(connection, row)
+        elif rows:
             connection.execute(self._for(connection.dialect.name), rows)
-            return
-        if not self._sql:
-            self._compile(rows[0])
-        given = [{**self._constants, **row} for row in rows] if self._constants else rows
-        on_sqlite(connection, self._sql, given)
 
     def _run(self, connection: Connection, values: Mapping[str, Value]) -> sqlite3.Cursor:
         if not self._sql:

@@ -15,6 +15,12 @@ _IN_ONE_QUERY = 500
 
 _BY_NAME = repository.c.name == bindparam("repository")
 _DOMAIN = Prepared(select(repository.c.domain).where(_BY_NAME))
+_PAGE = Prepared(
+    select(repository.c.name)
+    .where(repository.c.name > bindparam("after"))
+    .order_by(repository.c.name)
+    .limit(bindparam("most"))
+)
 _ID = Prepared(select(repository.c.id).where(_BY_NAME))
 
 
@@ -71,11 +77,7 @@ def add_repository(connection: Connection, name: str, now: float, domain: str = 
 
 def list_repositories(connection: Connection, *, after: str, limit: int) -> list[str]:
     """Names that sort after `after` by bytes, at most `limit`, in order."""
-    return list(
-        connection.execute(
-            select(repository.c.name).where(repository.c.name > after).order_by(repository.c.name).limit(limit)
-        ).scalars()
-    )
+    return [name for (name,) in _PAGE.rows(connection, after=after, most=limit)]
 
 
 def describe_repository(connection: Connection, name: str) -> StoredRepository | None:
