@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from registry.core.damage import Damage, HearOfDamage, unheard
 from registry.core.errors import ManifestInvalid, ManifestNamesUnknown, ManifestUnknown, RepositoryUnknown
+from registry.core.listing import read_run
 from registry.core.manifest import Descriptor, Manifest
 from registry.core.manifest_seals import ManifestSeals
 from registry.core.names import RepositoryName, Tag
@@ -179,7 +180,9 @@ class Images:
         repository_id = await self._require(repository)
         if limit == 0:
             return Listing([], more=False)
-        found = await self._database.scan(lambda c: tags.list_tags(c, repository_id, after=page.last, limit=limit + 1))
+        found = await read_run(
+            self._database, limit + 1, lambda c, most: tags.list_tags(c, repository_id, after=page.last, limit=most)
+        )
         return Listing(found[:limit], more=len(found) > limit)
 
     async def referrers(

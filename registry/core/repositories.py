@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from registry.core.errors import RepositoryExists, RepositoryNotEmpty, RepositoryUnknown
+from registry.core.listing import read_run
 from registry.core.names import RepositoryName
 from storage.domain_records import DEFAULT_DOMAIN
 from storage.metadata import repositories
@@ -101,4 +102,6 @@ class Repositories:
         await self._database.write(change)
 
     async def _names(self, after: str, limit: int) -> list[str]:
-        return await self._database.scan(lambda c: repositories.list_repositories(c, after=after, limit=limit))
+        return await read_run(
+            self._database, limit, lambda c, most: repositories.list_repositories(c, after=after, limit=most)
+        )

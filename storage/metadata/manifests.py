@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, update
+from sqlalchemy import Column, Connection, bindparam, delete, func, insert, select, update
 
 from storage.metadata.blobs import hold_blobs, release_blobs
 from storage.metadata.prepared import Prepared, Value
@@ -217,34 +218,53 @@ class ReferrersOf:
 
 def referrer_sizes(connection: Connection, asked: ReferrersOf, *, after: str, limit: int) -> list[int]:
     """Bytes of the manifests that `list_referrers` would describe, read without what makes them large."""
-    return list(connection.execute(_referrers(asked, after, limit).with_only_columns(manifest.c.size)).scalars())
+    return [size for (size,) in _SIZES.rows(connection, asked, after, limit)]
 
 
 def list_referrers(connection: Connection, asked: ReferrersOf, *, after: str, limit: int) -> list[Referrer]:
     """Manifests that refer to a subject, by digest, after `after`, at most `limit`."""
-    columns = (
-        manifest.c.digest,
-        manifest.c.media_type,
-        manifest.c.size,
-        manifest.c.artifact_type,
-        manifest.c.annotations,
-        manifest.c.domain,
-    )
-    return [Referrer(*row) for row in connection.execute(_referrers(asked, after, limit).with_only_columns(*columns))]
+    return [Referrer(*row) for row in _ENTRIES.rows(connection, asked, after, limit)]
 
 
-def _referrers(asked: ReferrersOf, after: str, limit: int) -> Select[tuple[str]]:
-    query = (
-        select(manifest.c.digest)
-        .where(
-            manifest.c.repository_id == asked.repository_id,
-            manifest.c.subject == asked.subject,
-            manifest.c.digest > after,
+class _Referring:
+    """Columns of the manifests that refer to a subject."""
+
+    def __init__(self, *columns: Column[Any]) -> None:
+        every = (
+            select(*columns)
+            .where(
+                manifest.c.repository_id == bindparam("repository_id"),
+                manifest.c.subject == bindparam("subject"),
+                manifest.c.digest > bindparam("after"),
+            )
+            .order_by(manifest.c.digest)
+            .limit(bindparam("most"))
         )
-        .order_by(manifest.c.digest)
-        .limit(limit)
-    )
-    return query if asked.artifact_type is None else query.where(manifest.c.artifact_type == asked.artifact_type)
+        self._every = Prepared(every)
+        self._of_type = Prepared(every.where(manifest.c.artifact_type == bindparam("artifact_type")))
+
+    def rows(self, connection: Connection, asked: ReferrersOf, after: str, most: int) -> list[Any]:
+        """Those after a digest, at most so many."""
+        place: dict[str, Value] = {
+            "repository_id": asked.repository_id,
+            "subject": asked.subject,
+            "after": after,
+            "most": most,
+        }
+        if asked.artifact_type is None:
+            return self._every.rows(connection, **place)
+        return self._of_type.rows(connection, artifact_type=asked.artifact_type, **place)
+
+
+_SIZES = _Referring(manifest.c.size)
+_ENTRIES = _Referring(
+    manifest.c.digest,
+    manifest.c.media_type,
+    manifest.c.size,
+    manifest.c.artifact_type,
+    manifest.c.annotations,
+    manifest.c.domain,
+)
 
 
 def count_manifests(connection: Connection) -> int:
