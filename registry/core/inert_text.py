@@ -8,7 +8,8 @@ _HOSTILE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud80
 
 def inert(text: str, most: int) -> str:
     """A text that does nothing but being read, in any terminal, file or database; at most so many characters of it."""
-    text = text[:most]
+    if len(text) > most:
+        text = text[:most]
     if text.isascii() and text.isprintable():
         return text
     return _HOSTILE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

@@ -24,10 +24,15 @@ async def get_base(_request: web.Request) -> web.Response:
     return web.Response(body=b"{}", content_type="application/json")
 
 
-# Uploads come before blobs, for `uploads` could be read as a digest.
+# They are tried in this order: what is asked most comes first. Uploads come before blobs, for `uploads` could be read as
+# a digest.
 ROUTES = (
     Route("GET", "/v2{slash:/?}", get_base, (Action.GET_AUTHORIZATION_TOKEN,)),
     Route("GET", "/v2/_catalog", catalog.list_repositories, (Action.DESCRIBE_REPOSITORIES,)),
+    Route("GET", _MANIFEST, manifests.get_manifest, _PULL),
+    Route("HEAD", _MANIFEST, manifests.head_manifest, _PULL),
+    Route("PUT", _MANIFEST, manifests.put_manifest, (Action.PUT_IMAGE,)),
+    Route("DELETE", _MANIFEST, manifests.delete_manifest, _DELETE),
     Route("POST", _UPLOADS, uploads.start_upload, (Action.INITIATE_LAYER_UPLOAD,)),
     Route("GET", _UPLOAD, uploads.upload_status, (Action.UPLOAD_LAYER_PART,)),
     Route("PATCH", _UPLOAD, uploads.append_chunk, (Action.UPLOAD_LAYER_PART,)),
@@ -36,10 +41,6 @@ ROUTES = (
     Route("GET", _BLOB, blobs.get_blob, _READ_BLOB),
     Route("HEAD", _BLOB, blobs.head_blob, _LOOK_FOR_BLOB),
     Route("DELETE", _BLOB, blobs.delete_blob, _DELETE),
-    Route("GET", _MANIFEST, manifests.get_manifest, _PULL),
-    Route("HEAD", _MANIFEST, manifests.head_manifest, _PULL),
-    Route("PUT", _MANIFEST, manifests.put_manifest, (Action.PUT_IMAGE,)),
-    Route("DELETE", _MANIFEST, manifests.delete_manifest, _DELETE),
     Route("GET", _NAME + "/tags/list", tags.list_tags, (Action.LIST_IMAGES,)),
     Route("GET", _NAME + "/referrers/{digest:[^/]+}", referrers.list_referrers, _PULL),
     Route("GET", "/auth/token", token.get_token, PUBLIC),
