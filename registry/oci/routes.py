@@ -24,8 +24,7 @@ async def get_base(_request: web.Request) -> web.Response:
     return web.Response(body=b"{}", content_type="application/json")
 
 
-# They are tried in this order: what is asked most comes first. Uploads come before blobs, for `uploads` could be read as
-# a digest.
+# They are tried in this order: what is asked most is first; uploads are before blobs, for `uploads` could be a digest.
 ROUTES = (
     Route("GET", "/v2{slash:/?}", get_base, (Action.GET_AUTHORIZATION_TOKEN,)),
     Route("GET", "/v2/_catalog", catalog.list_repositories, (Action.DESCRIBE_REPOSITORIES,)),

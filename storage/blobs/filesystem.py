@@ -94,7 +94,9 @@ class FilesystemStore:
         writer = self._writer(upload_id, algorithm, opening)
         try:
             await run_to_end(self._executor, writer.open)
-            await run_to_end(self._executor, writer.continue_at, await committed())
+            offset = await committed()
+            if not writer.continue_now(offset):
+                await run_to_end(self._executor, writer.continue_at, offset)
             yield writer
         finally:
             if writer.is_open:

@@ -134,10 +134,22 @@ class StagedWriter:
         """Cut the staged bytes off at `offset`, or go on where they end if that is earlier."""
         with storage_errors():
             self._offset = offset
-            self._offset = min(offset, self._cut_tail())
-            if self._opening is None:
-                heard = self._hashes.take(self._upload_id, self._heard(), self._algorithm)
-                self._hasher = heard if self._offset else hasher(self._algorithm)
+            self._go_on_at(min(offset, self._cut_tail()))
+
+    def continue_now(self, offset: int) -> bool:
+        """The same without waiting for a disk; False where bytes have to be cut off, which takes that."""
+        with storage_errors():
+            size = os.fstat(self._held()).st_size
+            if size > offset:
+                return False
+            self._go_on_at(size)
+        return True
+
+    def _go_on_at(self, offset: int) -> None:
+        self._offset = offset
+        if self._opening is None:
+            heard = self._hashes.take(self._upload_id, self._heard(), self._algorithm)
+            self._hasher = heard if offset else hasher(self._algorithm)
 
     def close(self) -> None:
         """Release the lock and keep what is staged; does nothing when it is released already."""
