@@ -13,7 +13,7 @@ from storage.errors import DatabaseUnavailable
 from storage.metadata import activity_schema
 from storage.metadata.activity_schema import login_failure, sealed_upload
 from storage.metadata.database import Database
-from storage.metadata.prepared import Insert, Prepared, on_sqlite
+from storage.metadata.prepared import Insert, Prepared, Value, on_sqlite
 
 _ROW = login_failure.c
 ADD = Prepared(insert(login_failure))
@@ -98,8 +98,14 @@ async def test_values_come_back_as_they_were(
     activity: Database, who: str, header: bytes | None, offset: int, touched: float
 ) -> None:
     """Whatever they look like to SQL."""
-    values = {"upload_id": who, "mark": "' OR :x", "header": header, "offset": offset, "touched_at": touched}
-    flags = {"is_open": True, "is_cut": False, "inner_mark": ""}
+    values: dict[str, Value] = {
+        "upload_id": who,
+        "mark": "' OR :x",
+        "header": header,
+        "offset": offset,
+        "touched_at": touched,
+    }
+    flags: dict[str, Value] = {"is_open": True, "is_cut": False, "inner_mark": ""}
 
     def change(connection: Connection) -> Any:
         _DROP.change(connection, who=who)
