@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, delete, exists, select, text, update
+from sqlalchemy import Connection, and_, bindparam, delete, exists, literal_column, select, text, update
 
 from storage.metadata.prepared import Prepared
 from storage.metadata.schema import blob, gc_candidate, manifest_blob, repository, repository_blob
@@ -51,6 +51,11 @@ class NewCopy:
     key_version: int = 0
 
 
+# Written out: a partial index answers only for its own words, and SQLite plans anew whenever a parameter is bound that
+# could name them.
+_IS_STORED = blob.c.state == literal_column(f"'{BlobState.STORED.value}'")
+_IS_QUARANTINED = blob.c.state == literal_column(f"'{BlobState.QUARANTINED.value}'")
+
 COPY = (blob.c.id, blob.c.digest, blob.c.size, blob.c.storage_key, blob.c.domain, blob.c.key_version)
 
 _READABLE = Prepared(
@@ -65,7 +70,7 @@ _READABLE = Prepared(
     .where(
         repository.c.name == bindparam("repository"),
         repository_blob.c.digest == bindparam("digest"),
-        blob.c.state == BlobState.STORED.value,
+        _IS_STORED,
     )
 )
 HELD_REPOSITORY = Prepared(
@@ -73,10 +78,7 @@ HELD_REPOSITORY = Prepared(
 )
 """The id of a repository, held until the transaction ends."""
 
-# The state is written out, for the partial index answers only for its own words.
-_SERVED = select(*COPY).where(
-    blob.c.digest == bindparam("digest"), blob.c.domain == bindparam("domain"), text("state = 'stored'")
-)
+_SERVED = select(*COPY).where(blob.c.digest == bindparam("digest"), blob.c.domain == bindparam("domain"), _IS_STORED)
 _SERVED_COPY, _HELD_COPY = Prepared(_SERVED), Prepared(_SERVED.with_for_update())
 _NEW_COPY = Prepared(
     lambda insert: (
@@ -117,7 +119,7 @@ _SIZE = Prepared(
     .where(
         repository_blob.c.repository_id == bindparam("repository_id"),
         repository_blob.c.digest == bindparam("digest"),
-        blob.c.state == BlobState.STORED.value,
+        _IS_STORED,
     )
 )
 _HOLD = Prepared(
@@ -131,9 +133,7 @@ _HOLD = Prepared(
         ),
     )
 )
-_QUARANTINED = Prepared(
-    select(blob.c.id).where(blob.c.digest == bindparam("digest"), blob.c.state == BlobState.QUARANTINED.value).limit(1)
-)
+_QUARANTINED = Prepared(select(blob.c.id).where(blob.c.digest == bindparam("digest"), _IS_QUARANTINED).limit(1))
 
 
 def _in_place_of_another(new: Any, key: list[str], column: str) -> Any:  # noqa: ANN401  an INSERT of either dialect
