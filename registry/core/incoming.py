@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from storage.blobs.interface import BlobWriter, Take, WriteFrom
@@ -40,19 +41,18 @@ class Sink:
         self._writer = writer
         self._check = check
         self._note = note
-        self._threaded = writer.write_from
 
     async def take(self, body: Incoming) -> None:
         """Have all of a body written; raises what breaks it off, what `check` raises, and what writing does."""
-        await body.pour(self._write, self._write_from if self._threaded else None)
+        write_from = self._writer.write_from
+        await body.pour(self._write, None if write_from is None else partial(self._write_from, write_from))
 
     async def _write(self, chunks: Sequence[bytes]) -> None:
         self._check(self._writer.offset + sum(map(len, chunks)))
         await self._writer.write(chunks)
         await self._note()
 
-    async def _write_from(self, take: Take, most: int) -> None:
-        if self._threaded is not None:
-            self._check(self._writer.offset + most)
-            await self._threaded(take, most)
-            await self._note()
+    async def _write_from(self, write_from: WriteFrom, take: Take, most: int) -> None:
+        self._check(self._writer.offset + most)
+        await write_from(take, most)
+        await self._note()

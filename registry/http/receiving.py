@@ -30,7 +30,15 @@ _PATIENCE_MILLISECONDS: Final = 20
 _TRICKLE_BYTES: Final = 64 * 1024
 _TRICKLE_SECONDS: Final = 0.05
 
-_own = threading.local()
+
+class _Buffers(threading.local):
+    """A buffer for each thread, used again and again: fresh memory costs as much as reading into it."""
+
+    def __init__(self) -> None:
+        self.buffer = memoryview(bytearray(_BUFFER_BYTES))
+
+
+_OWN: Final = _Buffers()
 
 
 async def receive(request: web.Request, write_from: WriteFrom, *, idle_seconds: float) -> bool:
@@ -96,7 +104,7 @@ class _SocketBody:
 
     def take(self, limit: int) -> memoryview:
         """The next bytes, in memory of the thread; fewer than asked for where no more come soon."""
-        room = _buffer()[: min(limit, self.left, self._allowed)]
+        room = _OWN.buffer[: min(limit, self.left, self._allowed)]
         count = self._take_begun(room)
         while count < len(room) and self.error is None:
             try:
@@ -129,11 +137,3 @@ class _SocketBody:
             if taken < len(chunk):
                 self._begun.appendleft(chunk[taken:])
         return count
-
-
-def _buffer() -> memoryview:
-    """The buffer of this thread."""
-    buffer: memoryview | None = getattr(_own, "buffer", None)
-    if buffer is None:
-        _own.buffer = buffer = memoryview(bytearray(_BUFFER_BYTES))
-    return buffer

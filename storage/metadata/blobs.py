@@ -3,11 +3,10 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, delete, exists, literal_column, select, text, update
 
-from storage.metadata.prepared import Prepared
+from storage.metadata.prepared import Prepared, in_place_of_another
 from storage.metadata.schema import blob, gc_candidate, manifest_blob, repository, repository_blob
 
 NO_REPOSITORY = 0
@@ -92,9 +91,9 @@ _READ_BEFORE = Prepared(
         repository_blob.c.repository_id == bindparam("repository_id"), repository_blob.c.digest == bindparam("digest")
     )
 )
-_LINK = Prepared(lambda insert: _in_place_of_another(insert(repository_blob), ["repository_id", "digest"], "blob_id"))
+_LINK = Prepared(lambda insert: in_place_of_another(insert(repository_blob), ["repository_id", "digest"], "blob_id"))
 _RESTART_GRACE = Prepared(
-    lambda insert: _in_place_of_another(insert(gc_candidate), ["blob_id", "repository_id"], "since")
+    lambda insert: in_place_of_another(insert(gc_candidate), ["blob_id", "repository_id"], "since")
 )
 _NO_CANDIDATE = Prepared(
     delete(gc_candidate).where(
@@ -134,10 +133,6 @@ _HOLD = Prepared(
     )
 )
 _QUARANTINED = Prepared(select(blob.c.id).where(blob.c.digest == bindparam("digest"), _IS_QUARANTINED).limit(1))
-
-
-def _in_place_of_another(new: Any, key: list[str], column: str) -> Any:  # noqa: ANN401  an INSERT of either dialect
-    return new.on_conflict_do_update(index_elements=key, set_={column: new.excluded[column]})
 
 
 def find_blob(connection: Connection, repository_name: str, digest: str) -> StoredBlob | None:

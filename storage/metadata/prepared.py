@@ -30,6 +30,11 @@ def on_sqlite(connection: Connection, sql: str, values: dict[str, Value] | tuple
     return cursor
 
 
+def in_place_of_another(new: Any, key: list[str], *columns: str) -> Any:  # noqa: ANN401  an INSERT of either dialect
+    """The INSERT, which gives a row of the same key these columns where there is one."""
+    return new.on_conflict_do_update(index_elements=key, set_={column: new.excluded[column] for column in columns})
+
+
 class Prepared:
     """One statement; what differs from run to run are its parameters, of the same names each time.
 

@@ -1,11 +1,10 @@
 """Tags: names that move."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, select
 
-from storage.metadata.prepared import Insert, Prepared
+from storage.metadata.prepared import Prepared, in_place_of_another
 from storage.metadata.schema import tag
 
 
@@ -18,13 +17,7 @@ class StoredTag:
     updated_at: float
 
 
-def _put(insert: Insert) -> Any:  # noqa: ANN401  an INSERT of either dialect
-    new = insert(tag)
-    moved = {"digest": new.excluded.digest, "updated_at": new.excluded.updated_at}
-    return new.on_conflict_do_update(index_elements=["repository_id", "name"], set_=moved)
-
-
-_PUT = Prepared(_put)
+_PUT = Prepared(lambda insert: in_place_of_another(insert(tag), ["repository_id", "name"], "digest", "updated_at"))
 _LIST = Prepared(
     select(tag.c.name)
     .where(tag.c.repository_id == bindparam("repository_id"), tag.c.name > bindparam("after"))
