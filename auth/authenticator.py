@@ -5,12 +5,11 @@ from typing import Final, Protocol, assert_never
 from auth.accounts import is_name
 from auth.authorizer import NO_FACTS, Facts
 from auth.bearers import Bearers
-from auth.callers import Caller, CredentialKind
+from auth.callers import STRANGER, Caller, CredentialKind
 from auth.credentials import BasicCredentials, BearerCredentials, parse_authorization
 from auth.directory import Directory
 from auth.errors import CredentialsInvalid, GrantUnsupported
 from auth.logins import Logins
-from auth.principals import ANONYMOUS
 from auth.stored_tokens import TokenText
 
 AUTHORIZATION_USER: Final = "AWS"
@@ -61,13 +60,23 @@ class Authenticator:
         await self._directory.refresh()
         match credentials:
             case None:
-                return Caller(ANONYMOUS)
+                return STRANGER
             case BasicCredentials():
                 return await self._check_named(credentials, client, facts)
             case BearerCredentials():
                 return await self._bearers.check_bearer(credentials.token)
             case _:
                 assert_never(credentials)
+
+    @property
+    def edition(self) -> object:
+        """The same object as long as who a caller is cannot have changed, but for the end of its token."""
+        return self._directory.edition
+
+    @property
+    def generation(self) -> int:
+        """The generation of the database that the edition is of."""
+        return self._directory.generation
 
     async def check_password(self, credentials: BasicCredentials, client: str = "", facts: Facts = NO_FACTS) -> Caller:
         """The caller with this name and password, or what stands for one; raises what `authenticate` does."""

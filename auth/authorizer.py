@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Final, assert_never
 
 from auth.actions import ADMIN, ADMIN_PREFIX, REGISTRY, SCOPE_WORDS, Action, Resource, ScopeType, ScopeWord
-from auth.callers import Caller
+from auth.callers import STRANGER, Caller
 from auth.directory import Directory, principal_facts
 from auth.errors import AccessDenied, AuthError, CredentialsMissing, ScopeInsufficient, TokenInvalid
 from auth.leniency import (
@@ -144,15 +144,20 @@ class Authorizer:
         if not decision.allowed:
             # Before the token is looked at: where no other would help, none is asked for, and the client says why.
             raise self._refusal(caller, action, resource, decision)
-        if caller.ceiling is None:
+        if caller.ceiling is not None:
+            needed = covering_scope(action, resource)
+            if needed is not None and not caller.ceiling.covers(needed):
+                raise ScopeInsufficient(action, resource)
+        elif caller is not STRANGER:
             return decision
-        needed = covering_scope(action, resource)
-        if needed is not None and not caller.ceiling.covers(needed):
-            raise ScopeInsufficient(action, resource)
         if not unknown:
             relevant = dict(facts) if look_at_facts(policies) else None
             self._permitted.keep(edition, caller, action, resource.arn, relevant, decision)
         return decision
+
+    def lasting(self, caller: Caller, action: str, resource: Resource) -> Decision | None:
+        """Why the caller may do this, whatever the facts, if that was found and nothing has changed since."""
+        return self._permitted.find_lasting(self._directory.edition, caller, action, resource.arn)
 
     async def authorize_role(
         self, principal: Principal, role_arn: str, trust: NamedPolicy, facts: Facts = NO_FACTS

@@ -8,6 +8,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from math import inf
 from typing import Final
 
 from auth.callers import Caller, CredentialKind
@@ -118,6 +119,7 @@ class Bearers:
             expires_at=token.expires_at,
             credential=_CREDENTIALS[token.kind],
             credential_id=token.id,
+            until=token.until,
         )
 
     async def _owner_of(self, token: VerifiedToken) -> User | None:
@@ -184,4 +186,5 @@ def _limited(stored: StoredToken, user: User) -> Caller:
         expires_at=stored.expires_at,
         credential=CredentialKind.SERVICE_TOKEN,
         credential_id=stored.id,
+        until=inf if stored.expires_at is None else stored.expires_at,
     )

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import inf
+from typing import Final
 
-from auth.principals import Principal
+from auth.principals import ANONYMOUS, Principal
 from auth.scopes import Access
 
 
@@ -31,7 +33,8 @@ class Caller:
     `expires_at`, both in seconds since the epoch; and with whatever stands behind the caller: its access key, its
     stored token, the `jti` of its authorization token with those of all that it was fetched with, and for a role's
     session who opened it, a user first and then role by role. `credential_id` names the credential where it has a name
-    that may be shown: an access key's id, a stored token's id, a signed token's `jti`.
+    that may be shown: an access key's id, a stored token's id, a signed token's `jti`. From `until` on, in seconds
+    since the epoch, a token stands for nobody any more; before, only a change of the directory can end it.
     """
 
     principal: Principal
@@ -44,3 +47,8 @@ class Caller:
     expires_at: float | None = field(default=None, compare=False)
     credential: CredentialKind = field(default=CredentialKind.NONE, compare=False)
     credential_id: str | None = field(default=None, compare=False)
+    until: float = field(default=inf, compare=False)
+
+
+STRANGER: Final = Caller(ANONYMOUS)
+"""Who comes without credentials."""

@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from math import inf
 from typing import Any, Final, NoReturn
 
 from auth.actions import ScopeType, ScopeWord
@@ -52,7 +53,8 @@ class VerifiedToken:
     `name` is that of a user or, with `is_role`, of a role; empty for an anonymous caller. `access` is None for an
     authorization token. `access_key`, `stored_token` and `authorizations` name what it was fetched with: the ids of an
     access key and of a refresh or service token, and the `jti` of every authorization token between it and a login.
-    `opened_by` are the subjects who opened a role's session: users, or roles as `role/NAME`.
+    `opened_by` are the subjects who opened a role's session: users, or roles as `role/NAME`. From `until` on it has to
+    be verified again, or earlier if the signing keys change.
     """
 
     kind: TokenKind
@@ -67,6 +69,7 @@ class VerifiedToken:
     stored_token: str | None = None
     authorizations: tuple[str, ...] = ()
     opened_by: tuple[str, ...] = ()
+    until: float = inf
 
 
 def claims_about(caller: Caller, scopes: Sequence[Scope], kind: TokenKind) -> dict[str, object]:

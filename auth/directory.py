@@ -140,6 +140,11 @@ class Directory:
             self._kept = _Kept(generation)
 
     @property
+    def generation(self) -> int:
+        """The generation that everything here is of."""
+        return self._kept.generation
+
+    @property
     def edition(self) -> object:
         """Another object after anything has changed, the same as long as nothing has."""
         return self._kept

@@ -13,7 +13,7 @@ import time
 import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, NoReturn
 
 import jwt
@@ -49,14 +49,6 @@ class IssuedToken:
     id: str
     issued_at: int
     expires_in: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Remembered:
-    """A token that was verified, and until when that holds, in seconds since the epoch."""
-
-    token: VerifiedToken
-    until: float
 
 
 def _new_id() -> str:
@@ -134,7 +126,7 @@ class TokenVerifier:
         self._expected = expected
         self._now = now
         self._edition = ring.edition
-        self._remembered: OrderedDict[bytes, _Remembered] = OrderedDict()
+        self._remembered: OrderedDict[bytes, VerifiedToken] = OrderedDict()
 
     def verify(self, text: str, kind: TokenKind = TokenKind.ACCESS) -> VerifiedToken:
         """What the token says, if it is ours, for us, of this kind, and current; raises TokenInvalid."""
@@ -151,9 +143,9 @@ class TokenVerifier:
             # Whatever ended, the first look says what it was.
             del self._remembered[remembered_as]
             return self._verify(text, kind, remembered_as)
-        if remembered.token.kind is not kind:
-            _refuse_kind(remembered.token.kind)
-        return remembered.token
+        if remembered.kind is not kind:
+            _refuse_kind(remembered.kind)
+        return remembered
 
     def _verify(self, text: str, kind: TokenKind, remembered_as: bytes) -> VerifiedToken:
         payload, found, ring_key = self._verify_signature(text)
@@ -161,7 +153,8 @@ class TokenVerifier:
             _refuse_kind(found)
         token = read_claims(payload, kind, self._expected, self._now())
         until = token.expires_at + LEEWAY_SECONDS
-        self._remembered[remembered_as] = _Remembered(token, min(until, ring_key.retires_at or until))
+        token = replace(token, until=min(until, ring_key.retires_at or until))
+        self._remembered[remembered_as] = token
         if len(self._remembered) > _REMEMBERED_TOKENS:
             self._remembered.popitem(last=False)
         return token

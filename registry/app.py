@@ -22,11 +22,10 @@ from registry.administration import administration, deciders_of
 from registry.audit_parts import cutting, recording
 from registry.config import Settings
 from registry.content import Content, open_content
-from registry.core.audit import AUDIT_METRICS, AuditTrail
+from registry.core.audit import AUDIT_METRICS
 from registry.core.blobs import Blobs
 from registry.core.damage import DAMAGED_OBJECTS
 from registry.core.images import Images, Sparse
-from registry.core.metrics import CountWriter
 from registry.core.repositories import Repositories
 from registry.core.upload_hints import HintSigner
 from registry.core.uploads import UploadLimits, Uploads
@@ -36,8 +35,9 @@ from registry.http.access import ACCESS
 from registry.http.auditing import Auditing
 from registry.http.identifiers import request_ids
 from registry.http.metrics import HTTP_METRICS, RequestMetrics
-from registry.http.middleware import Observers, answering, sign
+from registry.http.middleware import SIGNATURE, Observers, answering, sign
 from registry.http.routes import add_routes
+from registry.http.shortcuts import Ground, Shortcuts
 from registry.http.strangers import Strangers
 from registry.http.transfers import Sender
 from registry.jobs.reencryption import reencrypting
@@ -45,15 +45,18 @@ from registry.jobs.scheduler import Job, Scheduler
 from registry.logs import access_log
 from registry.oci import errors as oci_errors
 from registry.oci import routes as oci_routes
+from registry.oci import shortcuts as oci_shortcuts
 from registry.oci.services import SERVICES, Bounds, Services
 from registry.oci.token import JWKS, TOKENS
 from registry.roots import open_roots
 from registry.run import Run
 from registry.stores import BUFFER_BYTES, ContentStore
 from storage.budget import BufferBudget
+from storage.metadata.database import ReadsAtOnce
 from storage.metadata.migration import touch
 
 _SENDER_THREADS = 16
+_EVERY_ANSWER = {**SIGNATURE, **oci_routes.EVERY_ANSWER}
 
 
 async def create_app(settings: Settings, run: Run) -> web.Application:
@@ -73,8 +76,12 @@ async def create_app(settings: Settings, run: Run) -> web.Application:
     )
     damage = DamageReports(counts, trail, prepared.account_id, time.time)
     services = _services(settings, databases, content, damage, _hints(settings, run, prepared), stack)
-    observers = _observers(settings, counts, trail)
-    app = web.Application(middlewares=[answering(_render, observers, request_ids())])
+    auditing = Auditing(trail, Strangers(settings.audit.refusals, time.monotonic), time.time)
+    observers = Observers(access_log(settings.log), RequestMetrics(counts), auditing.observe)
+    new_id = request_ids()
+    shortcuts = Shortcuts(Ground(access, auditing, observers, new_id, _EVERY_ANSWER), oci_shortcuts.reads(services))
+    learn = shortcuts.open if isinstance(databases.registry, ReadsAtOnce) else None
+    app = web.Application(middlewares=[answering(_render, observers, new_id, learn)])
     app[ACCESS], app[TOKENS], app[JWKS], app[SERVICES] = access, tokens, published, services
     app[health.READINESS] = _readiness(databases, content.store)
     app[metrics.EXPOSITION] = metrics.Exposition(run.counts, (*HTTP_METRICS, *AUDIT_METRICS, DAMAGED_OBJECTS))
@@ -187,11 +194,6 @@ def _jobs(
         reencrypting(databases.registry, content.places, content.seals, encrypts=settings.encryption.mode != "off"),
         cutting(databases.activity, prepared.secrets_key, settings.audit.retention),
     )
-
-
-def _observers(settings: Settings, counts: CountWriter, trail: AuditTrail) -> Observers:
-    strangers = Strangers(settings.audit.refusals, time.monotonic)
-    return Observers(access_log(settings.log), RequestMetrics(counts), Auditing(trail, strangers, time.time).observe)
 
 
 def _new_id() -> str:

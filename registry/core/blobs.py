@@ -15,7 +15,7 @@ from registry.core.names import RepositoryName
 from registry.core.places import Places
 from registry.core.reading import OpenBlob, Reading
 from registry.core.repositories import locked_repository
-from storage.blobs.interface import StoredCopy
+from storage.blobs.interface import BlockingReader, StoredCopy
 from storage.digest import Digest
 from storage.errors import StoreUnavailable
 from storage.metadata import blobs, repositories
@@ -66,6 +66,24 @@ class Blobs:
             if not kept:
                 raise BlobUnknown(str(digest))
         return found.size
+
+    async def find_while(self, repository: RepositoryName, digest: Digest, generation: int) -> blobs.StoredBlob | None:
+        """The blob of a repository; None where it is unknown, or who may do what has changed since then."""
+        return await self._database.read(lambda c: blobs.find_blob_while(c, repository.text, str(digest), generation))
+
+    def vouch_now(self, found: blobs.StoredBlob) -> bool:
+        """Whether the caller may rely on a blob that was found just then; False where it takes more than a look.
+
+        Raises StoredBytesMissing, which is left to who asks again.
+        """
+        return not found.candidate and self._reading.look_now(found)
+
+    async def reader_now(self, found: blobs.StoredBlob) -> BlockingReader | None:
+        """What reads a blob that was found just then, the caller's to close; None where a store has to be waited for.
+
+        Raises StoredBytesMissing or SealBroken, which is left to who asks again.
+        """
+        return await self._reading.reader_now(found)
 
     @asynccontextmanager
     async def open(self, repository: RepositoryName, digest: Digest) -> AsyncIterator[OpenBlob]:

@@ -94,6 +94,11 @@ class Images:
             raise ManifestUnknown(str(reference))
         return opened
 
+    async def find_while(self, repository: RepositoryName, reference: str, generation: int) -> StoredManifest | None:
+        """The manifest under a tag or digest; None where it is unknown, or who may do what has changed since then."""
+        found = await self._database.read(lambda c: manifests.find_while(c, repository.text, reference, generation))
+        return None if found is None else await self._opened(repository, found)
+
     async def _opened(self, repository: RepositoryName, found: StoredManifest) -> StoredManifest | None:
         """A manifest whose bytes are what its digest names; else it is unknown, so that a push gives them back."""
         try:

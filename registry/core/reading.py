@@ -19,6 +19,7 @@ from storage.blobs.interface import (
     BlockingReader,
     Expected,
     LocalFiles,
+    SealedFiles,
     SignedUrls,
     Span,
     StoredCopy,
@@ -89,6 +90,32 @@ class Reading:
                 os.close(open_file(store, found.storage_key, found.size))
             else:
                 await store.size(found.storage_key, expected=_expected(found))
+
+    def look_now(self, found: StoredBlob) -> bool:
+        """See that a copy is there, where that takes no waiting; False where it does.
+
+        Raises StoredBytesMissing, and quarantines nothing.
+        """
+        store = self._places.holding(found.domain)
+        if offers(store, LocalFiles):
+            os.close(open_file(store, found.storage_key, found.size))
+        elif offers(store, SealedFiles):
+            store.look_now(found.storage_key, _expected(found))
+        else:
+            return False
+        return True
+
+    async def reader_now(self, found: StoredBlob) -> BlockingReader | None:
+        """What reads a copy, the caller's to close; None where it cannot be had without waiting for a store.
+
+        Raises StoredBytesMissing or SealBroken, and quarantines nothing.
+        """
+        store = self._places.holding(found.domain)
+        if offers(store, LocalFiles):
+            return FileReader(found.storage_key, open_file(store, found.storage_key, found.size))
+        if offers(store, SealedFiles):
+            return await store.reader_now(found.storage_key, _expected(found))
+        return None
 
     async def copy(self, repository: RepositoryName, found: StoredBlob, domain: str) -> StoredCopy:
         """Store the bytes of a copy that a repository reads again, in another domain."""

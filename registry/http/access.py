@@ -16,12 +16,12 @@ from aiohttp import web
 from auth.actions import REGISTRY, Action, Resource, ScopeType, ScopeWord
 from auth.authenticator import Authenticator
 from auth.authorizer import Authorizer, Decision, Facts
-from auth.callers import Caller
+from auth.callers import STRANGER, Caller
 from auth.challenge import ChallengeError, bearer_challenge
 from auth.errors import AccessDenied, AuthError, CredentialsMissing, ScopeInsufficient, TokenInvalid
 from auth.last_use import LastUse
 from auth.leniency import ARTIFACT_TYPE
-from auth.principals import ANONYMOUS, PrincipalKind
+from auth.principals import PrincipalKind
 from auth.scopes import Scope, needed_scope
 from registry.core.names import RepositoryName
 from registry.http.addresses import Addresses
@@ -62,7 +62,7 @@ class Access:
         if route is None or route.actions == PUBLIC:
             return
         request[ACTION] = route.actions[0]
-        request[CALLER] = Caller(ANONYMOUS)
+        request[CALLER] = STRANGER
         # The name as it was sent; whether it is a good one is told only to who may ask at all.
         sent_name = request.match_info.get("name")
         resource = REGISTRY if sent_name is None else self.authorizer.repository(sent_name)
@@ -73,12 +73,23 @@ class Access:
                 _require_known(request[CALLER])
                 request[RESOURCE] = resource = await route.resource(request)
             for facts in self._facts_of_images(request, route.actions[0]):
-                request[DECISION] = await self._permit_any(request[CALLER], route.actions, resource, facts)
+                request[DECISION] = await self.admit(request[CALLER], route.actions, resource, facts)
         except AuthError as error:
             self._challenge(request, route.actions[0], resource, error)
             raise
         if sent_name is not None:
             request[REPOSITORY] = RepositoryName.parse(sent_name)
+
+    async def admit(self, caller: Caller, actions: Iterable[str], resource: Resource, facts: Facts) -> Decision:
+        """Let through who may do any of the actions; the refusal is that of the first, or what another token mends."""
+        refusals: list[AuthError] = []
+        for action in actions:
+            try:
+                unknown = ARTIFACT_TYPE if action == Action.PUT_IMAGE else ()
+                return await self.authorizer.permit(caller, action, resource, facts, unknown=unknown)
+            except (AccessDenied, CredentialsMissing, ScopeInsufficient, TokenInvalid) as error:
+                refusals.append(error)
+        raise next((refusal for refusal in refusals if isinstance(refusal, ScopeInsufficient)), refusals[0])
 
     async def check_artifact(self, request: web.Request, artifact_type: str | None) -> None:
         """Return if what the body of a push turned out to be may be pushed; raises as `check` does."""
@@ -148,18 +159,23 @@ class Access:
     def facts(self, request: web.Request) -> Facts:
         """What the request itself tells the conditions of policies."""
         if FACTS not in request:
-            time_of_day, epoch_time = _told_time(int(self.now()))
-            facts = {
-                "aws:SourceIp": self.addresses.client(request),
-                "aws:SecureTransport": "true" if self.addresses.is_secure(request) else "false",
-                "aws:CurrentTime": time_of_day,
-                "aws:EpochTime": epoch_time,
-            }
-            for key, name in _HEADERS.items():
-                if name in request.headers:
-                    facts[key] = request.headers[name][:_MOST_HEADER_CHARACTERS]
-            request[FACTS] = facts
+            request[FACTS] = {**self.lasting_facts(request), **self.time_facts()}
         return request[FACTS]
+
+    def lasting_facts(self, request: web.Request) -> Facts:
+        """What holds for every request with these headers on this connection."""
+        facts = {
+            "aws:SourceIp": self.addresses.client(request),
+            "aws:SecureTransport": "true" if self.addresses.is_secure(request) else "false",
+        }
+        for key, name in _HEADERS.items():
+            if name in request.headers:
+                facts[key] = request.headers[name][:_MOST_HEADER_CHARACTERS]
+        return facts
+
+    def time_facts(self) -> Facts:
+        """What holds for every request of this second."""
+        return _told_time(int(self.now()))
 
     def realm(self, request: web.Request) -> str:
         """Where a client gets a token."""
@@ -172,21 +188,10 @@ class Access:
         if reference is None:
             yield facts
             return
-        yield {**facts, "ecr:ImageDigest" if ":" in reference else "ecr:ImageTag": reference}
+        yield {**facts, **about_reference(reference)}
         if action == Action.PUT_IMAGE:
             for tag in dict.fromkeys(request.query.getall("tag", ())):
                 yield {**facts, "ecr:ImageTag": tag}
-
-    async def _permit_any(self, caller: Caller, actions: Iterable[str], resource: Resource, facts: Facts) -> Decision:
-        """Let through who may do any of the actions; the refusal is that of the first, or what another token mends."""
-        refusals: list[AuthError] = []
-        for action in actions:
-            try:
-                unknown = ARTIFACT_TYPE if action == Action.PUT_IMAGE else ()
-                return await self.authorizer.permit(caller, action, resource, facts, unknown=unknown)
-            except (AccessDenied, CredentialsMissing, ScopeInsufficient, TokenInvalid) as error:
-                refusals.append(error)
-        raise next((refusal for refusal in refusals if isinstance(refusal, ScopeInsufficient)), refusals[0])
 
     def _challenge(self, request: web.Request, action: str, resource: Resource, error: AuthError) -> None:
         problem: ChallengeError | None = None
@@ -200,9 +205,15 @@ class Access:
 
 
 @lru_cache(maxsize=1)
-def _told_time(second: int) -> tuple[str, str]:
+def _told_time(second: int) -> Facts:
     """A second since the epoch, as conditions read it."""
-    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), str(second)
+    time_of_day = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {"aws:CurrentTime": time_of_day, "aws:EpochTime": str(second)}
+
+
+def about_reference(reference: str) -> Facts:
+    """What conditions can ask of the tag or digest that a request names."""
+    return {"ecr:ImageDigest" if ":" in reference else "ecr:ImageTag": reference}
 
 
 def _require_known(caller: Caller) -> None:

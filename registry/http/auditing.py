@@ -14,8 +14,9 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from auth.actions import ADMIN_PREFIX, QUESTIONS, REGISTRY, Action
-from auth.callers import Caller, CredentialKind
+from auth.actions import ADMIN_PREFIX, QUESTIONS, REGISTRY, Action, Resource
+from auth.authorizer import Decision
+from auth.callers import STRANGER, Caller, CredentialKind
 from auth.credentials import BasicCredentials, parse_authorization
 from auth.errors import AccessDenied, AuthError, CredentialsInvalid, CredentialsMissing, ScopeInsufficient
 from auth.identity_claims import CLAIM_PREFIX
@@ -68,6 +69,20 @@ _SHORT: Final = 128
 _LONG: Final = 512
 
 
+@dataclass(frozen=True, slots=True)
+class Pull:
+    """What was pulled by whom, and why it was allowed; `reference` is a tag or digest."""
+
+    caller: Caller
+    action: str
+    resource: Resource
+    decision: Decision
+    request_id: str
+    reference: str
+    digest: str
+    length: int
+
+
 class Auditing:
     """Tells the trail of the requests of one worker; `now` is in seconds since the epoch."""
 
@@ -87,6 +102,10 @@ class Auditing:
             return
         event = self._event(request, response, kind)
         await (self._trail.note(event) if kind in _NOTED else self._trail.record(event))
+
+    def pulls(self, client: str, user_agent: str | None) -> "Pulls":
+        """What notes the pulls of one client."""
+        return Pulls(self._trail, self._now, client, user_agent)
 
     async def _observe_failure(
         self, request: web.Request, response: web.StreamResponse | None, failure: Exception
@@ -110,7 +129,7 @@ class Auditing:
         caller = request[CALLER] if login is None else login.caller
         decision = request.get(DECISION)
         details: dict[str, Any] = {"status": _BROKEN_OFF if response is None else response.status}
-        details |= _of_caller(request, caller)
+        details |= _of_caller(caller, request.headers.get("User-Agent"))
         details |= _of_login(login) if login is not None else _of_content(request, response, kind)
         return AuditEvent(
             at=self._now(),
@@ -121,16 +140,16 @@ class Auditing:
             resource=_resource(request),
             decision=Verdict.ALLOWED,
             request_id=request[REQUEST_ID],
-            statement=_statement(decision.matches[0]) if decision is not None and decision.matches else None,
+            statement=_deciding(decision),
             details=details,
         )
 
     def _refusal(self, request: web.Request, status: int, error: AuthError) -> AuditEvent:
-        caller = request.get(CALLER, Caller(ANONYMOUS))
+        caller = request.get(CALLER, STRANGER)
         principal, action, resource = UNKNOWN, _action(request), _resource(request)
         verdict, statement = Verdict.REFUSED, None
         details: dict[str, Any] = {"status": status, "reason": inert(str(error), _LONG)}
-        details |= _of_caller(request, caller)
+        details |= _of_caller(caller, request.headers.get("User-Agent"))
         match error:
             case AccessDenied():
                 principal, action, resource = error.principal.arn, str(error.action), error.resource.arn
@@ -154,6 +173,42 @@ class Auditing:
             request_id=request[REQUEST_ID],
             statement=statement,
             details=details,
+        )
+
+
+class Pulls:
+    """Notes the pulls of one client, from one address and with one program."""
+
+    def __init__(self, trail: AuditTrail, now: Callable[[], float], client: str, user_agent: str | None) -> None:
+        self._trail = trail
+        self._now = now
+        self._source = inert(client, _SHORT)
+        self._user_agent = user_agent
+        self._caller: Caller | None = None
+        self._of_caller: dict[str, Any] = {}
+
+    def note(self, pull: Pull) -> bool:
+        """Note a pull that was answered with all that was asked for; False where the trail would have to wait."""
+        if pull.caller is not self._caller:
+            self._of_caller = dict(_of_caller(pull.caller, self._user_agent))
+            self._caller = pull.caller
+        details = {"status": HTTPStatus.OK.value, **self._of_caller, "digest": pull.digest}
+        if ":" not in pull.reference:
+            details["tags"] = [pull.reference]
+        details["bytes"] = pull.length
+        return self._trail.note_at_once(
+            AuditEvent(
+                self._now(),
+                EventKind.PULL,
+                pull.caller.principal.arn,
+                self._source,
+                str(pull.action),
+                inert(pull.resource.arn, _LONG),
+                Verdict.ALLOWED,
+                pull.request_id,
+                _deciding(pull.decision),
+                details,
+            )
         )
 
 
@@ -206,19 +261,22 @@ def _source(request: web.Request) -> str:
     return inert(request.app[ACCESS].addresses.client(request), _SHORT)
 
 
+def _deciding(decision: Decision | None) -> Statement | None:
+    return _statement(decision.matches[0]) if decision is not None and decision.matches else None
+
+
 def _statement(match: Match) -> Statement:
     return Statement(match.policy, None if match.sid is None else inert(match.sid, _SHORT), match.index)
 
 
-def _of_caller(request: web.Request, caller: Caller) -> Iterator[tuple[str, Any]]:
+def _of_caller(caller: Caller, user_agent: str | None) -> Iterator[tuple[str, Any]]:
     """What else is known of who asked: credentials by their kind and public name, and the program."""
     yield "credential", caller.credential.value
     if caller.credential_id is not None:
         yield "credential_id", caller.credential_id
     yield from _of_session(caller)
-    agent = request.headers.get("User-Agent")
-    if agent is not None:
-        yield "user_agent", inert(agent, _LONG)
+    if user_agent is not None:
+        yield "user_agent", inert(user_agent, _LONG)
 
 
 def _of_session(caller: Caller) -> Iterator[tuple[str, Any]]:

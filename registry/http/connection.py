@@ -5,18 +5,16 @@
 - Bytes that nobody takes, of whatever answer, wait only so long: then the connection is cut off.
 - A worker that has all the connections it may have closes the longest of those that wait for a request.
 - What aiohttp's parser refuses gets the error document that clients of `/v2/` can read, and no traceback in the log.
+- What a shortcut can answer where it arrives never gets to the parser.
 - A body that the parser gives up on is an error to who reads it, never a wait.
 - Whoever takes a body from its socket by himself is lent the socket, and gives it back.
 - While draining, a busy connection finishes its request and no other; the answer says `Connection: close`.
 """
 
 import asyncio
-import fcntl
 import os
 import sys
-import termios
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
@@ -27,6 +25,7 @@ from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError
 
 from registry.http.refusals import HEADERS, METHODS, BodyTooSlow, document, raw_answer, verdict
+from registry.http.waiting import unacknowledged
 from registry.logs import Logger
 
 _KEEPALIVE_SECONDS: Final = 75
@@ -62,6 +61,7 @@ class Connection(RequestHandler):
     __slots__ = (
         "_body",
         "_draining",
+        "_head",
         "_head_begun",
         "_head_timer",
         "_limits",
@@ -73,6 +73,7 @@ class Connection(RequestHandler):
         "_useless_bytes",
         "_wire",
         "_write_timer",
+        "shortcut",
     )
 
     def __init__(
@@ -91,6 +92,9 @@ class Connection(RequestHandler):
         )
         self._log = log
         self._limits = limits
+        self.shortcut: Callable[[bytes], bytes | None] | None = None
+        """Gives the answer to the head of a request, None where it has to be handled."""
+        self._head = b""
         self._head_begun = False
         self._head_timer: asyncio.TimerHandle | None = None
         self._body: StreamReader = EMPTY_PAYLOAD
@@ -131,7 +135,10 @@ class Connection(RequestHandler):
         super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
-        """Feed the parser no more of a head than it may have."""
+        """Answer, or feed the parser no more of a head than it may have."""
+        if self.shortcut is not None and self._is_at_rest() and (answer := self.shortcut(data)) is not None:
+            self._send_at_once(answer)
+            return
         if self._untaken_bytes:
             data = self._drop(data)
         while True:
@@ -145,6 +152,30 @@ class Connection(RequestHandler):
             self._feed(data[:most])
             data = data[most:]
 
+    def take_head(self) -> bytes:
+        """The head of the request in hand, as it came, if it came at once and nothing else with it; empty if not."""
+        head, self._head = self._head, b""
+        return head
+
+    def _send_at_once(self, answer: bytes) -> None:
+        if self.transport is not None:
+            self._next_keepalive_close_time = self._loop.time() + _KEEPALIVE_SECONDS
+            self._taken = True
+            self.transport.write(answer)
+
+    def _is_at_rest(self) -> bool:
+        """Whether the next byte begins a request that may be answered at once."""
+        return (
+            self._is_waiting()
+            and not self._head_begun
+            and not self._untaken_bytes
+            and not self._draining
+            and not self._paused
+            and not self._force_close
+            and self.transport is not None
+            and self.transport.get_write_buffer_size() == 0
+        )
+
     def _digestible(self) -> int:
         """How many bytes may go to the parser at once."""
         if not self._body.is_eof() or self._reading_paused or self._buffer_paused or self.transport is None:
@@ -154,9 +185,11 @@ class Connection(RequestHandler):
     def _feed(self, data: bytes) -> None:
         """Watch over heads and bodies while aiohttp parses."""
         body, count, received = self._body, self._request_count, self._body.total_bytes
-        in_body = not body.is_eof()
+        in_body, begins_here = not body.is_eof(), not self._head_begun
         super().data_received(data)
         if self._request_count != count:
+            is_whole = begins_here and not in_body and self._request_count == count + 1
+            self._head = data if is_whole and data.find(b"\r\n\r\n") == len(data) - 4 else b""
             self._head_arrived()
             self._body = self._messages[-1][1] if self._messages else EMPTY_PAYLOAD
             if in_body and not body.is_eof() and self._body is not body:  # only an error begins in the middle of a body
@@ -322,7 +355,7 @@ class Connection(RequestHandler):
         """
         if self._wire is None:
             return
-        unsent = self._wire.get_write_buffer_size(), _unacknowledged(self._wire)
+        unsent = self._wire.get_write_buffer_size(), unacknowledged(self._wire)
         is_stalled = unsent[0] > 0 and unsent == self._unsent and not self._taken
         self._stalled_looks = self._stalled_looks + 1 if is_stalled else 0
         self._unsent, self._taken = unsent, False
@@ -355,14 +388,3 @@ def connection_factory(server: web.Server, limits: ConnectionLimits, log: Logger
     """Return what makes the protocol of each new connection, for `loop.create_server`."""
     loop = asyncio.get_running_loop()
     return lambda: Connection(server, limits, log, loop)
-
-
-def _unacknowledged(transport: asyncio.Transport) -> int:
-    """How many bytes the kernel holds, 0 where it does not tell.
-
-    It takes more only after much has gone (measured: 1 MB), so to a slow reader the transport alone looks stalled.
-    """
-    connection = transport.get_extra_info("socket")
-    with suppress(OSError):
-        return int.from_bytes(fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
-    return 0

@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Final
 
 from aiohttp import HttpVersion11, web
 from aiohttp.typedefs import Middleware
@@ -25,8 +26,12 @@ FAILURE = web.RequestKey("failure", Exception)
 SENT_BYTES = web.RequestKey("sent_bytes", int)
 """Bytes of the body that a handler sent past aiohttp's own count."""
 
+SIGNATURE: Final = {"Server": "Lading"}
+
 _RESET = struct.pack("ii", 1, 0)  # linger for no time: nothing that is unsent is sent
 
+Learn = Callable[[web.Request, web.StreamResponse], None]
+"""Hears of requests that were handled, for what is like them."""
 Render = Callable[[web.Request, Exception], web.StreamResponse]
 
 
@@ -40,7 +45,9 @@ class Observers:
     """Hears of an answer before it goes out, and of none where one was broken off."""
 
 
-def answering(render: Render, observers: Observers, new_id: Callable[[], str]) -> Middleware:
+def answering(
+    render: Render, observers: Observers, new_id: Callable[[], str], learn: Learn | None = None
+) -> Middleware:
     """The one middleware: every request gets an answer, a log line and a count."""
     bodies = Bodies()
 
@@ -57,6 +64,8 @@ def answering(render: Render, observers: Observers, new_id: Callable[[], str]) -
             await observers.audit(request, None)
             raise
         else:
+            if learn is not None:
+                learn(request, response)
             return response
         finally:
             release_body(request)
@@ -98,7 +107,7 @@ def _check_framing(request: web.Request) -> None:
 
 async def sign(_request: web.Request, response: web.StreamResponse) -> None:
     """Say which program answers, and nothing of what it runs on."""
-    response.headers["Server"] = "Lading"
+    response.headers.update(SIGNATURE)
 
 
 def has_begun(request: web.Request) -> bool:

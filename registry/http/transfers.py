@@ -27,7 +27,7 @@ from storage.budget import BufferBudget
 _BYTES_AT_ONCE = 16 * 1024 * 1024
 _PATIENCE_MILLISECONDS = 20
 # Less than a thread hop costs: 4 µs from a plain file that is in memory, 40 µs with a sealed segment opened for it.
-_SMALL_BYTES = 64 * 1024
+SMALL_BYTES = 64 * 1024
 _PIECE_BYTES = 256 * 1024
 
 Send = Callable[[web.Request, web.StreamResponse], Awaitable[None]]
@@ -43,7 +43,7 @@ class Bodies:
     def in_pieces(self, response: web.StreamResponse) -> None:
         """Have a large body of an answer sent piece by piece."""
         body = response.body if isinstance(response, web.Response) else None
-        if isinstance(response, web.Response) and isinstance(body, bytes) and len(body) > _SMALL_BYTES:
+        if isinstance(response, web.Response) and isinstance(body, bytes) and len(body) > SMALL_BYTES:
             response.headers["Content-Length"] = str(len(body))
             response.body = _Pieces(self._shared(body))
 
@@ -65,8 +65,8 @@ class _Pieces(Payload):
         return bytes(self._value).decode(encoding, errors)
 
     async def write(self, writer: AbstractStreamWriter) -> None:
-        for start in range(0, len(self._value), _SMALL_BYTES):
-            await writer.write(self._value[start : start + _SMALL_BYTES])
+        for start in range(0, len(self._value), SMALL_BYTES):
+            await writer.write(self._value[start : start + SMALL_BYTES])
             await writer.drain()
 
 
@@ -150,7 +150,7 @@ class Sender:
 
     async def begin(self, source: Source, span: Span) -> Send:
         """Read the first bytes of a span, all of a short one; raises what the reader of the source raises."""
-        if span.length <= _SMALL_BYTES:
+        if span.length <= SMALL_BYTES:
             return partial(_send_at_once, source.whole(span))
         if source.file is not None:
             return partial(self._send, [], source, span)

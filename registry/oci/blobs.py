@@ -19,7 +19,7 @@ from registry.oci.services import SERVICES
 from storage.blobs.interface import Span
 from storage.digest import Digest
 
-_TYPE = "application/octet-stream"
+TYPE = "application/octet-stream"
 
 
 async def get_blob(request: web.Request) -> web.StreamResponse:
@@ -36,7 +36,7 @@ async def head_blob(request: web.Request) -> web.StreamResponse:
     """Tell whether the repository has a blob; whoever is told so may rely on it."""
     digest = Digest.parse(request.match_info["digest"])
     size = await request.app[SERVICES].blobs.vouch(request[REPOSITORY], digest)
-    headers = _headers(digest)
+    headers = headers_of(digest)
     if is_unchanged(request, headers["ETag"]):
         return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
     return web.Response(headers={**headers, "Content-Length": str(size)})
@@ -51,11 +51,11 @@ async def delete_blob(request: web.Request) -> web.Response:
 async def _pull(request: web.Request) -> web.StreamResponse:
     digest = Digest.parse(request.match_info["digest"])
     async with request.app[SERVICES].blobs.open(request[REPOSITORY], digest) as blob:
-        headers = _headers(digest)
+        headers = headers_of(digest)
         if is_unchanged(request, headers["ETag"]):
             return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
         if blob.signed_url is not None and blob.size:
-            return _elsewhere(await blob.signed_url(_TYPE), headers)
+            return _elsewhere(await blob.signed_url(TYPE), headers)
         spans = requested_spans(_range_header(request, headers["ETag"]), blob.size)
         if spans is None:
             return await _send(request, blob, Span(0, blob.size), HTTPStatus.OK, headers)
@@ -71,9 +71,10 @@ def _elsewhere(url: str, headers: dict[str, str]) -> web.Response:
     return web.Response(status=HTTPStatus.TEMPORARY_REDIRECT, headers={**headers, **private})
 
 
-def _headers(digest: Digest) -> dict[str, str]:
+def headers_of(digest: Digest) -> dict[str, str]:
+    """What every answer about a blob says."""
     return {
-        "Content-Type": _TYPE,
+        "Content-Type": TYPE,
         "Docker-Content-Digest": str(digest),
         "ETag": f'"{digest}"',
         "Accept-Ranges": "bytes",
@@ -111,7 +112,7 @@ async def _send_parts(
 ) -> web.StreamResponse:
     """Several ranges as one multipart/byteranges body (RFC 9110 section 14.6)."""
     boundary = secrets.token_hex(16)
-    opening = f"\r\n--{boundary}\r\nContent-Type: {_TYPE}\r\nContent-Range: "
+    opening = f"\r\n--{boundary}\r\nContent-Type: {TYPE}\r\nContent-Range: "
     heads = [f"{opening}{_content_range(span, blob.size)}\r\n\r\n".encode() for span in spans]
     tail = f"\r\n--{boundary}--\r\n".encode()
     headers["Content-Type"] = f"multipart/byteranges; boundary={boundary}"

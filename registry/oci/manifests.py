@@ -27,7 +27,7 @@ async def get_manifest(request: web.Request) -> web.Response:
     No client can use another type in its place, and the digest must hold.
     """
     found = await _find(request)
-    headers = _headers(found)
+    headers = headers_of(found)
     if is_unchanged(request, headers["ETag"]):
         return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
     return web.Response(body=found.payload, headers=headers)
@@ -36,7 +36,7 @@ async def get_manifest(request: web.Request) -> web.Response:
 async def head_manifest(request: web.Request) -> web.Response:
     """Tell whether the repository has a manifest, and its digest, type and size."""
     found = await _find(request)
-    headers = _headers(found)
+    headers = headers_of(found)
     if is_unchanged(request, headers["ETag"]):
         return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
     return web.Response(headers={**headers, "Content-Length": str(len(found.payload))})
@@ -103,7 +103,8 @@ async def _received(request: web.Request, algorithm: Algorithm) -> Manifest:
     return await run_to_end(services.threads, parse)
 
 
-def _headers(found: StoredManifest) -> dict[str, str]:
+def headers_of(found: StoredManifest) -> dict[str, str]:
+    """What every answer about a manifest says."""
     return {
         "Content-Type": found.media_type,
         "Docker-Content-Digest": found.digest,

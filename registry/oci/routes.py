@@ -8,14 +8,15 @@ from registry.oci import blobs, catalog, manifests, referrers, tags, token, uplo
 from registry.oci.errors import VERSION, VERSION_HEADER
 
 # Everything, line ends included: that a name is no good is told by its own error, and only to who may ask.
+EVERY_ANSWER = {VERSION_HEADER: VERSION}
 _NAME = "/v2/{name:(?s:.+)}"
 _BLOB = _NAME + "/blobs/{digest:[^/]+}"
 _MANIFEST = _NAME + "/manifests/{reference:[^/]+}"
 _UPLOADS = _NAME + "/blobs/uploads{slash:/?}"
 _UPLOAD = _NAME + "/blobs/uploads/{upload:[^/]+}"
-_PULL = (Action.BATCH_GET_IMAGE,)
-_READ_BLOB = (Action.GET_DOWNLOAD_URL_FOR_LAYER,)
-_LOOK_FOR_BLOB = (Action.GET_DOWNLOAD_URL_FOR_LAYER, Action.BATCH_CHECK_LAYER_AVAILABILITY)
+PULL = (Action.BATCH_GET_IMAGE,)
+READ_BLOB = (Action.GET_DOWNLOAD_URL_FOR_LAYER,)
+LOOK_FOR_BLOB = (Action.GET_DOWNLOAD_URL_FOR_LAYER, Action.BATCH_CHECK_LAYER_AVAILABILITY)
 _DELETE = (Action.BATCH_DELETE_IMAGE,)
 
 
@@ -28,8 +29,8 @@ async def get_base(_request: web.Request) -> web.Response:
 ROUTES = (
     Route("GET", "/v2{slash:/?}", get_base, (Action.GET_AUTHORIZATION_TOKEN,)),
     Route("GET", "/v2/_catalog", catalog.list_repositories, (Action.DESCRIBE_REPOSITORIES,)),
-    Route("GET", _MANIFEST, manifests.get_manifest, _PULL),
-    Route("HEAD", _MANIFEST, manifests.head_manifest, _PULL),
+    Route("GET", _MANIFEST, manifests.get_manifest, PULL),
+    Route("HEAD", _MANIFEST, manifests.head_manifest, PULL),
     Route("PUT", _MANIFEST, manifests.put_manifest, (Action.PUT_IMAGE,)),
     Route("DELETE", _MANIFEST, manifests.delete_manifest, _DELETE),
     Route("POST", _UPLOADS, uploads.start_upload, (Action.INITIATE_LAYER_UPLOAD,)),
@@ -37,11 +38,11 @@ ROUTES = (
     Route("PATCH", _UPLOAD, uploads.append_chunk, (Action.UPLOAD_LAYER_PART,)),
     Route("PUT", _UPLOAD, uploads.finish_upload, (Action.COMPLETE_LAYER_UPLOAD,)),
     Route("DELETE", _UPLOAD, uploads.cancel_upload, (Action.UPLOAD_LAYER_PART,)),
-    Route("GET", _BLOB, blobs.get_blob, _READ_BLOB),
-    Route("HEAD", _BLOB, blobs.head_blob, _LOOK_FOR_BLOB),
+    Route("GET", _BLOB, blobs.get_blob, READ_BLOB),
+    Route("HEAD", _BLOB, blobs.head_blob, LOOK_FOR_BLOB),
     Route("DELETE", _BLOB, blobs.delete_blob, _DELETE),
     Route("GET", _NAME + "/tags/list", tags.list_tags, (Action.LIST_IMAGES,)),
-    Route("GET", _NAME + "/referrers/{digest:[^/]+}", referrers.list_referrers, _PULL),
+    Route("GET", _NAME + "/referrers/{digest:[^/]+}", referrers.list_referrers, PULL),
     Route("GET", "/auth/token", token.get_token, PUBLIC),
     Route("POST", "/auth/token", token.post_token, PUBLIC),
     Route("GET", "/auth/jwks.json", token.get_keys, PUBLIC),

@@ -161,11 +161,11 @@ class FilesystemStore:
 
     def _size(self, key: str) -> int:
         with storage_errors():
-            return self._disk.look(key, lambda path: path.lstat().st_size)
+            return self._disk.look(key, lambda path: os.lstat(path).st_size)
 
     def _delete(self, key: str) -> None:
         with storage_errors(), suppress(StoredBytesMissing):
-            self._disk.look(key, self._disk.operations.unlink)
+            self._disk.look(key, lambda path: self._disk.operations.unlink(Path(path)))
 
     def _owner(self) -> str | None:
         with storage_errors():

@@ -257,6 +257,20 @@ class BlockingReads(Protocol):
 
 
 @runtime_checkable
+class SealedFiles(Protocol):
+    """A store whose sealed copies are files, so that some can be read by who has no time to wait."""
+
+    def look_now(self, key: str, expected: Expected) -> None:
+        """Return if a copy is there and as long as it should be; raises StoredBytesMissing where that is not plain."""
+
+    async def reader_now(self, key: str, expected: Expected) -> BlockingReader | None:
+        """A reader of a copy that was read before, with nothing to wait for but its key; None of another.
+
+        Raises what `read` raises before its first chunk.
+        """
+
+
+@runtime_checkable
 class Domains(Protocol):
     """A store that seals what it keeps, with the keys of encryption domains."""
 

@@ -1,11 +1,13 @@
 """Stored copies, which repository may read them, and which of them may be collected."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, delete, exists, literal_column, select, text, update
 
+from storage.metadata.generation import IS_STILL
 from storage.metadata.prepared import Prepared, in_place_of_another
 from storage.metadata.schema import blob, gc_candidate, manifest_blob, repository, repository_blob
 
@@ -57,7 +59,7 @@ _IS_QUARANTINED = blob.c.state == literal_column(f"'{BlobState.QUARANTINED.value
 
 COPY = (blob.c.id, blob.c.digest, blob.c.size, blob.c.storage_key, blob.c.domain, blob.c.key_version)
 
-_READABLE = Prepared(
+_READABLE = (
     select(*COPY, gc_candidate.c.blob_id.is_not(None))
     .select_from(repository)
     .join(repository_blob, repository_blob.c.repository_id == repository.c.id)
@@ -72,6 +74,7 @@ _READABLE = Prepared(
         _IS_STORED,
     )
 )
+_FIND, _FIND_STILL = Prepared(_READABLE), Prepared(_READABLE.where(IS_STILL))
 HELD_REPOSITORY = Prepared(
     select(repository.c.id).where(repository.c.name == bindparam("repository")).with_for_update()
 )
@@ -137,7 +140,15 @@ _QUARANTINED = Prepared(select(blob.c.id).where(blob.c.digest == bindparam("dige
 
 def find_blob(connection: Connection, repository_name: str, digest: str) -> StoredBlob | None:
     """The copy that a repository reads under a digest, or None."""
-    row = _READABLE.row(connection, repository=repository_name, digest=digest)
+    return _stored(_FIND.row(connection, repository=repository_name, digest=digest))
+
+
+def find_blob_while(connection: Connection, repository_name: str, digest: str, generation: int) -> StoredBlob | None:
+    """The same; None also where the generation has moved on."""
+    return _stored(_FIND_STILL.row(connection, repository=repository_name, digest=digest, generation=generation))
+
+
+def _stored(row: Sequence[Any] | None) -> StoredBlob | None:
     if row is None:
         return None
     *copy, is_candidate = row

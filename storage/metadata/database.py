@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from storage.errors import DatabaseUnavailable, NoSpace
+from storage.errors import DatabaseUnavailable, NoSpace, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,6 +42,14 @@ class Database(Protocol):
 
 
 @runtime_checkable
+class ReadsAtOnce(Protocol):
+    """A database that can be read without waiting for anything."""
+
+    def read_now(self, query: Callable[[Connection], T]) -> T:
+        """What `read` does, done when it returns."""
+
+
+@runtime_checkable
 class Forgetful(Protocol):
     """A database of files, where whoever can read them may find what was changed or removed."""
 
@@ -61,12 +69,18 @@ def translated_errors() -> "Iterator[None]":
     """Turn the driver's errors into facts about storage."""
     try:
         yield
-    except DBAPIError as error:
-        reason = str(error.orig)
-        if "disk is full" in reason or "No space left" in reason:
-            raise NoSpace from error
-        message = f"the metadata database did not take the request: {type(error.orig).__name__}"
-        raise DatabaseUnavailable(message, reason) from error
-    except (SQLAlchemyError, OSError, TimeoutError) as error:
-        message = f"the metadata database could not be reached: {type(error).__name__}"
-        raise DatabaseUnavailable(message, str(error)) from error
+    except DRIVERS_ERRORS as error:
+        raise translated(error) from error
+
+
+DRIVERS_ERRORS = (SQLAlchemyError, OSError, TimeoutError)
+
+
+def translated(error: Exception) -> StorageError:
+    """The fact about storage that an error of a driver stands for."""
+    if not isinstance(error, DBAPIError):
+        return DatabaseUnavailable(f"the metadata database could not be reached: {type(error).__name__}", str(error))
+    reason = str(error.orig)
+    if "disk is full" in reason or "No space left" in reason:
+        return NoSpace()
+    return DatabaseUnavailable(f"the metadata database did not take the request: {type(error.orig).__name__}", reason)

@@ -6,7 +6,7 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult, select
+from sqlalchemy import Connection, CursorResult, bindparam, func, select
 
 from storage.metadata.database import insert
 from storage.metadata.prepared import Prepared
@@ -14,6 +14,9 @@ from storage.metadata.schema import generation
 
 _CURRENT = select(generation.c.value).where(generation.c.id == 1)
 _VALUE = Prepared(_CURRENT)
+
+IS_STILL = func.coalesce(_CURRENT.scalar_subquery(), 0) == bindparam("generation")
+"""That nothing about who may do what has changed since a generation, for a query that is to find nothing otherwise."""
 
 
 def current_generation(connection: Connection) -> int:

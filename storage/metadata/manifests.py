@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Column, Connection, bindparam, delete, func, insert, select, update
 
 from storage.metadata.blobs import hold_blobs, release_blobs
+from storage.metadata.generation import IS_STILL
 from storage.metadata.prepared import Prepared, Value
 from storage.metadata.schema import manifest, manifest_blob, manifest_child, repository, tag
 
@@ -68,19 +69,20 @@ class Referrer:
 
 
 _SERVED = (manifest.c.digest, manifest.c.media_type, manifest.c.payload, manifest.c.domain)
-_BY_DIGEST = Prepared(
+_BY_DIGEST = (
     select(*_SERVED)
     .join(repository, repository.c.id == manifest.c.repository_id)
     .where(repository.c.name == bindparam("repository"), manifest.c.digest == bindparam("digest"))
 )
-_BY_TAG = Prepared(
+_BY_TAG = (
     select(*_SERVED)
     .select_from(repository)
     .join(tag, tag.c.repository_id == repository.c.id)
     .join(manifest, (manifest.c.repository_id == repository.c.id) & (manifest.c.digest == tag.c.digest))
     .where(repository.c.name == bindparam("repository"), tag.c.name == bindparam("tag"))
 )
-
+_FIND_BY_DIGEST, _FIND_BY_TAG = Prepared(_BY_DIGEST), Prepared(_BY_TAG)
+_STILL_BY_DIGEST, _STILL_BY_TAG = Prepared(_BY_DIGEST.where(IS_STILL)), Prepared(_BY_TAG.where(IS_STILL))
 
 _NEW = Prepared(lambda insert: insert(manifest).on_conflict_do_nothing(index_elements=["repository_id", "digest"]))
 _THERE = (manifest.c.repository_id == bindparam("reader")) & (manifest.c.digest == bindparam("named"))
@@ -101,13 +103,22 @@ _SUMMARY = Prepared(select(manifest.c.digest, manifest.c.media_type, manifest.c.
 
 def find_manifest(connection: Connection, repository_name: str, digest: str) -> StoredManifest | None:
     """A manifest by digest, or None."""
-    row = _BY_DIGEST.row(connection, repository=repository_name, digest=digest)
+    row = _FIND_BY_DIGEST.row(connection, repository=repository_name, digest=digest)
     return None if row is None else StoredManifest(*row)
 
 
 def find_tagged(connection: Connection, repository_name: str, tag_name: str) -> StoredManifest | None:
     """The manifest that a tag names, or None."""
-    row = _BY_TAG.row(connection, repository=repository_name, tag=tag_name)
+    row = _FIND_BY_TAG.row(connection, repository=repository_name, tag=tag_name)
+    return None if row is None else StoredManifest(*row)
+
+
+def find_while(connection: Connection, repository_name: str, reference: str, generation: int) -> StoredManifest | None:
+    """The manifest of a tag or digest; None also where the generation has moved on."""
+    if ":" in reference:
+        row = _STILL_BY_DIGEST.row(connection, repository=repository_name, digest=reference, generation=generation)
+    else:
+        row = _STILL_BY_TAG.row(connection, repository=repository_name, tag=reference, generation=generation)
     return None if row is None else StoredManifest(*row)
 
 

@@ -4,9 +4,10 @@ Measured on SQLite: a look-up of one row takes 5 µs this way, 25 µs through SQ
 and 150 µs when it is not. PostgreSQL's round trip costs more than either.
 """
 
+import re
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 from sqlalchemy import Connection, Executable, Table
 from sqlalchemy.dialects import postgresql, sqlite
@@ -17,17 +18,22 @@ Value: TypeAlias = str | bytes | int | float | None
 Insert: TypeAlias = Callable[[Table], Any]
 """Begins an INSERT that knows ON CONFLICT, in the dialect of the connection."""
 
+# The driver lets go of the interpreter at each run: beside a busy event loop, 64 rows in one cost a third less.
+_TOGETHER: Final = 64
+_PLAIN_INSERT: Final = re.compile(r"(?P<into>INSERT INTO \w+ \([^()]+\)) VALUES \((?P<values>:\w+(, :\w+)*)\)")
 _SQLITE: Final = sqlite.dialect(paramstyle="named")
 
 
 def on_sqlite(connection: Connection, sql: str, values: dict[str, Value] | tuple[()] = ()) -> sqlite3.Cursor:
     """Run something on SQLite by the driver itself; it raises what SQLAlchemy would."""
-    driver: Any = connection.connection.driver_connection
     try:
-        cursor: sqlite3.Cursor = driver.execute(sql, values)
+        return _driver(connection).execute(sql, values)
     except sqlite3.Error as error:
         raise DBAPIError.instance(sql, values, error, sqlite3.Error) from error
-    return cursor
+
+
+def _driver(connection: Connection) -> sqlite3.Connection:
+    return cast("sqlite3.Connection", connection.connection.dbapi_connection)
 
 
 def in_place_of_another(new: Any, key: list[str], *columns: str) -> Any:  # noqa: ANN401  an INSERT of either dialect
@@ -47,6 +53,9 @@ class Prepared:
         self._built: dict[str, Executable] = {}
         self._sql = ""
         self._constants: Mapping[str, Value] = {}
+        self._together = ""
+        self._columns: list[str] = []
+        """Of a plain INSERT, which `_together` makes of so many rows."""
 
     def rows(self, connection: Connection, /, **values: Value) -> list[Any]:
         """Every row of the answer."""
@@ -72,24 +81,39 @@ class Prepared:
 
     def many(self, connection: Connection, rows: Sequence[dict[str, Value]]) -> None:
         """Run it once for each of some rows of parameters."""
-        if rows and connection.dialect.name == "sqlite":
-            for row in rows:
-                self._run(connection, row)
-        elif rows:
+        if not rows:
+            return
+        if connection.dialect.name != "sqlite":
             connection.execute(self._for(connection.dialect.name), rows)
+            return
+        self._compile(rows[0])
+        driver, whole = _driver(connection), len(rows) // _TOGETHER * _TOGETHER if self._columns else 0
+        try:
+            for start in range(0, whole, _TOGETHER):
+                run = rows[start : start + _TOGETHER]
+                driver.execute(self._together, [row[column] for row in run for column in self._columns])
+            driver.executemany(self._sql, [{**self._constants, **row} for row in rows[whole:]])
+        except sqlite3.Error as error:
+            raise DBAPIError.instance(self._sql, rows[0], error, sqlite3.Error) from error
 
-    def _run(self, connection: Connection, values: Mapping[str, Value]) -> sqlite3.Cursor:
+    def _run(self, connection: Connection, values: dict[str, Value]) -> sqlite3.Cursor:
         if not self._sql:
             self._compile(values)
-        return on_sqlite(connection, self._sql, {**self._constants, **values})
+        return on_sqlite(connection, self._sql, {**self._constants, **values} if self._constants else values)
 
     def _compile(self, values: Mapping[str, Value]) -> None:
+        if self._sql:
+            return
         statement = self._for("sqlite")
         if not isinstance(statement, ClauseElement):
             raise TypeError(statement)
         compiled = statement.compile(dialect=_SQLITE, column_keys=sorted(values))
         self._constants = {name: value for name, value in compiled.params.items() if name not in values}
         self._sql = str(compiled)
+        if (plain := _PLAIN_INSERT.fullmatch(self._sql)) is not None and not self._constants:
+            self._columns = plain["values"].replace(":", "").split(", ")
+            row = ", ".join("?" * len(self._columns))
+            self._together = f"{plain['into']} VALUES {', '.join([f'({row})'] * _TOGETHER)}"
 
     def _for(self, dialect: str) -> Executable:
         if isinstance(self._statement, Executable):

@@ -23,7 +23,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from storage.errors import DatabaseUnavailable, NoSpace
-from storage.metadata.database import translated_errors
+from storage.metadata.database import DRIVERS_ERRORS, translated, translated_errors
 from storage.metadata.prepared import on_sqlite
 
 T = TypeVar("T")
@@ -66,8 +66,14 @@ class SqliteDatabase:
 
     async def read(self, query: Callable[[Connection], T]) -> T:
         """Run an indexed look-up on the event loop: a thread hop costs more than the query."""
-        with translated_errors():
+        return self.read_now(query)
+
+    def read_now(self, query: Callable[[Connection], T]) -> T:
+        """Run an indexed look-up here and now."""
+        try:
             return query(self._reader)
+        except DRIVERS_ERRORS as error:
+            raise translated(error) from error
 
     async def scan(self, query: Callable[[Connection], T]) -> T:
         """Run a longer query in a thread, on a connection of its own."""

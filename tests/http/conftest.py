@@ -25,6 +25,7 @@ from storage.metadata.principals import change_principal
 from tests.http.admin import FURNISHED, furnish
 from tests.http.cheap_passwords import CheapPasswords
 from tests.http.client import ADMIN_PASSWORD, USER_PASSWORD, Registry, Start, serving
+from tests.http.kept_connection import LAYER, Kept, kept
 
 EPOCH = bytes(range(32))
 
@@ -118,3 +119,12 @@ async def identity(registry: Registry) -> Prepared:
         prepared = await open_registry(databases.registry, roots)
     await databases.close()
     return prepared
+
+
+@pytest.fixture
+async def connection(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Kept]:
+    """A connection that is kept, with a token for a repository that holds an image."""
+    await registry.push_image("team/app", "latest", LAYER)
+    token = await registry.token("repository:team/app:pull,push")
+    async with asyncio.timeout(30), kept(registry, token, monkeypatch) as opened:
+        yield opened

@@ -51,7 +51,7 @@ class SealedCopies:
         """
         if expected is not None and not expected.domain:
             return None
-        found = self._known.get(key)
+        found = await self.known(key, expected)
         if found is None:
             found = await self._opened(key, expected)
             if found is None:
@@ -59,10 +59,16 @@ class SealedCopies:
             self._known[key] = found
             if len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)
-        else:
+            _compare(key, found, expected)
+        return found
+
+    async def known(self, key: str, expected: Expected | None) -> SealedCopy | None:
+        """A copy that is remembered, and is what is expected; raises as `open` does."""
+        found = self._known.get(key)
+        if found is not None:
             self._known.move_to_end(key)
             await self._keys.of(found.cipher.header.domain_id, found.cipher.header.key_version)
-        _compare(key, found, expected)
+            _compare(key, found, expected)
         return found
 
     def forget(self, key: str) -> None:

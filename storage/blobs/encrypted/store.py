@@ -6,6 +6,7 @@
 """
 
 import asyncio
+import os
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
@@ -15,10 +16,10 @@ from weakref import WeakSet
 
 from storage.blobs.copying import copy_into
 from storage.blobs.encrypted.beginning import Beginning, beginning
-from storage.blobs.encrypted.reading import SealedCopies, SealedFile, open_span
+from storage.blobs.encrypted.reading import SealedCopies, SealedCopy, SealedFile, open_span
 from storage.blobs.encrypted.recording import Recording
 from storage.blobs.encrypted.writer import EncryptedWriter, Tools, Upload
-from storage.blobs.file_reader import FileReader
+from storage.blobs.file_reader import FileReader, open_file
 from storage.blobs.interface import (
     BlobStore,
     BlobWriter,
@@ -242,13 +243,23 @@ class LocalEncryptedStore(EncryptedStore):
         copy = await self._copies.open(key, expected)
         if copy is None:
             await self._inner.size(key, expected=expected)
-        files = cast("LocalFiles", self._inner)  # `encrypted` sees to it
-        descriptor = files.open(key)  # two system calls: less than a thread costs
-        return (
-            FileReader(key, descriptor)
-            if copy is None
-            else SealedFile(descriptor, copy, lambda: self._copies.forgetting(key))
-        )
+        return FileReader(key, self._files.open(key)) if copy is None else self._sealed_file(key, copy)
+
+    def look_now(self, key: str, expected: Expected) -> None:
+        """See that a copy is there, sealed in segments of the usual length; raises StoredBytesMissing."""
+        os.close(open_file(self._files, key, self._layout.length(expected.size)))
+
+    async def reader_now(self, key: str, expected: Expected) -> BlockingReader | None:
+        """Open a sealed copy that is remembered."""
+        copy = await self._copies.known(key, expected)
+        return None if copy is None else self._sealed_file(key, copy)
+
+    def _sealed_file(self, key: str, copy: SealedCopy) -> SealedFile:
+        return SealedFile(self._files.open(key), copy, lambda: self._copies.forgetting(key))
+
+    @property
+    def _files(self) -> LocalFiles:
+        return cast("LocalFiles", self._inner)  # `encrypted` sees to it
 
 
 def encrypted(inner: BlobStore, tools: Tools, *, domain: str = "") -> EncryptedStore:

@@ -130,10 +130,10 @@ async def test_a_noted_event_is_written_within_its_time(
 
 async def test_what_waits_is_written_when_the_server_stops(database: SqliteDatabase) -> None:
     async with recording(database) as given:
-        for number in range(150):
+        for number in range(600):
             await given.trail.note(numbered(number))
 
-    assert await given.written() == [str(number) for number in range(150)]
+    assert await given.written() == [str(number) for number in range(600)]
     assert given.plain.writes == 3
 
 

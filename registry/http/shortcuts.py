@@ -1,0 +1,245 @@
+"""Reads answered where they arrive: those that differ from an earlier one of their connection in their path alone.
+
+Clients send the same headers again and again. Once a read was answered in the ordinary way, the next one with the very
+same headers needs no parser, no task and no objects of a request.
+
+- Nothing is remembered but what the headers say. Who asks, what the policies allow and what is stored are looked up
+  anew, by the code that every request goes through.
+- What is not plain success is left to the ordinary way, which has not heard of it then: errors, unusual headers or
+  paths, and whatever has to be waited for.
+"""
+
+import re
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from http import HTTPStatus
+from typing import Any, Final, TypeVar
+
+from aiohttp import web
+from aiohttp.helpers import rfc822_formatted_time
+
+from auth.actions import Resource
+from auth.authorizer import NO_FACTS, Facts
+from auth.callers import Caller
+from auth.errors import AuthError
+from registry.core.errors import RegistryError
+from registry.core.names import RepositoryName
+from registry.http.access import ACTION, Access
+from registry.http.auditing import Auditing, Pull
+from registry.http.connection import Connection
+from registry.http.middleware import Observers
+from registry.logs import Access as AccessRecord
+from storage.errors import StorageError
+
+T = TypeVar("T")
+
+# Headers that change nothing about the answer to a read, or what `Access` is told of once for all.
+_PLAIN_HEADERS: Final = frozenset(
+    {"accept", "accept-encoding", "authorization", "docker-distribution-api-version", "host", "user-agent"}
+    | {"x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"}
+)
+_LINE: Final = re.compile(rb"(GET|HEAD) (/v2/([a-z0-9._/-]+)/([a-z]+)/([\w.:+=-]+)) HTTP/1\.1", re.ASCII)
+_LONGEST_LINE: Final = 1024
+_TARGETS: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A whole answer to a read: what HEAD is told the length of, and GET gets the bytes of, of some digest."""
+
+    headers: Mapping[str, str]
+    digest: str
+    length: int
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What is read with a method from `/v2/NAME/KIND/REFERENCE`, by whom, and how it is found.
+
+    `find` gives it if nothing about who may do what has changed since a generation; None otherwise, and where the
+    ordinary way is the better one.
+    """
+
+    method: str
+    kind: str
+    actions: tuple[str, ...]
+    find: Callable[[RepositoryName, str, int], Coroutine[Any, Any, Ready | None]]
+    about: Callable[[str], Facts] = lambda _: NO_FACTS
+    """What conditions can ask of the reference."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    read: Read
+    path: str
+    repository: RepositoryName
+    resource: Resource
+    reference: str
+    facts: Facts
+
+
+class MustWait(Exception):
+    """Something has to be waited for."""
+
+
+def at_once(waiting: Coroutine[Any, Any, T]) -> T:
+    """What a coroutine comes to that has nothing to wait for; raises MustWait where it has, and gives it up."""
+    try:
+        waiting.send(None)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    waiting.close()
+    raise MustWait
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a shortcut stands on: what every request goes through; `headers` are those of every answer."""
+
+    access: Access
+    auditing: Auditing
+    observers: Observers
+    new_id: Callable[[], str]
+    headers: Mapping[str, str]
+
+
+class Shortcuts:
+    """The reads of an application that can be answered where they arrive."""
+
+    def __init__(self, ground: Ground, reads: tuple[Read, ...]) -> None:
+        self.ground = ground
+        self.headers = _lines(ground.headers)
+        self._reads = {(read.method.encode(), read.kind.encode()): read for read in reads}
+        self._actions = frozenset(read.actions[0] for read in reads)
+        self.target: Callable[[bytes], _Target | None] = lru_cache(_TARGETS)(self._target)
+
+    def open(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Answer the next reads of a connection where they arrive, if this one was plain and they have its headers."""
+        connection = request.protocol
+        if request.get(ACTION) not in self._actions or not isinstance(connection, Connection):
+            return
+        line, end, rest = connection.take_head().partition(b"\r\n")
+        if response.status == HTTPStatus.OK and _is_plain(request) and end and self.target(line) is not None:
+            connection.shortcut = Shortcut(self, end + rest, request)
+
+    def _target(self, line: bytes) -> _Target | None:
+        found = _LINE.fullmatch(line)
+        read = None if found is None else self._reads.get((found[1], found[4]))
+        if found is None or read is None:
+            return None
+        try:
+            repository = RepositoryName.parse(found[3].decode())
+        except RegistryError:
+            return None
+        resource = self.ground.access.authorizer.repository(repository.text)
+        reference = found[5].decode()
+        return _Target(read, found[2].decode(), repository, resource, reference, read.about(reference))
+
+
+class Shortcut:
+    """Answers what has the headers of an earlier request on its connection."""
+
+    def __init__(self, shortcuts: Shortcuts, headers: bytes, request: web.Request) -> None:
+        """`headers` is all that followed the first line of the request."""
+        ground = shortcuts.ground
+        self._shortcuts = shortcuts
+        self._ground = ground
+        self._headers = headers
+        self._authorization = request.headers.get("Authorization")
+        self._client = ground.access.addresses.client(request)
+        self._facts = ground.access.lasting_facts(request)
+        self._caller: Caller | None = None
+        self._edition: object = None
+        self._pulls = ground.auditing.pulls(self._client, request.headers.get("User-Agent"))
+
+    def __call__(self, head: bytes) -> bytes | None:
+        """The answer to the head of a request, if it can be given now."""
+        line_bytes = len(head) - len(self._headers)
+        if not 0 < line_bytes <= _LONGEST_LINE or not head.endswith(self._headers):
+            return None
+        target = self._shortcuts.target(head[:line_bytes])
+        if target is None:
+            return None
+        try:
+            return self._answer(target)
+        except (MustWait, AuthError, RegistryError, StorageError):
+            return None
+
+    def _answer(self, target: _Target) -> bytes | None:
+        began = time.perf_counter()
+        access, read = self._ground.access, target.read
+        caller = self._asking(access)
+        decision = access.authorizer.lasting(caller, read.actions[0], target.resource)
+        if decision is None:
+            facts = {**self._facts, **access.time_facts(), **target.facts}
+            decision = at_once(access.admit(caller, read.actions, target.resource, facts))
+        found = at_once(read.find(target.repository, target.reference, access.authenticator.generation))
+        if found is None:
+            return None
+        request_id, is_get = self._ground.new_id(), read.method == "GET"
+        if is_get:
+            named = target.resource, decision, request_id, target.reference
+            if not self._pulls.note(Pull(caller, read.actions[0], *named, found.digest, found.length)):
+                return None
+        access.last_use.note(caller, self._client)
+        self._observe(target, caller, request_id, found.length if is_get else 0, time.perf_counter() - began)
+        head = f"HTTP/1.1 200 OK\r\n{_lines(found.headers)}{self._shortcuts.headers}Content-Length: {found.length}\r\n"
+        return f"{head}Date: {rfc822_formatted_time()}\r\n\r\n".encode() + found.body
+
+    def _asking(self, access: Access) -> Caller:
+        """Who is asking: the same as before, as long as the token lasts and nothing has changed."""
+        caller, authenticator = self._caller, access.authenticator
+        if caller is None or self._edition is not authenticator.edition or access.now() >= caller.until:
+            facts = {**self._facts, **access.time_facts()}
+            caller = at_once(authenticator.authenticate(self._authorization, self._client, facts))
+            self._caller, self._edition = caller, authenticator.edition
+        return caller
+
+    def _observe(self, target: _Target, caller: Caller, request_id: str, sent_bytes: int, seconds: float) -> None:
+        observers, action = self._ground.observers, str(target.read.actions[0])
+        observers.metrics.observe(
+            method=target.read.method,
+            action=action,
+            status=HTTPStatus.OK,
+            seconds=seconds,
+            received_bytes=0,
+            sent_bytes=sent_bytes,
+        )
+        if observers.log is not None:
+            observers.log(
+                AccessRecord(
+                    request_id=request_id,
+                    principal=caller.principal.name or None,
+                    repository=target.repository.text,
+                    action=action,
+                    remote=self._client,
+                    method=target.read.method,
+                    path=target.path,
+                    query="",
+                    status=HTTPStatus.OK,
+                    received_bytes=0,
+                    sent_bytes=sent_bytes,
+                    seconds=seconds,
+                )
+            )
+
+
+def _is_plain(request: web.Request) -> bool:
+    """Whether a request has nothing about it that asks for more than its path, and comes with a token or with nothing.
+
+    A password is checked by a thread in any case, and a certificate is the connection's.
+    """
+    if request.transport is None or request.transport.get_extra_info("peercert"):
+        return False
+    if not all(name.lower() in _PLAIN_HEADERS for name in request.headers):
+        return False
+    authorizations = request.headers.getall("Authorization", [])
+    return not authorizations or (len(authorizations) == 1 and authorizations[0].lower().startswith("bearer "))
+
+
+def _lines(headers: Mapping[str, str]) -> str:
+    return "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
