@@ -101,12 +101,13 @@ class Blobs:
         await self._reading.look_at(repository, found)
         return found
 
-    async def _see_to_stored(self, repository: RepositoryName, digest: Digest, domain: str) -> None:
-        """Have the copy that serves a digest in a domain quarantined if its bytes are gone."""
+    async def _see_to_stored(self, repository: RepositoryName, digest: Digest, domain: str) -> bool:
+        """Have the copy that serves a digest in a domain quarantined if its bytes are gone; False if there is none."""
         stored = await self._database.read(lambda c: blobs.find_stored_copy(c, str(digest), domain, hold=False))
         if stored is not None:
             with suppress(BlobUnknown, CopyReplaced):
                 await self._reading.look_at(repository, stored)
+        return stored is not None
 
     async def delete(self, repository: RepositoryName, digest: Digest) -> None:
         """Take a blob out of a repository at once; raises BlobUnknown or RepositoryUnknown."""
@@ -195,7 +196,8 @@ class Blobs:
         Raises UploadUnknown for a copy in a domain that is not the repository's any more: it was made anew meanwhile.
         """
         domain = await self._places.domain_of(repository) if copy is None else copy.domain
-        await self._see_to_stored(repository, digest, domain)
+        if not await self._see_to_stored(repository, digest, domain) and copy is None:
+            return False
         now = self._now()
 
         def change(connection: Connection) -> tuple[bool, bool]:

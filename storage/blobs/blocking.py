@@ -5,21 +5,31 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
 from typing import Any, TypeVar, TypeVarTuple
 
+from storage.outcome import Outcome
+
 Result = TypeVar("Result")
 Arguments = TypeVarTuple("Arguments")
 
 
 async def run_to_end(executor: Executor, call: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result:
     """Run a blocking call on a thread; a cancelled caller waits for it, so nothing the call uses is closed under it."""
-    return await _to_end(asyncio.get_running_loop().run_in_executor(executor, call, *arguments))
+    outcome: Outcome[Result] = Outcome()
+    executor.submit(_run, outcome, call, arguments)
+    return await outcome.wait_to_end()
+
+
+def _run(outcome: Outcome[Result], call: Callable[..., Result], arguments: tuple[object, ...]) -> None:
+    try:
+        result = call(*arguments)
+    except BaseException as error:  # noqa: BLE001  whoever waits is told, whatever it is
+        outcome.hand_over(None, error)
+    else:
+        outcome.hand_over(result)
 
 
 async def to_end(work: Coroutine[Any, Any, Result]) -> Result:
     """Await something that must not be left half done; a cancelled caller waits for it."""
-    return await _to_end(asyncio.ensure_future(work))
-
-
-async def _to_end(future: asyncio.Future[Result]) -> Result:
+    future = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None
     while not future.done():
         try:

@@ -94,7 +94,8 @@ class StagedWriter:
 
     async def write(self, chunks: Sequence[bytes | memoryview]) -> None:
         """Append bytes and hash them, on a thread; raises NoSpace or StoreUnavailable."""
-        await run_to_end(self._executor, self._write, chunks)
+        if chunks:
+            await run_to_end(self._executor, self._write, chunks)
 
     async def write_made(self, make: Callable[[], Sequence[bytes | memoryview]]) -> None:
         """Append what `make` gives, until it gives nothing, on the thread that writes it."""

@@ -12,7 +12,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,6 +25,7 @@ from sqlalchemy.pool import QueuePool, StaticPool
 from storage.errors import DatabaseUnavailable, NoSpace
 from storage.metadata.database import DRIVERS_ERRORS, translated, translated_errors
 from storage.metadata.prepared import on_sqlite
+from storage.outcome import Arrival, Outcome, hand_over
 
 T = TypeVar("T")
 
@@ -38,7 +39,7 @@ _SCAN_THREADS = 4
 @dataclass(slots=True)
 class _Waiting:
     change: Callable[[Connection], Any]
-    done: "Future[Any]"
+    outcome: Outcome[Any]
     deadline: float
 
 
@@ -92,11 +93,9 @@ class SqliteDatabase:
         if self._writer is None:
             self._writer = threading.Thread(target=self._write_groups, name="sqlite-writer", daemon=True)
             self._writer.start()
-        waiting = _Waiting(change, Future(), time.monotonic() + self._patience_seconds)
-        self._waiting.put(waiting)
-        # A cancelled caller must not cancel a change that the writer may already be making.
-        result: T = await asyncio.shield(asyncio.wrap_future(waiting.done))
-        return result
+        outcome: Outcome[T] = Outcome()
+        self._waiting.put(_Waiting(change, outcome, time.monotonic() + self._patience_seconds))
+        return await outcome.wait()  # a cancelled caller cancels no change that the writer may already be making
 
     async def forget(self) -> bool:
         """Empty the log; False where it is in use for too long. What is removed in the file itself is overwritten."""
@@ -205,8 +204,7 @@ class SqliteDatabase:
 
 
 def _refuse(group: list[_Waiting], error: Exception) -> None:
-    for waiting in group:
-        waiting.done.set_exception(error)
+    hand_over((waiting.outcome, None, error) for waiting in group)
 
 
 def _commit_group(engine: Engine, group: list[_Waiting]) -> None:
@@ -214,29 +212,25 @@ def _commit_group(engine: Engine, group: list[_Waiting]) -> None:
 
     Where the whole transaction did not fit on the disk, each change gets one of its own: most are small.
     """
-    outcomes: list[tuple[_Waiting, Any, BaseException | None]] = []
+    arrivals: list[Arrival] = []
     try:
         with translated_errors(), engine.connect() as connection:
             connection.exec_driver_sql("BEGIN IMMEDIATE")  # so SQLAlchemy knows that there is a transaction
             try:
                 run = _run_in_savepoint if len(group) > 1 else _run_alone
-                outcomes = [(waiting, *run(connection, waiting.change)) for waiting in group]
+                arrivals = [(waiting.outcome, *run(connection, waiting.change)) for waiting in group]
                 on_sqlite(connection, "COMMIT")
             except BaseException:
                 _roll_back(connection)
                 raise
     except Exception as error:  # noqa: BLE001  the writer thread answers every caller, whatever went wrong
-        for waiting in group:
-            if isinstance(error, NoSpace) and len(group) > 1:
+        if isinstance(error, NoSpace) and len(group) > 1:
+            for waiting in group:
                 _commit_group(engine, [waiting])
-            else:
-                waiting.done.set_exception(error)
-        return
-    for waiting, result, failure in outcomes:
-        if failure is None:
-            waiting.done.set_result(result)
         else:
-            waiting.done.set_exception(failure)
+            _refuse(group, error)
+        return
+    hand_over(arrivals)
 
 
 def _run_alone(connection: Connection, change: Callable[[Connection], T]) -> tuple[T, None]:

@@ -42,6 +42,10 @@ _IDLE_SECONDS: Final = 1.0
 _CUTS: Final = 5
 
 
+class _IsSealed(Exception):
+    """What is staged was begun in a domain."""
+
+
 class _Holding:
     """What is found of an upload once nobody else can write it, and the key that it is sealed with.
 
@@ -169,10 +173,11 @@ class EncryptedStore:
         opening: Opening | None = None,  # noqa: ARG002  what is sealed here is not sealed before
     ) -> AsyncGenerator[BlobWriter, None]:
         """Hold the staged bytes of an upload; one that was begun in a domain is gone on with in it."""
-        if not self._domain and not await self._tools.records.have(upload_id):
-            async with self._inner.stage(upload_id, algorithm, self._plain(upload_id, committed)) as plain:
-                yield plain
-            return
+        if not self._domain:
+            with suppress(_IsSealed):
+                async with self._inner.stage(upload_id, algorithm, self._plain(upload_id, committed)) as plain:
+                    yield plain
+                    return
         async with self._held(upload_id, algorithm, committed) as writer:
             self._shared.writers.add(writer)
             try:
@@ -195,11 +200,11 @@ class EncryptedStore:
                     yield stored
 
     def _plain(self, upload_id: str, committed: Callable[[], Awaitable[int]]) -> Callable[[], Awaitable[int]]:
-        """What was promised of an upload that nobody began to seal meanwhile."""
+        """What was promised of an upload that nobody began to seal; raises _IsSealed for one that somebody did."""
 
         async def promised() -> int:
             if await self._tools.records.have(upload_id):
-                raise StagedBytesBusy(upload_id)
+                raise _IsSealed
             return await committed()
 
         return promised

@@ -8,7 +8,6 @@ import pytest
 from storage.blobs.encrypted.store import EncryptedStore
 from storage.blobs.interface import Expected, Span
 from storage.digest import Algorithm, Digest
-from storage.errors import StagedBytesBusy
 from tests.contracts.blob_access import OTHER_UPLOAD, UPLOAD, at, push, read, stage, walk
 from tests.contracts.encrypted_places import DOMAIN, MemoryKeys, MemorySealedUploads
 from tests.storage.blobs.encrypted.conftest import MakeEncrypted
@@ -66,23 +65,21 @@ async def test_an_upload_ends_with_the_version_of_the_key_that_it_was_begun_with
         assert await read(encrypted, copy.key, 0, len(CONTENT)) == CONTENT
 
 
-async def test_an_upload_that_somebody_began_to_seal_meanwhile_is_busy(
-    encrypted: EncryptedStore, inner: Watched, records: MemorySealedUploads
+async def test_an_upload_that_somebody_began_to_seal_meanwhile_is_sealed(
+    encrypted: EncryptedStore, inner: Watched
 ) -> None:
-    """Sealed bytes are not gone on with as if they were plain."""
-
-    async def committed() -> int:
-        raise AssertionError("it is not asked")
+    """Sealed bytes are not gone on with as if they were plain: that is found out once nobody else can write them."""
 
     async def seal() -> None:
         inner.step = None
-        await stage(encrypted, CONTENT, OTHER_UPLOAD)
-        records.rows[UPLOAD] = records.rows[OTHER_UPLOAD]
+        await stage(encrypted, CONTENT)
 
     inner.step = seal
-    with pytest.raises(StagedBytesBusy):
-        async with encrypted.within("").stage(UPLOAD, Algorithm.SHA256, committed):
-            pass
+    async with encrypted.within("").stage(UPLOAD, Algorithm.SHA256, at(len(CONTENT))) as writer:
+        copy = await writer.commit(DIGEST)
+
+    assert copy.domain == DOMAIN
+    assert await read(encrypted, copy.key, 0, len(CONTENT)) == CONTENT
 
 
 async def test_plain_copies_are_served_as_they_are(encrypted: EncryptedStore) -> None:
