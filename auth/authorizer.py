@@ -11,7 +11,7 @@ from typing import Final, assert_never
 
 from auth.actions import ADMIN, ADMIN_PREFIX, REGISTRY, SCOPE_WORDS, Action, Resource, ScopeType, ScopeWord
 from auth.callers import STRANGER, Caller
-from auth.directory import Directory, principal_facts
+from auth.directory import NO_RULES, Directory, Rules, principal_facts
 from auth.errors import AccessDenied, AuthError, CredentialsMissing, ScopeInsufficient, TokenInvalid
 from auth.leniency import (
     KEYS_OF_IMAGES,
@@ -20,7 +20,7 @@ from auth.leniency import (
     allows_somewhere,
     without_conditions_on,
 )
-from auth.permitted import Permitted, look_at_facts
+from auth.permitted import Permitted, are_about_everything, look_at_facts
 from auth.policy.context import Context
 from auth.policy.document import Request
 from auth.policy.evaluation import Lack, Match, NamedPolicy, Outcome, Policies, evaluate
@@ -172,11 +172,17 @@ class Authorizer:
         registry = await self._directory.registry_policy()
         rules = await self._directory.repositories(names)
 
-        def is_visible(name: str) -> bool:
-            applying, own_facts = subject.under(rules[name].policy, registry), {**facts, **rules[name].facts}
+        common = subject.under(None, registry)
+
+        def is_visible(name: str, rules: Rules = NO_RULES) -> bool:
+            applying = common if rules.policy is None else subject.under(rules.policy, registry)
+            own_facts = {**facts, **rules.facts} if rules.facts else facts
             return self._decide(subject, action, self.repository(name), own_facts, applying).allowed
 
-        return [name for name in names if is_visible(name)]
+        if names and are_about_everything(common):  # what holds for one holds for all that have no rules of their own
+            are_visible = is_visible(names[0])
+            return [name for name in names if (is_visible(name, rule) if (rule := rules[name]) else are_visible)]
+        return [name for name in names if is_visible(name, rules[name])]
 
     async def grant(self, principal: Principal, scopes: Iterable[Scope], facts: Facts = NO_FACTS) -> list[Scope]:
         """The part of these scopes that a token for this principal may carry; nothing granted is no error."""

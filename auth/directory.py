@@ -97,8 +97,12 @@ class Rules:
     policy: NamedPolicy | None
     facts: Mapping[str, str]
 
+    def __bool__(self) -> bool:
+        """Whether there is anything that could decide."""
+        return self.policy is not None or bool(self.facts)
 
-_NO_RULES: Final = Rules(None, {})
+
+NO_RULES: Final = Rules(None, {})
 
 
 @dataclass(slots=True)
@@ -194,7 +198,7 @@ class Directory:
         if name in kept:
             return kept[name]
         # A path names anything, at any length, and is decided on before it is read.
-        return (await self.repositories((name,)))[name] if is_repository_name(name) else _NO_RULES
+        return (await self.repositories((name,)))[name] if is_repository_name(name) else NO_RULES
 
     async def repositories(self, names: Sequence[str]) -> dict[str, Rules]:
         """The policies and facts of several repositories, read with one query."""
@@ -270,7 +274,7 @@ class Directory:
 
     def _rules(self, name: str, stored: RepositoryRules | None) -> Rules:
         if stored is None:
-            return _NO_RULES
+            return NO_RULES
         facts = {
             f"{service}:ResourceTag/{key}": value
             for key, value in read_tags(stored.tags).items()

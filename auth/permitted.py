@@ -4,7 +4,7 @@
 - Where a policy looks at facts of a request, only a request with the very same facts finds the decision again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
@@ -62,10 +62,24 @@ class Permitted(Generic[DecisionT]):
         self._kept[id(caller), action, resource] = _Kept(caller, facts, decision)
 
 
+def are_about_everything(policies: Policies) -> bool:
+    """Whether these policies decide alike for every repository that has no policy and no tags."""
+    return all(map(_is_about_everything, _every(policies)))
+
+
+def _every(policies: Policies) -> Iterator[NamedPolicy]:
+    yield from (*policies.identity, *policies.sessions)
+    yield from filter(None, (policies.resource, policies.registry, policies.boundary))
+
+
+def _is_about_everything(named: NamedPolicy) -> bool:
+    every = (statement.resources for statement in named.policy.statements)
+    return all(resources is None or (resources.patterns.everything and not resources.negated) for resources in every)
+
+
 def look_at_facts(policies: Policies) -> bool:
     """Whether any of these policies may decide otherwise for a request with other facts."""
-    single = filter(None, (policies.resource, policies.registry, policies.boundary))
-    return any(map(_looks_at_facts, (*policies.identity, *policies.sessions, *single)))
+    return any(map(_looks_at_facts, _every(policies)))
 
 
 def _looks_at_facts(named: NamedPolicy) -> bool:

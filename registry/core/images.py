@@ -32,6 +32,8 @@ _HASHED_ON_LOOP_BYTES = 256 * 1024
 NO_SEALS = ManifestSeals()
 # A list that is asked for whole is given whole up to this many pages of the bound.
 _WHOLE_PAGES = 100
+# Measured: the entries of 100 manifests take 0.2 ms.
+_READ_ON_LOOP_BYTES = 128 * 1024
 # So many damaged manifests are remembered to have been told of.
 _TOLD = 1000
 
@@ -199,15 +201,17 @@ class Images:
         if repository_id is None or limit == 0:
             return Referrers([], more=False)
 
-        def query(connection: Connection) -> Referrers:
-            asked = manifests.ReferrersOf(repository_id, str(subject), artifact_type)
-            sizes = manifests.referrer_sizes(connection, asked, after=page.last, limit=limit + 1)
-            fitting = _fitting(sizes[:limit])
-            entries = manifests.list_referrers(connection, asked, after=page.last, limit=fitting)
-            return Referrers(entries, more=len(sizes) > fitting)
-
-        found = await self._database.scan(query)
-        return Referrers([await self._opened_entry(repository, entry) for entry in found.entries], found.more)
+        asked = manifests.ReferrersOf(repository_id, str(subject), artifact_type)
+        sizes = await read_run(
+            self._database,
+            limit + 1,
+            lambda c, most: manifests.referrer_sizes(c, asked, after=page.last, limit=most),
+        )
+        fitting = _fitting(sizes[:limit])
+        read = self._database.read if sum(sizes[:fitting]) <= _READ_ON_LOOP_BYTES else self._database.scan
+        entries = await read(lambda c: manifests.list_referrers(c, asked, after=page.last, limit=fitting))
+        opened = [entry if not entry.domain else await self._opened_entry(repository, entry) for entry in entries]
+        return Referrers(opened, more=len(sizes) > fitting)
 
     async def _opened_entry(self, repository: RepositoryName, entry: Referrer) -> Referrer:
         """An entry of a list with its annotations; without, where those are damaged."""

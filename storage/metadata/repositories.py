@@ -8,6 +8,7 @@ from storage.domain_records import DEFAULT_DOMAIN
 from storage.metadata.blobs import HELD_REPOSITORY, NO_REPOSITORY
 from storage.metadata.database import insert
 from storage.metadata.generation import touch_generation, touch_if_changed
+from storage.metadata.name_lists import NameList
 from storage.metadata.prepared import Prepared
 from storage.metadata.schema import account, blob, gc_candidate, manifest, repository, repository_blob, tag
 
@@ -15,7 +16,7 @@ _IN_ONE_QUERY = 500
 
 _BY_NAME = repository.c.name == bindparam("repository")
 _DOMAIN = Prepared(select(repository.c.domain).where(_BY_NAME))
-_PAGE = Prepared(
+_PAGE = NameList(
     select(repository.c.name)
     .where(repository.c.name > bindparam("after"))
     .order_by(repository.c.name)
@@ -77,7 +78,7 @@ def add_repository(connection: Connection, name: str, now: float, domain: str = 
 
 def list_repositories(connection: Connection, *, after: str, limit: int) -> list[str]:
     """Names that sort after `after` by bytes, at most `limit`, in order."""
-    return [name for (name,) in _PAGE.rows(connection, after=after, most=limit)]
+    return _PAGE.read(connection, after=after, most=limit)
 
 
 def describe_repository(connection: Connection, name: str) -> StoredRepository | None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, delete, select
 
+from storage.metadata.name_lists import NameList
 from storage.metadata.prepared import Prepared, in_place_of_another
 from storage.metadata.schema import tag
 
@@ -18,11 +19,11 @@ class StoredTag:
 
 
 _PUT = Prepared(lambda insert: in_place_of_another(insert(tag), ["repository_id", "name"], "digest", "updated_at"))
-_LIST = Prepared(
+_LIST = NameList(
     select(tag.c.name)
     .where(tag.c.repository_id == bindparam("repository_id"), tag.c.name > bindparam("after"))
     .order_by(tag.c.name)
-    .limit(bindparam("limit"))
+    .limit(bindparam("most"))
 )
 
 
@@ -39,8 +40,7 @@ def delete_tag(connection: Connection, repository_id: int, name: str) -> bool:
 
 def list_tags(connection: Connection, repository_id: int, *, after: str, limit: int) -> list[str]:
     """Tags that sort after `after` by bytes, at most `limit`, in order."""
-    rows = _LIST.rows(connection, repository_id=repository_id, after=after, limit=limit)
-    return [name for (name,) in rows]
+    return _LIST.read(connection, repository_id=repository_id, after=after, most=limit)
 
 
 def describe_tags(connection: Connection, repository_id: int, *, after: str, limit: int) -> list[StoredTag]:
