@@ -78,6 +78,10 @@ class Authenticator:
         """The generation of the database that the edition is of."""
         return self._directory.generation
 
+    async def is_current(self) -> bool:
+        """Whether the edition is the newest."""
+        return await self._directory.is_current()
+
     async def check_password(self, credentials: BasicCredentials, client: str = "", facts: Facts = NO_FACTS) -> Caller:
         """The caller with this name and password, or what stands for one; raises what `authenticate` does."""
         await self._directory.refresh()

@@ -143,6 +143,10 @@ class Directory:
                 await self._ring.reload(self.database, self._secrets_key)
             self._kept = _Kept(generation)
 
+    async def is_current(self) -> bool:
+        """Whether nothing has changed since `refresh`."""
+        return await self.database.read(current_generation) == self._kept.generation
+
     @property
     def generation(self) -> int:
         """The generation that everything here is of."""

@@ -2,7 +2,7 @@
 
 from urllib.parse import urlencode
 
-from aiohttp import web
+from multidict import MultiMapping
 
 from registry.core.errors import PageInvalid
 from registry.core.repositories import Page
@@ -10,11 +10,11 @@ from registry.core.repositories import Page
 _MAX_DIGITS = 20
 
 
-def page_of(request: web.Request) -> Page:
-    """The page that a request asks for; raises PageInvalid."""
-    asked = request.query.get("n")
+def page_of(query: MultiMapping[str]) -> Page:
+    """The page that a query asks for; raises PageInvalid."""
+    asked = query.get("n")
     # No entry holds a NUL, so the same entries follow; PostgreSQL cannot be asked for one.
-    last = request.query.get("last", "").partition("\0")[0]
+    last = query.get("last", "").partition("\0")[0]
     if asked is None:
         return Page(last)
     if not (asked.isascii() and asked.isdigit()) or len(asked) > _MAX_DIGITS:
@@ -22,8 +22,8 @@ def page_of(request: web.Request) -> Page:
     return Page(last, int(asked))
 
 
-def link_to_next(request: web.Request, last: str, *, size: int) -> str:
+def link_to_next(path: str, query: MultiMapping[str], last: str, *, size: int) -> str:
     """The Link header of the page after `last`, with as many entries as this one."""
-    query = [(name, value) for name, value in request.query.items() if name not in {"n", "last"}]
-    query += [("n", str(size)), ("last", last)]
-    return f'<{request.rel_url.raw_path}?{urlencode(query)}>; rel="next"'
+    pairs = [(name, value) for name, value in query.items() if name not in {"n", "last"}]
+    pairs += [("n", str(size)), ("last", last)]
+    return f'<{path}?{urlencode(pairs)}>; rel="next"'

@@ -16,13 +16,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
+from urllib.parse import parse_qsl
 
 from aiohttp import web
 from aiohttp.helpers import rfc822_formatted_time
+from multidict import MultiDict
 
-from auth.actions import Resource
-from auth.authorizer import NO_FACTS, Facts
-from auth.callers import Caller
+from auth.actions import REGISTRY, Resource
+from auth.authorizer import Facts
+from auth.callers import STRANGER, Caller
 from auth.errors import AuthError
 from registry.core.errors import RegistryError
 from registry.core.names import RepositoryName
@@ -30,6 +32,8 @@ from registry.http.access import ACTION, Access
 from registry.http.auditing import Auditing, Pull
 from registry.http.connection import Connection
 from registry.http.middleware import Observers
+from registry.http.reads import Asked, Read, Sees
+from registry.http.transfers import SMALL_BYTES
 from registry.logs import Access as AccessRecord
 from storage.errors import StorageError
 
@@ -40,44 +44,19 @@ _PLAIN_HEADERS: Final = frozenset(
     {"accept", "accept-encoding", "authorization", "docker-distribution-api-version", "host", "user-agent"}
     | {"x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"}
 )
-_LINE: Final = re.compile(rb"(GET|HEAD) (/v2/([a-z0-9._/-]+)/([a-z]+)/([\w.:+=-]+)) HTTP/1\.1", re.ASCII)
+# What nobody could read in two ways: nothing is encoded, and a plus may stand for a space in a query alone.
+_LINE: Final = re.compile(
+    rb"(GET|HEAD) (/v2/(?:_([a-z]+)|([a-z0-9._/-]+)/([a-z]+)/([\w.:+=-]+)))(?:\?([\w.:/&=-]*))? HTTP/1\.1", re.ASCII
+)
 _LONGEST_LINE: Final = 1024
 _TARGETS: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
-    """A whole answer to a read: what HEAD is told the length of, and GET gets the bytes of, of some digest."""
-
-    headers: Mapping[str, str]
-    digest: str
-    length: int
-    body: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """What is read with a method from `/v2/NAME/KIND/REFERENCE`, by whom, and how it is found.
-
-    `find` gives it if nothing about who may do what has changed since a generation; None otherwise, and where the
-    ordinary way is the better one.
-    """
-
-    method: str
-    kind: str
-    actions: tuple[str, ...]
-    find: Callable[[RepositoryName, str, int], Coroutine[Any, Any, Ready | None]]
-    about: Callable[[str], Facts] = lambda _: NO_FACTS
-    """What conditions can ask of the reference."""
-
-
-@dataclass(frozen=True, slots=True)
 class _Target:
     read: Read
-    path: str
-    repository: RepositoryName
+    asked: Asked
     resource: Resource
-    reference: str
     facts: Facts
 
 
@@ -113,7 +92,7 @@ class Shortcuts:
     def __init__(self, ground: Ground, reads: tuple[Read, ...]) -> None:
         self.ground = ground
         self.headers = _lines(ground.headers)
-        self._reads = {(read.method.encode(), read.kind.encode()): read for read in reads}
+        self._reads = {(read.method, read.kind): read for read in reads}
         self._actions = frozenset(read.actions[0] for read in reads)
         self.target: Callable[[bytes], _Target | None] = lru_cache(_TARGETS)(self._target)
 
@@ -128,16 +107,19 @@ class Shortcuts:
 
     def _target(self, line: bytes) -> _Target | None:
         found = _LINE.fullmatch(line)
-        read = None if found is None else self._reads.get((found[1], found[4]))
-        if found is None or read is None:
+        if found is None:
+            return None
+        method, path, list_name, name, kind, reference, query = (part.decode() for part in found.groups(b""))
+        read = self._reads.get((method, kind or f"_{list_name}"))
+        if read is None:
             return None
         try:
-            repository = RepositoryName.parse(found[3].decode())
+            repository = RepositoryName.parse(name) if name else None
         except RegistryError:
             return None
-        resource = self.ground.access.authorizer.repository(repository.text)
-        reference = found[5].decode()
-        return _Target(read, found[2].decode(), repository, resource, reference, read.about(reference))
+        resource = self.ground.access.authorizer.repository(repository.text) if repository else REGISTRY
+        asked = Asked(path, repository, reference, MultiDict(parse_qsl(query, keep_blank_values=True)), query)
+        return _Target(read, asked, resource, read.about(asked.reference))
 
 
 class Shortcut:
@@ -177,16 +159,16 @@ class Shortcut:
         if decision is None:
             facts = {**self._facts, **access.time_facts(), **target.facts}
             decision = at_once(access.admit(caller, read.actions, target.resource, facts))
-        found = at_once(read.find(target.repository, target.reference, access.authenticator.generation))
-        if found is None:
+        found = at_once(read.find(target.asked, self))
+        if found is None or len(found.body) > SMALL_BYTES:
             return None
-        request_id, is_get = self._ground.new_id(), read.method == "GET"
-        if is_get:
-            named = target.resource, decision, request_id, target.reference
+        request_id = self._ground.new_id()
+        if read.is_pull:
+            named = target.resource, decision, request_id, target.asked.reference
             if not self._pulls.note(Pull(caller, read.actions[0], *named, found.digest, found.length)):
                 return None
         access.last_use.note(caller, self._client)
-        self._observe(target, caller, request_id, found.length if is_get else 0, time.perf_counter() - began)
+        self._observe(target, caller, request_id, len(found.body), time.perf_counter() - began)
         head = f"HTTP/1.1 200 OK\r\n{_lines(found.headers)}{self._shortcuts.headers}Content-Length: {found.length}\r\n"
         return f"{head}Date: {rfc822_formatted_time()}\r\n\r\n".encode() + found.body
 
@@ -199,8 +181,24 @@ class Shortcut:
             self._caller, self._edition = caller, authenticator.edition
         return caller
 
+    @property
+    def generation(self) -> int:
+        """The generation in which who asks was allowed to."""
+        return self._ground.access.authenticator.generation
+
+    async def is_current(self) -> bool:
+        """Whether that is the newest."""
+        return await self._ground.access.authenticator.is_current()
+
+    @property
+    def sees(self) -> Sees:
+        """Which repositories the caller may know of."""
+        access, caller = self._ground.access, self._caller or STRANGER
+        facts = {**self._facts, **access.time_facts()}
+        return lambda names: access.authorizer.visible(caller.principal, names, facts)
+
     def _observe(self, target: _Target, caller: Caller, request_id: str, sent_bytes: int, seconds: float) -> None:
-        observers, action = self._ground.observers, str(target.read.actions[0])
+        observers, action, asked = self._ground.observers, str(target.read.actions[0]), target.asked
         observers.metrics.observe(
             method=target.read.method,
             action=action,
@@ -214,12 +212,12 @@ class Shortcut:
                 AccessRecord(
                     request_id=request_id,
                     principal=caller.principal.name or None,
-                    repository=target.repository.text,
+                    repository=None if asked.repository is None else asked.repository.text,
                     action=action,
                     remote=self._client,
                     method=target.read.method,
-                    path=target.path,
-                    query="",
+                    path=asked.path,
+                    query=asked.query_text,
                     status=HTTPStatus.OK,
                     received_bytes=0,
                     sent_bytes=sent_bytes,

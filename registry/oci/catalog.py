@@ -3,16 +3,23 @@
 import orjson
 from aiohttp import web
 
-from registry.http.access import ACCESS
+from registry.core.repositories import Repositories
 from registry.http.pages import link_to_next, page_of
+from registry.http.reads import Asked, Ready, Sees, asked_by, response, seen_by
 from registry.oci.services import SERVICES
 
 
 async def list_repositories(request: web.Request) -> web.Response:
     """Names of the repositories that the caller may know of, by bytes, by pages."""
-    visible = request.app[ACCESS].sees(request)
-    listing = await request.app[SERVICES].repositories.catalog(page_of(request), visible)
-    response = web.Response(body=orjson.dumps({"repositories": listing.entries}), content_type="application/json")
+    repositories = request.app[SERVICES].repositories
+    return response(await listed_repositories(repositories, asked_by(request), seen_by(request)))
+
+
+async def listed_repositories(repositories: Repositories, asked: Asked, sees: Sees) -> Ready:
+    """The list that is asked for."""
+    listing = await repositories.catalog(page_of(asked.query), sees)
+    body = orjson.dumps({"repositories": listing.entries})
+    headers = {"Content-Type": "application/json"}
     if listing.more and listing.entries:
-        response.headers["Link"] = link_to_next(request, listing.entries[-1], size=len(listing.entries))
-    return response
+        headers["Link"] = link_to_next(asked.path, asked.query, listing.entries[-1], size=len(listing.entries))
+    return Ready(headers, len(body), body)

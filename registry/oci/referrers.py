@@ -3,9 +3,10 @@
 import orjson
 from aiohttp import web
 
+from registry.core.images import Images
 from registry.core.media_types import OCI_INDEX
-from registry.http.access import REPOSITORY
 from registry.http.pages import link_to_next, page_of
+from registry.http.reads import Asked, Ready, asked_by, response
 from registry.oci.services import SERVICES
 from storage.digest import Digest
 from storage.metadata.manifests import Referrer
@@ -13,19 +14,26 @@ from storage.metadata.manifests import Referrer
 
 async def list_referrers(request: web.Request) -> web.Response:
     """An index of the manifests whose subject is a digest, whether that is there or not."""
-    subject = Digest.parse(request.match_info["digest"])
-    # No manifest has a type with control characters, and not every database can be asked for one.
-    artifact_type = request.query.get("artifactType", "").replace("\0", "\N{REPLACEMENT CHARACTER}") or None
-    found = await request.app[SERVICES].images.referrers(
-        request[REPOSITORY], subject, artifact_type=artifact_type, page=page_of(request)
+    return response(
+        await listed_referrers(request.app[SERVICES].images, asked_by(request, request.match_info["digest"]))
     )
-    index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [_descriptor(entry) for entry in found.entries]}
-    response = web.Response(body=orjson.dumps(index), headers={"Content-Type": OCI_INDEX})
+
+
+async def listed_referrers(images: Images, asked: Asked) -> Ready:
+    """The index that is asked for."""
+    subject = Digest.parse(asked.reference)
+    # No manifest has a type with control characters, and not every database can be asked for one.
+    artifact_type = asked.query.get("artifactType", "").replace("\0", "\N{REPLACEMENT CHARACTER}") or None
+    found = await images.referrers(asked.name, subject, artifact_type=artifact_type, page=page_of(asked.query))
+    entries = [_descriptor(entry) for entry in found.entries]
+    body = orjson.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries})
+    headers = {"Content-Type": OCI_INDEX}
     if artifact_type is not None:
-        response.headers["OCI-Filters-Applied"] = "artifactType"
+        headers["OCI-Filters-Applied"] = "artifactType"
     if found.more and found.entries:
-        response.headers["Link"] = link_to_next(request, found.entries[-1].digest, size=len(found.entries))
-    return response
+        last = found.entries[-1].digest
+        headers["Link"] = link_to_next(asked.path, asked.query, last, size=len(found.entries))
+    return Ready(headers, len(body), body)
 
 
 def _descriptor(entry: Referrer) -> dict[str, object]:

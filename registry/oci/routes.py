@@ -17,6 +17,8 @@ _UPLOAD = _NAME + "/blobs/uploads/{upload:[^/]+}"
 PULL = (Action.BATCH_GET_IMAGE,)
 READ_BLOB = (Action.GET_DOWNLOAD_URL_FOR_LAYER,)
 LOOK_FOR_BLOB = (Action.GET_DOWNLOAD_URL_FOR_LAYER, Action.BATCH_CHECK_LAYER_AVAILABILITY)
+CATALOG = (Action.DESCRIBE_REPOSITORIES,)
+LIST_TAGS = (Action.LIST_IMAGES,)
 _DELETE = (Action.BATCH_DELETE_IMAGE,)
 
 
@@ -28,7 +30,7 @@ async def get_base(_request: web.Request) -> web.Response:
 # They are tried in this order: what is asked most is first; uploads are before blobs, for `uploads` could be a digest.
 ROUTES = (
     Route("GET", "/v2{slash:/?}", get_base, (Action.GET_AUTHORIZATION_TOKEN,)),
-    Route("GET", "/v2/_catalog", catalog.list_repositories, (Action.DESCRIBE_REPOSITORIES,)),
+    Route("GET", "/v2/_catalog", catalog.list_repositories, CATALOG),
     Route("GET", _MANIFEST, manifests.get_manifest, PULL),
     Route("HEAD", _MANIFEST, manifests.head_manifest, PULL),
     Route("PUT", _MANIFEST, manifests.put_manifest, (Action.PUT_IMAGE,)),
@@ -41,7 +43,7 @@ ROUTES = (
     Route("GET", _BLOB, blobs.get_blob, READ_BLOB),
     Route("HEAD", _BLOB, blobs.head_blob, LOOK_FOR_BLOB),
     Route("DELETE", _BLOB, blobs.delete_blob, _DELETE),
-    Route("GET", _NAME + "/tags/list", tags.list_tags, (Action.LIST_IMAGES,)),
+    Route("GET", _NAME + "/tags/list", tags.list_tags, LIST_TAGS),
     Route("GET", _NAME + "/referrers/{digest:[^/]+}", referrers.list_referrers, PULL),
     Route("GET", "/auth/token", token.get_token, PUBLIC),
     Route("POST", "/auth/token", token.post_token, PUBLIC),

@@ -3,18 +3,22 @@
 import orjson
 from aiohttp import web
 
-from registry.http.access import REPOSITORY
+from registry.core.images import Images
 from registry.http.pages import link_to_next, page_of
+from registry.http.reads import Asked, Ready, asked_by, response
 from registry.oci.services import SERVICES
 
 
 async def list_tags(request: web.Request) -> web.Response:
     """Tags of a repository by bytes, whole or by pages."""
-    listing = await request.app[SERVICES].images.tags(request[REPOSITORY], page_of(request))
-    response = web.Response(
-        body=orjson.dumps({"name": request[REPOSITORY].text, "tags": listing.entries}),
-        content_type="application/json",
-    )
+    return response(await listed_tags(request.app[SERVICES].images, asked_by(request)))
+
+
+async def listed_tags(images: Images, asked: Asked) -> Ready:
+    """The list that is asked for."""
+    listing = await images.tags(asked.name, page_of(asked.query))
+    body = orjson.dumps({"name": asked.name.text, "tags": listing.entries})
+    headers = {"Content-Type": "application/json"}
     if listing.more and listing.entries:
-        response.headers["Link"] = link_to_next(request, listing.entries[-1], size=len(listing.entries))
-    return response
+        headers["Link"] = link_to_next(asked.path, asked.query, listing.entries[-1], size=len(listing.entries))
+    return Ready(headers, len(body), body)
