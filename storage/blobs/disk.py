@@ -104,6 +104,7 @@ class Disk:
         self._registry_id = registry_id
         self.blobs = root / "blobs"
         self._blobs_text = str(self.blobs)
+        self._mark = self.blobs / ".store"
         self.uploads = root / "uploads"
         self._root = root
         self._durability = durability
@@ -133,9 +134,14 @@ class Disk:
 
     def owner(self) -> str | None:
         """The id of the registry that the tree is marked with, None when it has no mark."""
-        with suppress(FileNotFoundError), self._mark.open("rb") as file:
-            return file.read(_OWNER_BYTES).decode("ascii", "replace").strip()
-        return None
+        try:  # each push asks twice: by the system's own calls it takes a quarter of the time
+            file = os.open(self._mark, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            return os.read(file, _OWNER_BYTES).decode("ascii", "replace").strip()
+        finally:
+            os.close(file)
 
     def claim(self, registry_id: str) -> None:
         """Mark the tree, durably, as that of this registry."""
@@ -160,10 +166,6 @@ class Disk:
                 return
         message = f"{self.blobs} is not the content directory of this registry: is its disk mounted?"
         raise StoreUnavailable(message, is_away=True)
-
-    @property
-    def _mark(self) -> Path:
-        return self.blobs / ".store"
 
     def staged_path(self, upload_id: str) -> Path:
         """Where an upload's bytes are staged; raises StagedBytesMissing for what cannot be an upload id."""

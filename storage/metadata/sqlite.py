@@ -11,9 +11,9 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -126,6 +126,14 @@ class SqliteDatabase:
         return self._reader_engine.connect()
 
     @cached_property
+    def _writing_engine(self) -> Engine:
+        return self._engine(StaticPool, query_only=False)
+
+    @cached_property
+    def _writing(self) -> Connection:
+        return self._writing_engine.connect()
+
+    @cached_property
     def _scanners(self) -> Engine:
         return self._engine(QueuePool, query_only=True)
 
@@ -168,7 +176,6 @@ class SqliteDatabase:
         raise DatabaseUnavailable(message)
 
     def _write_groups(self) -> None:
-        engine = self._engine(StaticPool, query_only=False)
         while (first := self._waiting.get()) is not None:
             group = [first]
             last = False
@@ -181,17 +188,20 @@ class SqliteDatabase:
                     last = True
                 else:
                     group.append(following)
-            self._commit(engine, group)
+            self._commit(group)
             if last:
                 break
-        engine.dispose()
+        if "_writing" in self.__dict__:
+            self._writing.close()
+            self._writing_engine.dispose()
 
-    def _commit(self, engine: Engine, group: list[_Waiting]) -> None:
+    def _commit(self, group: list[_Waiting]) -> None:
         """Commit the changes that have not waited too long; a locked database would make each wait for all before."""
         now = time.monotonic()
         try:
             with translated_errors():
                 self._require_file()
+                connection = self._writing
         except DatabaseUnavailable as error:
             _refuse(group, error)
             return
@@ -200,33 +210,36 @@ class SqliteDatabase:
             DatabaseUnavailable("the metadata database is locked for too long: something else writes to it"),
         )
         if patient := [waiting for waiting in group if waiting.deadline > now]:
-            _commit_group(engine, patient)
+            _commit_group(connection, patient)
 
 
 def _refuse(group: list[_Waiting], error: Exception) -> None:
     hand_over((waiting.outcome, None, error) for waiting in group)
 
 
-def _commit_group(engine: Engine, group: list[_Waiting]) -> None:
+@contextmanager
+def _transaction(connection: Connection) -> Iterator[None]:
+    """A transaction of the driver's, within one of SQLAlchemy's that knows of it; what is not committed is undone."""
+    with closing(connection.begin()):
+        on_sqlite(connection, "BEGIN IMMEDIATE")
+        yield
+        on_sqlite(connection, "COMMIT")
+
+
+def _commit_group(connection: Connection, group: list[_Waiting]) -> None:
     """Run each change in a savepoint of one transaction; nobody hears of success before the commit.
 
     Where the whole transaction did not fit on the disk, each change gets one of its own: most are small.
     """
     arrivals: list[Arrival] = []
     try:
-        with translated_errors(), engine.connect() as connection:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")  # so SQLAlchemy knows that there is a transaction
-            try:
-                run = _run_in_savepoint if len(group) > 1 else _run_alone
-                arrivals = [(waiting.outcome, *run(connection, waiting.change)) for waiting in group]
-                on_sqlite(connection, "COMMIT")
-            except BaseException:
-                _roll_back(connection)
-                raise
+        with translated_errors(), _transaction(connection):
+            run = _run_in_savepoint if len(group) > 1 else _run_alone
+            arrivals = [(waiting.outcome, *run(connection, waiting.change)) for waiting in group]
     except Exception as error:  # noqa: BLE001  the writer thread answers every caller, whatever went wrong
         if isinstance(error, NoSpace) and len(group) > 1:
             for waiting in group:
-                _commit_group(engine, [waiting])
+                _commit_group(connection, [waiting])
         else:
             _refuse(group, error)
         return
@@ -251,11 +264,6 @@ def _run_in_savepoint(connection: Connection, change: Callable[[Connection], T])
         return None, error
     on_sqlite(connection, "RELEASE change")
     return result, None
-
-
-def _roll_back(connection: Connection) -> None:
-    if _is_in_transaction(connection):
-        on_sqlite(connection, "ROLLBACK")
 
 
 def _is_in_transaction(connection: Connection) -> bool:
