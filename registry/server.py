@@ -23,6 +23,7 @@ from registry.worker import Factory
 def serve(settings: Settings, factory: Factory | None = None, prepare: Prepare | None = None) -> int:
     """Serve until told to stop; returns the exit code. Without a factory and a prepare it serves the real registry."""
     began = time.monotonic()
+    gc.disable()  # what is imported is there to stay: to look for what is not takes a tenth of a start
     logs.configure(settings.log)
     os.umask(0o077)  # whatever any of the processes writes is its owner's alone
     bound_heaps()
@@ -34,10 +35,12 @@ def serve(settings: Settings, factory: Factory | None = None, prepare: Prepare |
         chosen = factory or _real_factory(settings)  # imported while the child prepares the data directory
         notice = preparation.result()
     except (StartFailed, ListenFailed) as error:
+        gc.enable()
         complain(str(error))
         return 1
     if notice:
         print(notice, flush=True)  # noqa: T201 (for the person at the terminal, and not for the log)
+    gc.enable()
     gc.collect()
     gc.freeze()  # what is shared with the workers stays shared: a collection would write to every page
     channel = Channel()
