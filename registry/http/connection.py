@@ -32,6 +32,7 @@ _KEEPALIVE_SECONDS: Final = 75
 _LINGER_SECONDS: Final = 5
 _FAREWELL_SECONDS: Final = 1
 _STALLED_LOOKS: Final = 2
+_HEAD_END: Final = b"\r\n\r\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,11 +186,12 @@ class Connection(RequestHandler):
     def _feed(self, data: bytes) -> None:
         """Watch over heads and bodies while aiohttp parses."""
         body, count, received = self._body, self._request_count, self._body.total_bytes
-        in_body, begins_here = not body.is_eof(), not self._head_begun
+        in_body, is_first = not body.is_eof(), self._is_waiting() and not self._head_begun
         super().data_received(data)
+        # Kept only while nothing else came: it must never be taken for the head of another request.
+        is_whole = is_first and self._request_count == count + 1 and data.find(_HEAD_END) == len(data) - len(_HEAD_END)
+        self._head = data if is_whole else b""
         if self._request_count != count:
-            is_whole = begins_here and not in_body and self._request_count == count + 1
-            self._head = data if is_whole and data.find(b"\r\n\r\n") == len(data) - 4 else b""
             self._head_arrived()
             self._body = self._messages[-1][1] if self._messages else EMPTY_PAYLOAD
             if in_body and not body.is_eof() and self._body is not body:  # only an error begins in the middle of a body

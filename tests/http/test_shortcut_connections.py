@@ -5,11 +5,13 @@ import socket
 from typing import Any
 
 import pytest
+from aiohttp import web
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from registry.http.access import Access
 from registry.http.connection import Connection
-from tests.http.client import Registry
+from tests.http.client import USER, Registry
 from tests.http.documents import image, sha256
 from tests.http.kept_connection import LAYER, TAGGED, Kept, settle
 
@@ -89,6 +91,31 @@ async def test_request_in_a_body_is_none(connection: Kept) -> None:
 
     assert (await connection.reply()).status == 202
     assert len(connection.shortcuts) == before
+
+
+async def test_headers_speak_for_their_own_request_alone(
+    registry: Registry, connection: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request that comes while another one is handled does not lend its headers to that one's rights."""
+    stranger = await registry.token("repository:team/app:pull", authorization=USER)
+    by_stranger = registry.request_head("GET", TAGGED, authorization=stranger)
+    gate, check = asyncio.Event(), Access.check
+
+    async def held(access: Access, request: web.Request) -> None:
+        await gate.wait()
+        await check(access, request)
+
+    monkeypatch.setattr(Access, "check", held)
+    connection.send(registry.request_head("GET", TAGGED, authorization=connection.authorization))
+    await asyncio.sleep(0.05)
+    connection.send(by_stranger)
+    await asyncio.sleep(0.05)
+    gate.set()
+    assert [(await connection.reply()).status for _ in range(2)] == [200, 403]
+
+    connection.send(by_stranger)
+
+    assert (await connection.reply()).status == 403
 
 
 async def test_draining_connection_says_that_it_closes(registry: Registry, connection: Kept) -> None:
