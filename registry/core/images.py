@@ -83,7 +83,7 @@ class Images:
         self._sparse = sparse
         self._most = most
         self._now = now
-        self._told: set[tuple[str, str]] = set()
+        self._told: dict[tuple[str, str], asyncio.Future[None]] = {}
         self._known = OpenedManifests()
 
     async def find(self, repository: RepositoryName, reference: Tag | Digest) -> StoredManifest:
@@ -122,14 +122,17 @@ class Images:
         return StoredManifest(found.digest, found.media_type, payload)
 
     async def _tell(self, repository: RepositoryName, digest: str, error: SealBroken) -> None:
-        """Tell of a manifest that is damaged: once, for it is read again and again until it is pushed."""
+        """Tell of a manifest that is damaged: once, for it is read again and again until it is pushed.
+
+        Whoever comes meanwhile waits until it is told, also where the first did not stay.
+        """
         place = (repository.text, digest)
-        if place in self._told:
-            return
-        if len(self._told) >= _TOLD:
-            self._told.clear()
-        self._told.add(place)
-        await self._damaged(Damage.seen(repository, digest, error))
+        telling = self._told.get(place)
+        if telling is None:
+            if len(self._told) >= _TOLD:
+                self._told.clear()
+            telling = self._told[place] = asyncio.ensure_future(self._damaged(Damage.seen(repository, digest, error)))
+        await asyncio.shield(telling)
 
     async def push(
         self,
@@ -165,7 +168,7 @@ class Images:
                 tags.put_tag(connection, repository_id, tag.text, new.digest, now)
 
         await self._database.write(change)
-        self._told.discard((repository.text, new.digest))
+        self._told.pop((repository.text, new.digest), None)
         return Pushed(digest, every_tag)
 
     async def delete(self, repository: RepositoryName, reference: Tag | Digest) -> None:

@@ -14,7 +14,7 @@ from tests.http.documents import image, sha256
 from tests.http.kept_connection import LAYER, TAGGED, Kept, kept, settle
 from tests.http.people import PULL, People, administered, allow, deny, of_resource
 from tests.http.test_metrics import numbers, requests
-from tests.http.trail import noted
+from tests.http.trail import noted, recorded
 
 
 @pytest.fixture
@@ -140,6 +140,18 @@ async def test_lost_blob_is_found_out(registry: Registry, connection: Kept) -> N
 
     assert (await connection.took("GET", path))[0].status == 404
     assert (await connection.took("HEAD", path))[0].status == 404
+
+
+async def test_damaged_manifest_is_told_of_before_its_answer(
+    registry: Registry, people: People, connection: Kept
+) -> None:
+    """Once, whoever found it."""
+    await settle(connection)
+    await people.database.write(lambda c: c.exec_driver_sql("UPDATE manifest SET payload = zeroblob(300)"))
+
+    for _ in range(2):
+        assert (await connection.ask("GET", TAGGED)).status == 404
+        assert len(await recorded(registry.root, "damage")) == 1
 
 
 @pytest.mark.settings(encryption={"mode": "off"})
