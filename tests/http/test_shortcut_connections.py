@@ -170,20 +170,50 @@ LINES = st.lists(
     max_size=2,
     unique=True,
 )
-PLAIN = (("GET", "team/app", "manifests", "latest"), ("HEAD", "team/app", "manifests", sha256(image((LAYER,)))))
+QUERIES = st.sampled_from(
+    (
+        "",
+        "?",
+        "?n=1",
+        "?n=1&last=latest",
+        "?n=0",
+        "?n=x",
+        "?last=a",
+        "?n=2&x=y",
+        "?n=1&n=2",
+        "?&n=1",
+        "?n=",
+        "?n==1",
+        "?x",
+        "?artifactType=a/b",
+        "?n=1+1",
+        "?last=%61",
+        "?n=1;last=a",
+        "?digest=sha256:0",
+        "?ns=docker.io",
+        "?n=1#x",
+    )
+)
+PLAIN = (
+    ("GET", "team/app", "manifests", "latest"),
+    ("HEAD", "team/app", "manifests", sha256(image((LAYER,)))),
+    ("GET", "team/app", "tags", "list"),
+    ("GET", "team/app", "referrers", sha256(image((LAYER,)))),
+)
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     target=st.sampled_from(PLAIN) | st.tuples(st.sampled_from(["GET", "HEAD", "OPTIONS"]), NAMES, KINDS, REFERENCES),
+    query=QUERIES,
     lines=LINES,
 )
 async def test_shortcut_never_answers_otherwise(
-    connection: Kept, target: tuple[str, str, str, str], lines: list[str]
+    connection: Kept, target: tuple[str, str, str, str], query: str, lines: list[str]
 ) -> None:
     """Whatever is asked, the second time on a connection as the first time on a fresh one."""
     method, name, kind, reference = target
-    path = f"/v2/{name}/{kind}/{reference}"
+    path = f"/v2/{name}/{kind}/{reference}{query}"
     async with connection.another() as fresh:
         expected = await fresh.ask(method, path, *lines)
 

@@ -69,6 +69,23 @@ async def test_passwords_are_checked_in_the_ordinary_way(registry: Registry, mon
         assert not connection.shortcuts
 
 
+@pytest.mark.parametrize("path", ["/v2/_catalog?n=1", "/v2/_catalog", "/v2/_catalog?n=1&last=team/app"])
+async def test_catalog_is_the_same_as_the_ordinary_one(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """With the link to its next page."""
+    for name in ("team/app", "team/other", "zoo"):
+        await registry.push_image(name, "latest", LAYER)
+    token = await registry.token("registry:catalog:*")
+    async with kept(registry, token, monkeypatch) as connection:
+        ordinary, _ = await connection.took("GET", path)
+        shortened, took = await connection.took("GET", path)
+
+    assert took
+    assert shortened == ordinary
+    assert ordinary.status == 200
+
+
 async def test_another_path_takes_the_shortcut_as_well(registry: Registry, connection: Kept) -> None:
     """It is the headers that have to be the same."""
     await registry.push_image("team/other", "v1", LAYER)
