@@ -185,13 +185,18 @@ class Pulls:
         self._source = inert(client, _SHORT)
         self._user_agent = user_agent
         self._caller: Caller | None = None
+        self._principal = ""
         self._of_caller: dict[str, Any] = {}
+        self._decision: Decision | None = None
+        self._statement: Statement | None = None
 
     def note(self, pull: Pull) -> bool:
         """Note a pull that was answered with all that was asked for; False where the trail would have to wait."""
         if pull.caller is not self._caller:
             self._of_caller = dict(_of_caller(pull.caller, self._user_agent))
-            self._caller = pull.caller
+            self._caller, self._principal = pull.caller, pull.caller.principal.arn
+        if pull.decision is not self._decision:
+            self._decision, self._statement = pull.decision, _deciding(pull.decision)
         details = {"status": HTTPStatus.OK.value, **self._of_caller, "digest": pull.digest}
         if ":" not in pull.reference:
             details["tags"] = [pull.reference]
@@ -200,13 +205,13 @@ class Pulls:
             AuditEvent(
                 self._now(),
                 EventKind.PULL,
-                pull.caller.principal.arn,
+                self._principal,
                 self._source,
                 str(pull.action),
                 inert(pull.resource.arn, _LONG),
                 Verdict.ALLOWED,
                 pull.request_id,
-                _deciding(pull.decision),
+                self._statement,
                 details,
             )
         )
