@@ -291,8 +291,7 @@ class Uploads:
         await self._promise_kept(row, writer)
 
     async def _promise_kept(self, row: StoredUpload, writer: BlobWriter) -> None:
-        if writer.kept != row.committed:
-            await self._move(row, writer.kept)
+        await self._move(row, writer.kept)  # also where nothing came: whoever asks is there, and his session not idle
         if writer.kept == writer.offset:
             writer.remember()
 

@@ -47,10 +47,9 @@ class UploadMachine(RuleBasedStateMachine):
         return draw.draw(st.sampled_from(sorted(self.sessions)))
 
     def touch(self, upload_id: str, content: bytes) -> None:
-        """The session was promised more bytes."""
-        if content:
-            self.sessions[upload_id] += content
-            self.touched[upload_id] = self.clock.time
+        """The session was promised more bytes; even a body without a byte tells that the client is there."""
+        self.sessions[upload_id] += content
+        self.touched[upload_id] = self.clock.time
 
     def forget(self, upload_id: str) -> None:
         del self.sessions[upload_id], self.touched[upload_id]
@@ -106,8 +105,6 @@ class UploadMachine(RuleBasedStateMachine):
         with pytest.raises(Broken):
             self.runner.run(_awaited(attempt))
         self.touch(upload_id, content)
-        # Even a body without a byte tells that the client is there.
-        self.touched[upload_id] = self.clock.time
 
     @precondition(lambda self: self.sessions)
     @rule(draw=st.data(), content=CONTENT)

@@ -1,7 +1,7 @@
 """Sweeping uploads that nobody will finish."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TypeVar
 
 import pytest
@@ -16,7 +16,7 @@ from storage.digest import Algorithm, Digest
 from storage.errors import StoreUnavailable
 from storage.metadata.database import Database
 from tests.contracts.blob_access import at
-from tests.registry.core.services import ALICE, LIMITS, NOTHING, Body, Clock, Core, chunk
+from tests.registry.core.services import ALICE, LIMITS, NOTHING, Body, Broken, Clock, Core, chunk
 
 T = TypeVar("T")
 HELLO = Digest.of(b"hello")
@@ -61,6 +61,16 @@ async def test_an_idle_session_is_swept_with_its_bytes(core: Core) -> None:
     assert await core.stored() == set()
     with pytest.raises(UploadUnknown):
         await core.uploads.status(ALICE, upload_id)
+
+
+@pytest.mark.parametrize("body", [Body([b""]), Body([b""], Broken())], ids=["empty", "broken off"])
+async def test_a_body_without_a_byte_tells_that_the_client_is_there(core: Core, clock: Clock, body: Body) -> None:
+    upload_id = await staged(core)
+    clock.time = 2000.0
+    with suppress(Broken):
+        await core.uploads.append(ALICE, upload_id, Chunk(body))
+
+    assert await core.uploads.sweep(idle_since=1500.0) == 0
 
 
 async def test_a_session_that_was_touched_since_is_kept(core: Core, clock: Clock) -> None:
