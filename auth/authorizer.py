@@ -171,17 +171,16 @@ class Authorizer:
         subject, action = await self._subject(principal), Action.DESCRIBE_REPOSITORIES
         registry = await self._directory.registry_policy()
         rules = await self._directory.repositories(names)
-
         common = subject.under(None, registry)
 
-        def is_visible(name: str, rules: Rules = NO_RULES) -> bool:
-            applying = common if rules.policy is None else subject.under(rules.policy, registry)
-            own_facts = {**facts, **rules.facts} if rules.facts else facts
+        def is_visible(name: str, own: Rules = NO_RULES) -> bool:
+            applying = common if own.policy is None else subject.under(own.policy, registry)
+            own_facts = {**facts, **own.facts} if own.facts else facts
             return self._decide(subject, action, self.repository(name), own_facts, applying).allowed
 
         if names and are_about_everything(common):  # what holds for one holds for all that have no rules of their own
             are_visible = is_visible(names[0])
-            return [name for name in names if (is_visible(name, rule) if (rule := rules[name]) else are_visible)]
+            return [name for name in names if (is_visible(name, own) if (own := rules[name]) else are_visible)]
         return [name for name in names if is_visible(name, rules[name])]
 
     async def grant(self, principal: Principal, scopes: Iterable[Scope], facts: Facts = NO_FACTS) -> list[Scope]:

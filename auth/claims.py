@@ -11,7 +11,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from math import inf
 from typing import Any, Final, NoReturn
 
 from auth.actions import ScopeType, ScopeWord
@@ -69,7 +68,7 @@ class VerifiedToken:
     stored_token: str | None = None
     authorizations: tuple[str, ...] = ()
     opened_by: tuple[str, ...] = ()
-    until: float = inf
+    until: float = math.inf
 
 
 def claims_about(caller: Caller, scopes: Sequence[Scope], kind: TokenKind) -> dict[str, object]:

@@ -6,6 +6,7 @@ from multidict import MultiMapping
 
 from registry.core.errors import PageInvalid
 from registry.core.repositories import Page
+from registry.http.reads import Asked
 
 _MAX_DIGITS = 20
 
@@ -20,6 +21,14 @@ def page_of(query: MultiMapping[str]) -> Page:
     if not (asked.isascii() and asked.isdigit()) or len(asked) > _MAX_DIGITS:
         raise PageInvalid
     return Page(last, int(asked))
+
+
+def page_headers(asked: Asked, media_type: str, last: str | None, *, size: int) -> dict[str, str]:
+    """The headers of a page of so many entries; `last` is the last of them where more follow, else None."""
+    headers = {"Content-Type": media_type}
+    if last is not None:
+        headers["Link"] = link_to_next(asked.path, asked.query, last, size=size)
+    return headers
 
 
 def link_to_next(path: str, query: MultiMapping[str], last: str, *, size: int) -> str:

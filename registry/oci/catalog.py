@@ -4,7 +4,7 @@ import orjson
 from aiohttp import web
 
 from registry.core.repositories import Repositories
-from registry.http.pages import link_to_next, page_of
+from registry.http.pages import page_headers, page_of
 from registry.http.reads import Asked, Ready, Sees, asked_by, response, seen_by
 from registry.oci.services import SERVICES
 
@@ -19,7 +19,5 @@ async def listed_repositories(repositories: Repositories, asked: Asked, sees: Se
     """The list that is asked for."""
     listing = await repositories.catalog(page_of(asked.query), sees)
     body = orjson.dumps({"repositories": listing.entries})
-    headers = {"Content-Type": "application/json"}
-    if listing.more and listing.entries:
-        headers["Link"] = link_to_next(asked.path, asked.query, listing.entries[-1], size=len(listing.entries))
-    return Ready(headers, len(body), body)
+    last = listing.entries[-1] if listing.more and listing.entries else None
+    return Ready(page_headers(asked, "application/json", last, size=len(listing.entries)), len(body), body)

@@ -5,7 +5,7 @@ from aiohttp import web
 
 from registry.core.images import Images
 from registry.core.media_types import OCI_INDEX
-from registry.http.pages import link_to_next, page_of
+from registry.http.pages import page_headers, page_of
 from registry.http.reads import Asked, Ready, asked_by, response
 from registry.oci.services import SERVICES
 from storage.digest import Digest
@@ -27,12 +27,10 @@ async def listed_referrers(images: Images, asked: Asked) -> Ready:
     found = await images.referrers(asked.name, subject, artifact_type=artifact_type, page=page_of(asked.query))
     entries = [_descriptor(entry) for entry in found.entries]
     body = orjson.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries})
-    headers = {"Content-Type": OCI_INDEX}
+    last = found.entries[-1].digest if found.more and found.entries else None
+    headers = page_headers(asked, OCI_INDEX, last, size=len(found.entries))
     if artifact_type is not None:
         headers["OCI-Filters-Applied"] = "artifactType"
-    if found.more and found.entries:
-        last = found.entries[-1].digest
-        headers["Link"] = link_to_next(asked.path, asked.query, last, size=len(found.entries))
     return Ready(headers, len(body), body)
 
 

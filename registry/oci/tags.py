@@ -4,7 +4,7 @@ import orjson
 from aiohttp import web
 
 from registry.core.images import Images
-from registry.http.pages import link_to_next, page_of
+from registry.http.pages import page_headers, page_of
 from registry.http.reads import Asked, Ready, asked_by, response
 from registry.oci.services import SERVICES
 
@@ -18,7 +18,5 @@ async def listed_tags(images: Images, asked: Asked) -> Ready:
     """The list that is asked for."""
     listing = await images.tags(asked.name, page_of(asked.query))
     body = orjson.dumps({"name": asked.name.text, "tags": listing.entries})
-    headers = {"Content-Type": "application/json"}
-    if listing.more and listing.entries:
-        headers["Link"] = link_to_next(asked.path, asked.query, listing.entries[-1], size=len(listing.entries))
-    return Ready(headers, len(body), body)
+    last = listing.entries[-1] if listing.more and listing.entries else None
+    return Ready(page_headers(asked, "application/json", last, size=len(listing.entries)), len(body), body)
