@@ -6,6 +6,7 @@ from typing import Self
 
 from aiohttp import HttpVersion11, web
 
+from registry.http.lending import read_ahead
 from registry.http.receiving import receive
 from registry.http.refusals import BodyTooSlow
 from storage.blobs.interface import WriteFrom
@@ -53,6 +54,7 @@ class RequestBody:
         await _invite(self._request)
         if write_from and await receive(self._request, write_from, idle_seconds=self._idle_seconds):
             return
+        read_ahead(self._request.content)
         pump = _Pump(write, self._budget)
         try:
             with _SilenceBound(self._request, self._idle_seconds, pump.let_go) as bound:
@@ -73,6 +75,7 @@ async def read_body(
     if (request.content_length or 0) > limit_bytes:
         raise BodyTooLong(limit_bytes)
     await _invite(request)
+    read_ahead(request.content)
     body = bytearray()
     try:
         with _SilenceBound(request, idle_seconds, lambda: None) as bound:

@@ -14,7 +14,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
@@ -24,6 +24,7 @@ from aiohttp.http import HttpRequestParser
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError
 
+from registry.http.lending import Loan, begun_of, hold_back
 from registry.http.refusals import HEADERS, METHODS, BodyTooSlow, document, raw_answer, verdict
 from registry.http.waiting import unacknowledged
 from registry.logs import Logger
@@ -46,14 +47,6 @@ class ConnectionLimits:
     """How long bytes may wait for a client that takes none; noticed up to half as much later."""
     connections: int
     """Most connections of one worker."""
-
-
-@dataclass(frozen=True, slots=True)
-class Loan:
-    """A descriptor of a socket, the borrower's to close, and what came of the body already."""
-
-    socket: int
-    begun: Sequence[bytes]
 
 
 class Connection(RequestHandler):
@@ -194,6 +187,8 @@ class Connection(RequestHandler):
         if self._request_count != count:
             self._head_arrived()
             self._body = self._messages[-1][1] if self._messages else EMPTY_PAYLOAD
+            if self._messages and self.ssl_context is None and hold_back(*self._messages[-1]):
+                self.pause_reading()
             if in_body and not body.is_eof() and self._body is not body:  # only an error begins in the middle of a body
                 body.set_exception(RequestPayloadError("the body is not framed as HTTP says"))
         elif in_body:
@@ -217,9 +212,7 @@ class Connection(RequestHandler):
         """
         if self.transport is None or self._body is not body or body.exception() or self.ssl_context is not None:
             return None
-        begun = []
-        while chunk := body._read_nowait(-1):  # noqa: SLF001  no other way waits for nothing
-            begun.append(chunk)
+        begun = begun_of(body)
         self.transport.pause_reading()
         return Loan(os.dup(self.transport.get_extra_info("socket").fileno()), begun)
 

@@ -16,13 +16,12 @@ from typing import Final
 
 from aiohttp import web
 
-from registry.http.connection import Connection, Loan
+from registry.http.connection import Connection
+from registry.http.lending import LEAST_BYTES, Loan
 from registry.http.refusals import BodyTooSlow
 from registry.http.waiting import Patience, readable
 from storage.blobs.interface import WriteFrom
 
-# Less than that has come with the head, mostly, and costs no more through the loop.
-LEAST_BYTES: Final = 256 * 1024
 _BUFFER_BYTES: Final = 1024 * 1024
 # Each of many clients gets its turn with the few threads, and the core its chance to note how far they are.
 _BYTES_AT_ONCE: Final = 8 * 1024 * 1024

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from registry.http.bodies import RequestBody
 from registry.http.connection import ConnectionLimits, connection_factory
-from registry.http.receiving import LEAST_BYTES
+from registry.http.lending import LEAST_BYTES
 from registry.http.refusals import BodyTooSlow
 from registry.logs import logger
 from storage.blobs.blocking import run_to_end
@@ -66,6 +66,8 @@ class Served:
 
     port: int
     sink: Sink
+    may_pour: asyncio.Event
+    waiting: list[web.Request]
     streams: list[asyncio.StreamWriter] = field(default_factory=list)
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -77,9 +79,13 @@ class Served:
 @pytest.fixture
 async def served() -> AsyncIterator[Served]:
     threads = ThreadPoolExecutor(2)
-    sink = Sink(threads)
+    sink, may_pour = Sink(threads), asyncio.Event()
+    waiting: list[web.Request] = []
+    may_pour.set()
 
     async def receive(request: web.Request) -> web.Response:
+        waiting.append(request)
+        await may_pour.wait()
         body = RequestBody(request, BufferBudget(1 << 26), idle_seconds=IDLE_SECONDS)
         try:
             await body.pour(sink.write, sink.write_from if sink.is_threaded else None)
@@ -102,13 +108,15 @@ async def served() -> AsyncIterator[Served]:
         """Whoever reads the body asks for it."""
 
     app = web.Application()
-    app.add_routes([web.put("/body", receive, expect_handler=leave_it), web.get("/ok", answer)])
+    app.add_routes(
+        [web.put("/body", receive, expect_handler=leave_it), web.get("/ok", answer), web.put("/unread", answer)]
+    )
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     assert runner.server is not None
     factory = connection_factory(runner.server, LIMITS, logger())
     listening = await asyncio.get_running_loop().create_server(factory, "127.0.0.1", 0)
-    served = Served(listening.sockets[0].getsockname()[1], sink)
+    served = Served(listening.sockets[0].getsockname()[1], sink, may_pour, waiting)
     yield served
     for stream in served.streams:
         stream.close()
@@ -119,8 +127,8 @@ async def served() -> AsyncIterator[Served]:
     threads.shutdown()
 
 
-def head(length: int, *more: str) -> bytes:
-    lines = ["PUT /body HTTP/1.1", "Host: x", f"Content-Length: {length}", *more, "", ""]
+def head(length: int, *more: str, path: str = "/body") -> bytes:
+    lines = [f"PUT {path} HTTP/1.1", "Host: x", f"Content-Length: {length}", *more, "", ""]
     return "\r\n".join(lines).encode()
 
 
@@ -145,6 +153,34 @@ async def test_a_body_is_taken_whole_and_in_order(served: Served, length: int) -
     assert await answer_of(reader) == (200, b"taken")
     assert served.sink.received == CONTENT[:length]
     assert served.sink.bytes_counted == length
+
+
+@pytest.mark.parametrize("is_threaded", [True, False])
+async def test_of_a_large_body_no_more_is_read_than_is_asked_for(served: Served, *, is_threaded: bool) -> None:
+    served.sink.is_threaded = is_threaded
+    served.may_pour.clear()
+    reader, writer = await served.connect()
+    writer.write(head(1_000_000) + CONTENT[:1000])
+    await until(lambda: bool(served.waiting))
+    content = served.waiting[0].content
+    await until(lambda: content.total_bytes > 0)
+    begun = content.total_bytes
+
+    writer.write(CONTENT[1000:1_000_000])
+    await asyncio.sleep(0.05)
+
+    assert content.total_bytes == begun
+    served.may_pour.set()
+    assert await answer_of(reader) == (200, b"taken")
+    assert served.sink.received == CONTENT[:1_000_000]
+
+
+async def test_a_large_body_that_nobody_reads_is_in_nobodys_way(served: Served) -> None:
+    reader, writer = await served.connect()
+    writer.write(head(1_000_000, path="/unread") + CONTENT[:1_000_000] + GET)
+
+    assert await answer_of(reader) == (200, b"ok")
+    assert await answer_of(reader) == (200, b"ok")
 
 
 @pytest.mark.parametrize("count", [1, 3])
