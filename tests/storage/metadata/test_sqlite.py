@@ -153,6 +153,21 @@ async def test_a_file_that_cannot_be_opened_is_a_fact_about_storage(tmp_path: Pa
     await database.close()
 
 
+async def test_a_change_waits_until_another_process_has_made_its_own(file: SqliteDatabase, tmp_path: Path) -> None:
+    other = sqlite3.connect(tmp_path / "file.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    writing = asyncio.ensure_future(file.write(partial(store, size=1)))
+    await asyncio.sleep(0.03)
+    assert not writing.done()
+
+    other.execute("INSERT INTO thing VALUES ('of another')")
+    other.execute("COMMIT")
+
+    await writing
+    assert await file.read(count) == 2
+    other.close()
+
+
 async def test_nobody_waits_for_those_before_him(tmp_path: Path) -> None:
     """A locked database fails what waits for it within a bound, not one group after another."""
     path = tmp_path / "file.db"
