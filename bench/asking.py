@@ -38,7 +38,14 @@ def asking(
             requests = question.requests(stock.peer.scoped(question.scope))
             start = number * len(requests) // connections
             queues.append(requests[start:] + requests[:start])
-        jobs[stock] = Job(stock.peer.address, queues, seconds, question.expected, question.is_head)
+        jobs[stock] = Job(
+            stock.peer.address,
+            queues,
+            seconds,
+            question.expected,
+            question.is_head,
+            certificate=stock.peer.certificate,
+        )
         asked = ask_once(replace(jobs[stock], seconds=seconds * _WARMING_PART))
         if asked.errors:
             raise Refused(asked.errors[0])

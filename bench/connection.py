@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Self
 
 from bench.served import Peer
+from bench.tls import http_connection
 
 TIMEOUT_SECONDS = 300
 REPOSITORY = "bench/push"
@@ -26,7 +27,8 @@ class Connection:
 
     def __init__(self, peer: Peer, repository: str = REPOSITORY) -> None:
         self.repository = repository
-        self._http = http.client.HTTPConnection(peer.address, timeout=TIMEOUT_SECONDS)
+        self.is_encrypted = peer.certificate is not None
+        self._http = http_connection(peer.address, peer.certificate, TIMEOUT_SECONDS)
         self._headers = peer.headers(repository)
 
     def __enter__(self) -> Self:

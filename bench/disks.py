@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench.files import DISTRIBUTION_TOKENS, DOCKER, ZOT
+from bench.files import DISTRIBUTION_TLS, DISTRIBUTION_TOKENS, DOCKER, ZOT, ZOT_TLS
 from bench.peers import DISTRIBUTION
 
 Writer = Callable[[Path, str, Sequence[str]], None]
@@ -36,6 +36,8 @@ def _write_index(data: Path, repository: str, tags: Sequence[str]) -> None:
 WRITERS: dict[str, Writer] = {
     DISTRIBUTION: _write_links,
     DISTRIBUTION_TOKENS: _write_links,
+    DISTRIBUTION_TLS: _write_links,
     DOCKER: _write_links,
     ZOT: _write_index,
+    ZOT_TLS: _write_index,
 }

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+from bench.certificates import Pair, pair_in
 from bench.peers import DISTRIBUTION, LADING
 from bench.process import NotStarted
 from bench.served import Peer, Start, lading_command, served
@@ -26,6 +27,7 @@ from bench.tools import free_address, tool
 SEALED, PLAIN = "sealed", "plain"
 LADING_SEALED, LADING_OPEN = "lading sealed", "lading open"
 DISTRIBUTION_TOKENS, DOCKER, ZOT = "distribution with tokens", "docker-registry", "zot"
+LADING_TLS, DISTRIBUTION_TLS, ZOT_TLS = "lading with TLS", "distribution with TLS", "zot with TLS"
 _OTHER_SERVICE = "bench.example"
 _VERSION = re.compile(r"(?<!\S)v?\d+\.\d[\w.+-]*")
 _OFF, _ON = {"LADING_ENCRYPTION__MODE": "off"}, {"LADING_ENCRYPTION__MODE": "local"}
@@ -66,31 +68,47 @@ def _lading_open(name: str, settings: Mapping[str, str], ground: Ground) -> Iter
 
 
 @contextmanager
-def _lading_with_tokens(name: str, settings: Mapping[str, str], ground: Ground) -> Iterator[Peer]:
+def _lading_with_tokens(
+    name: str, settings: Mapping[str, str], ground: Ground, certificate: Path | None = None
+) -> Iterator[Peer]:
     """Lading as it is when nothing is set, but for encryption."""
     address = free_address()
     environment = _environment(ground, address, settings) | {
         "LADING_AUTH__ADMIN_PASSWORD": ground.password,
         "LADING_AUTH__SERVICES": _OTHER_SERVICE,
-        "LADING_SERVER__PUBLIC_URL": f"http://{address}",
+        "LADING_SERVER__PUBLIC_URL": f"{'http' if certificate is None else 'https'}://{address}",
     }
-    login = Login(address, "lading", "admin", ground.password)
+    login = Login(address, "lading", "admin", ground.password, certificate)
     command = [*lading_command(), "serve"]
-    with served(Start(name, command, environment, address, ground.folder, login)) as peer:
+    with served(Start(name, command, environment, address, ground.folder, login, certificate)) as peer:
+        yield peer
+
+
+@contextmanager
+def _lading_with_tls(ground: Ground) -> Iterator[Peer]:
+    """The same over TLS."""
+    pair = pair_in(ground.folder)
+    settings = {"LADING_SERVER__TLS_CERTIFICATE": str(pair.certificate), "LADING_SERVER__TLS_KEY": str(pair.key)}
+    with _lading_with_tokens(LADING_TLS, _OFF | settings, ground, pair.certificate) as peer:
         yield peer
 
 
 @contextmanager
 def _distribution(
-    name: str, program: str, ground: Ground, auth: Mapping[str, object] | None = None, login: Login | None = None
+    name: str,
+    program: str,
+    ground: Ground,
+    auth: Mapping[str, object] | None = None,
+    login: Login | None = None,
+    pair: Pair | None = None,
 ) -> Iterator[Peer]:
-    """CNCF distribution, of version 3 or before, which encrypts nothing."""
+    """CNCF distribution, of version 3 or before, which encrypts nothing that it keeps."""
     address = free_address()
     config = ground.folder / "config.json"  # every JSON document is YAML
     document = {
         "version": "0.1",
         "log": {"level": "error", "accesslog": {"disabled": True}},
-        "http": {"addr": address},
+        "http": {"addr": address, **({"tls": _named(pair, "certificate")} if pair else {})},
         "storage": {
             "cache": {"blobdescriptor": "inmemory"},
             "filesystem": {"rootdirectory": str(ground.folder / "data")},
@@ -99,8 +117,8 @@ def _distribution(
     }
     config.write_text(json.dumps(document))
     environment = os.environ | {"OTEL_TRACES_EXPORTER": "none"}
-    start = Start(name, [tool(program), "serve", str(config)], environment, address, ground.folder, login)
-    with served(start) as peer:
+    command, certificate = [tool(program), "serve", str(config)], pair.certificate if pair else None
+    with served(Start(name, command, environment, address, ground.folder, login, certificate)) as peer:
         yield peer
 
 
@@ -125,7 +143,21 @@ def _distribution_with_tokens(ground: Ground) -> Iterator[Peer]:
 
 
 @contextmanager
-def _start_zot(ground: Ground) -> Iterator[Peer]:
+def _distribution_with_tls(ground: Ground) -> Iterator[Peer]:
+    """CNCF distribution v3 over TLS."""
+    with _distribution(DISTRIBUTION_TLS, "registry", ground, pair=pair_in(ground.folder)) as peer:
+        yield peer
+
+
+@contextmanager
+def _zot_with_tls(ground: Ground) -> Iterator[Peer]:
+    """Zot over TLS."""
+    with _start_zot(ZOT_TLS, ground, pair_in(ground.folder)) as peer:
+        yield peer
+
+
+@contextmanager
+def _start_zot(name: str, ground: Ground, pair: Pair | None = None) -> Iterator[Peer]:
     """Zot, told to sync what it acknowledges, which it does not by itself."""
     address = free_address()
     host, port = address.split(":")
@@ -133,12 +165,18 @@ def _start_zot(ground: Ground) -> Iterator[Peer]:
     document = {
         "distSpecVersion": "1.1.1",
         "storage": {"rootDirectory": str(ground.folder / "data"), "commit": True},
-        "http": {"address": host, "port": port},
+        "http": {"address": host, "port": port, **({"tls": _named(pair, "cert")} if pair else {})},
         "log": {"level": "error"},
     }
     config.write_text(json.dumps(document))
-    with served(Start(ZOT, [*_zot(ground), "serve", str(config)], os.environ, address, ground.folder)) as peer:
+    command, certificate = [*_zot(ground), "serve", str(config)], pair.certificate if pair else None
+    with served(Start(name, command, os.environ, address, ground.folder, certificate=certificate)) as peer:
         yield peer
+
+
+def _named(pair: Pair, certificate: str) -> dict[str, str]:
+    """The files of a pair, the certificate under the name that a registry in Go has for it."""
+    return {certificate: str(pair.certificate), "key": str(pair.key)}
 
 
 def _environment(ground: Ground, address: str, settings: Mapping[str, str]) -> dict[str, str]:
@@ -165,12 +203,17 @@ def _program(name: str) -> Callable[[Ground], list[str]]:
     return lambda _: [tool(name), "--version"]
 
 
+def _version_of_zot(ground: Ground) -> list[str]:
+    return [*_zot(ground), "--version"]
+
+
 def _version_of_lading(_ground: Ground) -> list[str]:
     return [*lading_command(), "version"]
 
 
 _OPEN, _TOKENS = "no tokens", "a bearer token with every request"
 _FULL, _CACHED = "durability full", "descriptors cached in memory"
+_SECURE = "over TLS 1.3 and HTTP/1.1, with a P-256 certificate that the client checks"
 REGISTRIES: dict[str, Registry] = {
     SEALED: Registry(partial(_lading_open, SEALED, _ON), f"{_OPEN}, encryption local, {_FULL}", _version_of_lading),
     PLAIN: Registry(partial(_lading_open, PLAIN, _OFF), f"{_OPEN}, encryption off, {_FULL}", _version_of_lading),
@@ -199,10 +242,13 @@ REGISTRIES: dict[str, Registry] = {
         _program("docker-registry"),
     ),
     ZOT: Registry(
-        _start_zot,
+        partial(_start_zot, ZOT),
         f"{_OPEN}, storage.commit true, so it syncs files; its default does not",
-        lambda ground: [*_zot(ground), "--version"],
+        _version_of_zot,
     ),
+    LADING_TLS: Registry(_lading_with_tls, f"as {LADING}, {_SECURE}", _version_of_lading),
+    DISTRIBUTION_TLS: Registry(_distribution_with_tls, f"as {DISTRIBUTION}, {_SECURE}", _program("registry")),
+    ZOT_TLS: Registry(_zot_with_tls, f"as {ZOT}, {_SECURE}", _version_of_zot),
 }
 
 

@@ -1,4 +1,4 @@
-"""The pushing client: a thread a connection, bodies sent by the kernel from a file in memory.
+"""The pushing client: a thread a connection, bodies sent by the kernel from a file in memory, or over TLS from there.
 
 - Every body is the same base, of which only the last bytes differ: nothing can be deduplicated, and because a hash can
   be continued from where the base ends, a fresh digest costs nothing.
@@ -129,10 +129,17 @@ class Pusher:
             headers["Content-Range"] = f"{span.start}-{span.stop - 1}"
         self._connection.begin(method, path, headers)
         end = body.size - len(body.tail)
-        self._connection.socket.sendfile(self._file, span.start, min(span.stop, end) - span.start)
+        self._send_base(range(span.start, min(span.stop, end)))
         if span.stop > end:
             self._connection.socket.sendall(body.tail)
         return Answer(self._connection.answer(expected)).location
+
+    def _send_base(self, span: range) -> None:
+        if self._connection.is_encrypted:
+            with memoryview(self._base.view) as view, view[span.start : span.stop] as content:
+                self._connection.socket.sendall(content)
+        else:
+            self._connection.socket.sendfile(self._file, span.start, len(span))
 
     def _send_chunked(self, path: str, body: Body) -> str:
         self._connection.begin("PATCH", path, {"Transfer-Encoding": "chunked", "Content-Type": OCTETS})
@@ -146,6 +153,9 @@ class Pusher:
 
     def _send_chunk(self, content: bytes | memoryview) -> None:
         framed = [b"%x\r\n" % len(content), content, b"\r\n"]
+        if self._connection.is_encrypted:
+            self._connection.socket.sendall(b"".join(framed))
+            return
         sent = self._connection.socket.sendmsg(framed)
         if sent < len(framed[0]) + len(content) + 2:
             self._connection.socket.sendall(b"".join(framed)[sent:])

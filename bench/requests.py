@@ -17,8 +17,10 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 from bench.process import own_cpu_seconds
+from bench.tls import Stream
 
 TIMEOUT_SECONDS = 120
 _BUFFER_BYTES = 1 << 18
@@ -35,7 +37,7 @@ class Broken(Exception):
 class Job:
     """What is asked of an address: a queue of requests for each connection, again and again or once.
 
-    All of one kind: the same status is expected of all, and all are HEAD or none is.
+    All of one kind: the same status is expected of all, and all are HEAD or none is. With a certificate, over TLS.
     """
 
     address: str
@@ -44,6 +46,7 @@ class Job:
     expected: int = 200
     is_head: bool = False
     is_repeated: bool = True
+    certificate: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +78,9 @@ class Line:
 
     def __init__(self, job: Job, queue: Iterable[bytes]) -> None:
         host, port = job.address.split(":")
-        self.socket = socket.create_connection((host, int(port)), TIMEOUT_SECONDS)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        plain = socket.create_connection((host, int(port)), TIMEOUT_SECONDS)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket = Stream(plain, job.certificate, host) if job.certificate else plain
         self.errors: list[str] = []
         self.received_bytes = 0
         self._queue = itertools.cycle(queue) if job.is_repeated else iter(queue)
@@ -95,7 +99,7 @@ class Line:
         return True
 
     def receive(self, buffer: bytearray) -> bool:
-        """Take what has come; whether an answer is whole. Raises Broken."""
+        """Take what has come; whether an answer is whole. Raises Broken, and BlockingIOError where nothing has."""
         taken = self.socket.recv_into(buffer)
         if not taken:
             raise Broken(f"the connection ended after {self._begun[:200]!r}")
@@ -158,6 +162,8 @@ def run(job: Job, lines: Sequence[Line]) -> Asked:
                 count += 1
                 if time.perf_counter() < deadline and line.send():
                     continue
+            except BlockingIOError:
+                continue
             except (Broken, OSError) as error:
                 broken.append(f"{type(error).__name__}: {error}")
             poll.unregister(number)

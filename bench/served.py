@@ -10,21 +10,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.process import Program
+from bench.tls import http_connection
 from bench.tokens import Login, repository_scope
 
 START_SECONDS = 30
+_ANSWER_SECONDS = 5
 _READY = {http.HTTPStatus.OK, http.HTTPStatus.UNAUTHORIZED}
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A registry that runs on a folder; with a login, it wants tokens."""
+    """A registry that runs on a folder; with a login, it wants tokens; with a certificate, TLS."""
 
     name: str
     address: str
     program: Program
     folder: Path
     login: Login | None = None
+    certificate: Path | None = None
 
     def headers(self, repository: str) -> dict[str, str]:
         """What requests about a repository need: a token of its own for each who asks, as clients do."""
@@ -45,6 +48,7 @@ class Start:
     address: str
     folder: Path
     login: Login | None = None
+    certificate: Path | None = None
 
 
 def lading_command() -> list[str]:
@@ -56,13 +60,13 @@ def lading_command() -> list[str]:
 def served(start: Start) -> Iterator[Peer]:
     """Start a registry and wait until it answers; raises NotStarted."""
     with Program(start.command, start.environment, start.folder / "server.log") as program:
-        program.wait_for(_answers(start.address), START_SECONDS)
-        yield Peer(start.name, start.address, program, start.folder, start.login)
+        program.wait_for(_answers(start), START_SECONDS)
+        yield Peer(start.name, start.address, program, start.folder, start.login, start.certificate)
 
 
-def _answers(address: str) -> Iterator[bool]:
+def _answers(start: Start) -> Iterator[bool]:
     while True:
-        connection = http.client.HTTPConnection(address, timeout=5)
+        connection = http_connection(start.address, start.certificate, _ANSWER_SECONDS)
         try:
             connection.request("GET", "/v2/")
             yield connection.getresponse().status in _READY

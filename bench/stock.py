@@ -174,7 +174,15 @@ class Stock:
     def _ask_each(self, requests: Iterator[bytes]) -> None:
         """Ask each once, as long as there is time; 201 is expected."""
         wanted = Shared(requests)
-        asked = ask_once(Job(self.peer.address, [wanted] * _LINES, self._fill_seconds, expected=201, is_repeated=False))
+        job = Job(
+            self.peer.address,
+            [wanted] * _LINES,
+            self._fill_seconds,
+            expected=201,
+            is_repeated=False,
+            certificate=self.peer.certificate,
+        )
+        asked = ask_once(job)
         if asked.errors:
             raise Refused(asked.errors[0])
         if next(iter(wanted), None) is not None:

@@ -1,10 +1,13 @@
 """Logins at a token service, as docker does it: credentials and a scope in, a bearer token out."""
 
 import base64
-import http.client
+import http
 import json
 import urllib.parse
 from dataclasses import dataclass
+from pathlib import Path
+
+from bench.tls import http_connection
 
 TIMEOUT_SECONDS = 30
 CATALOG = "registry:catalog:*"
@@ -16,12 +19,13 @@ class NoToken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """Credentials at the token service of an address, for a service that trusts it."""
+    """Credentials at the token service of an address, for a service that trusts it; with a certificate, over TLS."""
 
     address: str
     service: str
     user: str
     password: str
+    certificate: Path | None = None
 
     @property
     def basic(self) -> dict[str, str]:
@@ -35,7 +39,7 @@ class Login:
 
     def bearer(self, scope: str) -> dict[str, str]:
         """The header of a fresh token for a scope; raises NoToken."""
-        connection = http.client.HTTPConnection(self.address, timeout=TIMEOUT_SECONDS)
+        connection = http_connection(self.address, self.certificate, TIMEOUT_SECONDS)
         try:
             connection.request("GET", self.path(scope), headers=self.basic)
             response = connection.getresponse()

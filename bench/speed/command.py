@@ -11,7 +11,7 @@ from bench.fleet import Fleet
 from bench.peers import LADING
 from bench.process import NotStarted
 from bench.report import machine, memory_folder
-from bench.speed.competitors import ALL, LADINGS, TOKENS
+from bench.speed.competitors import ALL, LADINGS, TLS, TOKENS
 from bench.speed.report import Run, document, errors, verdicts_of, write_plots
 from bench.speed.sections import LeftOut, Plan, measure_all
 from bench.speed.zb import run_zb
@@ -37,7 +37,7 @@ def run(asked: argparse.Namespace) -> int:
     began = time.monotonic()
     with memory_folder(asked.folder) as folder:
         ground = Ground(folder, asked.workers, asked.zot)
-        names = {name: REGISTRIES[name] for name in dict.fromkeys((*ALL, *TOKENS))}
+        names = {name: REGISTRIES[name] for name in dict.fromkeys((*ALL, *TOKENS, *TLS))}
         known, absent = present(names, ground)
         if LADING not in known:
             raise NotStarted(absent[0])

@@ -22,11 +22,10 @@ from bench.comparison import (
     table,
 )
 from bench.files import REGISTRIES
-from bench.peers import LADING
 from bench.plots import Bar, bars
 from bench.report import machine
 from bench.speed.aims import TARGETS
-from bench.speed.competitors import ALL_PEERS
+from bench.speed.competitors import ALL_PEERS, COMPARED
 from bench.speed.sections import LeftOut
 from bench.targets import said
 
@@ -121,6 +120,7 @@ def write_plots(folder: Path, measured: Sequence[Measurement]) -> None:
 def _bars(measured: Sequence[Measurement], kind: Kind) -> Iterator[Bar]:
     for row in dict.fromkeys(each.row for each in measured if each.unit.is_better_high or kind is cpu):
         other = best(measured, row, ALL_PEERS, kind)
-        found = other and ratio(measured, row, LADING, other, kind)
+        ours = next((each.registry for each in measured if each.row == row and each.registry in COMPARED), None)
+        found = other and ours and ratio(measured, row, ours, other, kind)
         if other and found and found.least > 0:
             yield Bar(row, found.median, found.least, found.most, other)

@@ -9,9 +9,9 @@ from bench.comparison import Measurement
 from bench.fleet import Fleet
 from bench.process import NotStarted
 from bench.rounds import Planned, Schedule
-from bench.speed.small import small_rows, token_rows
+from bench.speed.small import small_rows, small_tls_rows, token_rows
 from bench.speed.starts import measure_start, start_rows
-from bench.speed.transfers import image_rows, pull_rows, push_rows
+from bench.speed.transfers import blob_tls_rows, image_rows, pull_rows, push_rows
 from bench.stock import UNFILLED
 
 EVERYTHING = "everything"
@@ -87,13 +87,15 @@ class Plan:
 
 def sections(*, is_quick: bool) -> list[Section[Any]]:
     """All there is to measure, the cheapest first; a quick run has fewer rows and shorter ones."""
+    over_tls = [*small_tls_rows(is_quick=is_quick), *blob_tls_rows(is_quick=is_quick)]
     return [
         Section("Starts and memory", 0.05, start_rows(is_quick=is_quick), measure_start),
-        Section("Small requests", 0.37, small_rows(is_quick=is_quick), Fleet.measure),
+        Section("Small requests", 0.35, small_rows(is_quick=is_quick), Fleet.measure),
         Section("Tokens on both sides", 0.06, token_rows(is_quick=is_quick), Fleet.measure),
-        Section("Pulls", 0.12, pull_rows(is_quick=is_quick), Fleet.measure),
+        Section("Pulls", 0.11, pull_rows(is_quick=is_quick), Fleet.measure),
         Section("Images", 0.07, image_rows(), Fleet.measure_and_empty),
-        Section("Pushes", 0.33, push_rows(is_quick=is_quick), Fleet.measure_and_empty),
+        Section("Over TLS", 0.09, over_tls, Fleet.measure_and_empty),
+        Section("Pushes", 0.27, push_rows(is_quick=is_quick), Fleet.measure_and_empty),
     ]
 
 

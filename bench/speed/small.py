@@ -1,4 +1,4 @@
-"""Rows of small requests: manifests, small blobs, tokens and lists."""
+"""Rows of small requests: manifests, small blobs, tokens and lists, and a few of them over TLS."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ from bench.asking import Headers, Question, asking
 from bench.loads import Load
 from bench.peers import LADING
 from bench.requests import request
-from bench.speed.competitors import ALL, TOKENS, WITH_PEERS, WITH_REFERRERS
+from bench.speed.competitors import ALL, TLS, TLS_ENDING, TOKENS, WITH_PEERS, WITH_REFERRERS
 from bench.stock import MANIFEST, Stock, Tagged
 from bench.tokens import CATALOG, repository_scope
 
@@ -60,6 +60,16 @@ def token_rows(*, is_quick: bool) -> list[Load]:
     """Manifests with tokens, and tokens."""
     rows = _Rows(is_quick=is_quick)
     return [*rows.manifests(TOKENS, ", tokens"), rows.row("token issued", (LADING,), _token)]
+
+
+def small_tls_rows(*, is_quick: bool) -> list[Load]:
+    """A manifest over TLS, and whether a blob is there."""
+    rows = _Rows(is_quick=is_quick)
+    found = [
+        rows.row(f"manifest by tag{TLS_ENDING}", TLS, _manifest(_by_tag)),
+        rows.row(f"HEAD blob{TLS_ENDING}", TLS, _small_blob(is_head=True)),
+    ]
+    return found[:1] if is_quick else found
 
 
 def _listing_rows(rows: _Rows, *, is_quick: bool) -> list[Load]:

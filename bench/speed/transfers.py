@@ -1,9 +1,11 @@
-"""Rows of blobs and images: pulled, read in part, and pushed in every shape."""
+"""Rows of blobs and images: pulled, read in part, and pushed in every shape; and a few of them over TLS."""
+
+from dataclasses import replace
 
 from bench.images import pulling_images, pushing_images
 from bench.load import Shape
 from bench.loads import Load
-from bench.speed.competitors import ALL, WITH_PEERS
+from bench.speed.competitors import ALL, TLS, TLS_ENDING, WITH_PEERS
 from bench.transfers import pulling, pushing, ranges
 
 _IMAGES = 8
@@ -24,6 +26,8 @@ _QUICK_PULLS = ((1, 8), (100, 1), (100, 8))
 _QUICK_PUSHES = ((1, 8), (10, 8), (100, 1), (100, 8))
 _SHAPES = (Shape.MONOLITHIC, Shape.PIECES, Shape.CHUNKED)
 _LARGE_MIB = 100
+_TLS_PULLS = ((1, 8), (100, 1), (100, 8))
+_TLS_PUSHES = ((1, 8), (100, 8))
 
 
 def pull_rows(*, is_quick: bool) -> list[Load]:
@@ -43,6 +47,14 @@ def push_rows(*, is_quick: bool) -> list[Load]:
         pushing(ALL if mebibytes == _LARGE_MIB else WITH_PEERS, mebibytes, at_once, _PUSHES[mebibytes, at_once], shape)
         for shape, (mebibytes, at_once) in chosen
     ]
+
+
+def blob_tls_rows(*, is_quick: bool) -> list[Load]:
+    """Blobs of 1 and 100 MiB over TLS."""
+    rows = [pulling(TLS, *key, _PULLS[key]) for key in (_TLS_PULLS[-1:] if is_quick else _TLS_PULLS)]
+    if not is_quick:
+        rows += [pushing(TLS, *key, _PUSHES[key], Shape.MONOLITHIC) for key in _TLS_PUSHES]
+    return [replace(row, name=row.name + TLS_ENDING) for row in rows]
 
 
 def image_rows() -> list[Load]:

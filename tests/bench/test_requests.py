@@ -4,24 +4,27 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
+from bench.certificates import Pair, pair_in
 from bench.requests import Job, ask_all, ask_once, request
+from tests.bench.serving import server_context
 
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"
 _CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
 
 
 @contextmanager
-def _server(*pieces: bytes, connections: int = 1) -> Iterator[str]:
-    """Answers every request with the same pieces, each in a segment of its own, and then waits for the next."""
+def _server(*pieces: bytes, connections: int = 1, pair: Pair | None = None) -> Iterator[str]:
+    """Answers every request with the same pieces, each in a segment or record of its own, and waits for the next."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def serve() -> None:
-            connection, _ = listening.accept()
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            with connection:
+            accepted, _ = listening.accept()
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with _opened(accepted, pair) as connection:
                 try:
                     while connection.recv(65536):
                         for piece in pieces:
@@ -36,6 +39,10 @@ def _server(*pieces: bytes, connections: int = 1) -> Iterator[str]:
         yield f"{host}:{port}"
         for thread in threads:
             thread.join()
+
+
+def _opened(accepted: socket.socket, pair: Pair | None) -> socket.socket:
+    return accepted if pair is None else server_context(pair).wrap_socket(accepted, server_side=True)
 
 
 def test_a_request_names_its_headers_and_length() -> None:
@@ -61,6 +68,27 @@ def test_a_request_names_its_headers_and_length() -> None:
 def test_an_answer_counts_once_it_is_whole(pieces: tuple[bytes, ...]) -> None:
     with _server(*pieces) as address:
         asked = ask_once(Job(address, [[request("GET", "/")] * 7], 10.0, is_repeated=False))
+
+    assert (asked.count, asked.errors) == (7, ())
+    assert asked.received_bytes == 7 * sum(map(len, pieces))
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        (_HEAD + b"hello",),
+        (_HEAD[:20], _HEAD[20:] + b"he", b"llo"),
+        (_CHUNKED[:-3], _CHUNKED[-3:]),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 600000\r\n\r\n", bytes(600_000)),
+    ],
+)
+def test_an_answer_over_tls_counts_once_it_is_whole(pieces: tuple[bytes, ...], tmp_path: Path) -> None:
+    pair = pair_in(tmp_path)
+
+    with _server(*pieces, pair=pair) as address:
+        asked = ask_once(
+            Job(address, [[request("GET", "/")] * 7], 10.0, is_repeated=False, certificate=pair.certificate)
+        )
 
     assert (asked.count, asked.errors) == (7, ())
     assert asked.received_bytes == 7 * sum(map(len, pieces))
@@ -99,6 +127,16 @@ def test_a_connection_that_ends_is_an_error() -> None:
 
     assert asked.count == 0
     assert asked.errors[0].startswith("Broken: ")
+
+
+def test_processes_ask_over_tls(tmp_path: Path) -> None:
+    pair = pair_in(tmp_path)
+
+    with _server(_HEAD + b"hello", connections=2, pair=pair) as address:
+        asked = ask_all(Job(address, [[request("GET", "/")]] * 2, 0.2, certificate=pair.certificate))
+
+    assert asked.errors == ()
+    assert asked.count > 2
 
 
 def test_processes_ask_until_the_time_is_up() -> None:

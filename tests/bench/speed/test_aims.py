@@ -7,8 +7,11 @@ import pytest
 
 from bench.files import REGISTRIES
 from bench.speed.aims import TARGETS
+from bench.speed.competitors import TLS_ENDING
+from bench.speed.report import verdicts_of
 from bench.speed.sections import sections
 from bench.targets import Target
+from tests.bench.measured import measured
 
 _ROWS = [row for section in sections(is_quick=False) for row in section.rows]
 
@@ -21,6 +24,13 @@ def test_a_target_has_a_row(target: Target) -> None:
 
     assert any(is_meant(row) for row in _ROWS)
     assert not target.other_row or target.other_row in {row.name for row in _ROWS}
+
+
+def test_what_goes_over_tls_has_no_target() -> None:
+    rounds = [measured(row.name, name, 10) for row in _ROWS if TLS_ENDING in row.name for name in row.registries]
+
+    assert {each.registry for each in rounds} == {"lading with TLS", "distribution with TLS", "zot with TLS"}
+    assert verdicts_of(rounds) == []
 
 
 @pytest.mark.parametrize("is_quick", [True, False])

@@ -1,9 +1,10 @@
 """The report says what was measured, against whom, what came of each target, and what was left out."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from bench.comparison import REQUESTS
-from bench.files import LADING_SEALED, ZOT
+from bench.files import LADING_SEALED, LADING_TLS, ZOT, ZOT_TLS
 from bench.peers import DISTRIBUTION, LADING
 from bench.speed.report import Run, document, write_plots
 from bench.speed.sections import LeftOut
@@ -49,6 +50,23 @@ def test_it_says_verdicts_errors_and_what_was_left_out() -> None:
     assert "2 of 2 targets reached:" in lines
     assert "- catalog of 1,000: distribution is left out: the time was up" in lines
     assert "- manifest by tag: zot: 500 came" in lines
+
+
+def test_what_goes_over_tls_is_compared_with_peers_that_speak_it(tmp_path: Path) -> None:
+    rounds = [
+        measured("HEAD blob, TLS", LADING_TLS, 6000, unit=REQUESTS, requests=10_000),
+        measured("HEAD blob, TLS", ZOT_TLS, 4000, unit=REQUESTS, requests=10_000),
+    ]
+
+    write_plots(tmp_path, rounds)
+
+    assert any(
+        line.startswith(
+            "| HEAD blob, TLS | lading with TLS | 6000 requests/s (6000-6000) | 1.50 (1.50-1.50) of zot with TLS"
+        )
+        for line in document(replace(_RUN, measured=rounds))
+    )
+    assert "1.50 of zot with TLS" in (tmp_path / "rate.svg").read_text()
 
 
 def test_it_draws_rates_and_costs(tmp_path: Path) -> None:
