@@ -7,12 +7,12 @@
 import hashlib
 import hmac
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, Self
 
-from storage.errors import DigestInvalid
+from storage.errors import DigestInvalid, DigestMismatch
 
 
 class Algorithm(StrEnum):
@@ -88,6 +88,13 @@ class Digest:
     def matches(self, content: bytes) -> bool:
         """Whether these bytes are the ones this digest names."""
         return hmac.compare_digest(Digest.of(content, self.algorithm).hex, self.hex)
+
+    def require(self, content: Sequence[bytes]) -> None:
+        """Raise DigestMismatch unless these bytes, one after the other, are the ones this digest names."""
+        running = hasher(self.algorithm)
+        update(running, content)
+        if running.hexdigest() != self.hex:
+            raise DigestMismatch(str(self), f"{self.algorithm.value}:{running.hexdigest()}")
 
     def __str__(self) -> str:
         """Write `algorithm:hex`, the form used on the wire and in the database."""

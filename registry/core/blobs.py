@@ -101,6 +101,13 @@ class Blobs:
         await self._reading.look_at(repository, found)
         return found
 
+    async def is_stored(self, repository: RepositoryName, digest: Digest) -> bool:
+        """Whether a copy serves a digest in the domain of a repository, whoever reads it; never to be told to a caller.
+
+        One whose bytes are gone does not, and is quarantined.
+        """
+        return await self._see_to_stored(repository, digest, await self._places.domain_of(repository))
+
     async def _see_to_stored(self, repository: RepositoryName, digest: Digest, domain: str) -> bool:
         """Have the copy that serves a digest in a domain quarantined if its bytes are gone; False if there is none."""
         stored = await self._database.read(lambda c: blobs.find_stored_copy(c, str(digest), domain, hold=False))
@@ -187,16 +194,23 @@ class Blobs:
         return await self.record(target, digest, copy, create=create)
 
     async def record(
-        self, repository: RepositoryName, digest: Digest, copy: StoredCopy | None, *, create: bool
+        self,
+        repository: RepositoryName,
+        digest: Digest,
+        copy: StoredCopy | None,
+        *,
+        create: bool,
+        is_first: bool = False,
     ) -> bool:
         """Let a repository read a blob whose bytes its pusher has shown to have.
 
         With `copy` None an existing copy is linked, False when there is none. A new copy that another push has made
         superfluous meanwhile is removed. An existing copy whose bytes are gone does not count: this push repairs it.
-        Raises UploadUnknown for a copy in a domain that is not the repository's any more: it was made anew meanwhile.
+        `is_first` says that a moment ago there was none. Raises UploadUnknown for a copy in a domain that is not the
+        repository's any more: it was made anew meanwhile.
         """
         domain = await self._places.domain_of(repository) if copy is None else copy.domain
-        if not await self._see_to_stored(repository, digest, domain) and copy is None:
+        if not is_first and not await self._see_to_stored(repository, digest, domain) and copy is None:
             return False
         now = self._now()
 

@@ -25,6 +25,37 @@ class Incoming(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Gathered:
+    """A short body that is in memory as far as it came, and what broke it off, if anything did (an Incoming)."""
+
+    announced: int | None
+    content: bytes
+    error: BaseException | None
+
+    async def pour(self, write: Write, _write_from: WriteFrom | None, /) -> None:
+        """Hand it on; raises what broke it off, after what came was written."""
+        if self.content:
+            await write([self.content])
+        if self.error is not None:
+            raise self.error
+
+
+async def gathered(body: Incoming) -> Gathered:
+    """Take all of a short body into memory; raises nothing, for what came of it counts whatever broke it off."""
+    chunks: list[bytes] = []
+
+    async def take(more: Sequence[bytes]) -> None:
+        chunks.extend(more)
+
+    error: BaseException | None = None
+    try:
+        await body.pour(take, None)
+    except BaseException as broken:  # noqa: BLE001  it is raised by who pours it on
+        error = broken
+    return Gathered(body.announced, b"".join(chunks), error)
+
+
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """Bytes to append: `start` is where the client says they belong, None when it did not say."""
 

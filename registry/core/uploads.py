@@ -22,12 +22,12 @@ from registry.core.errors import (
     UploadOutOfOrder,
     UploadUnknown,
 )
-from registry.core.incoming import Chunk, Sink
+from registry.core.incoming import Chunk, Gathered, Sink, gathered
 from registry.core.names import RepositoryName
 from registry.core.places import Places
 from registry.core.repositories import Repositories
 from registry.core.upload_hints import UploadHint
-from storage.blobs.interface import BlobWriter
+from storage.blobs.interface import BlobWriter, StoredCopy, StoresAtOnce, offers
 from storage.digest import Algorithm, Digest
 from storage.errors import NoSpace, StagedBytesBusy, StoreUnavailable
 from storage.metadata import uploads
@@ -37,6 +37,8 @@ from storage.metadata.uploads import StoredUpload
 # So that a killed server loses at most this much of a long upload.
 _CHECKPOINT_BYTES = 32 * 1024 * 1024
 _SWEPT_AT_ONCE = 100
+# So many bytes are hashed in memory faster than a thread can be asked to.
+_SHORT_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ class Uploads:
 
         When the body breaks off, what arrived is kept, and what broke it is raised.
         """
-        async with self._writing(owner, upload_id) as (row, writer):
+        async with self._writing(await self._find(owner, upload_id)) as (row, writer):
             promised = await self._receive(row, writer, chunk)
             await self._promise(promised, writer)
             known = writer.digest
@@ -130,7 +132,13 @@ class Uploads:
 
         Raises what `append` raises, and DigestMismatch; once all bytes are staged the session ends, come what may.
         """
-        async with self._writing(owner, upload_id) as (row, writer):
+        found = await self._find(owner, upload_id)
+        if self._is_short(found, chunk):
+            body = await gathered(chunk.body)
+            if body.error is None and await self._finish_at_once(owner.repository, found, body, digest, create=create):
+                return
+            chunk = replace(chunk, body=body)
+        async with self._writing(found) as (row, writer):
             await self._receive(row, writer, chunk)
             await writer.write([])  # whoever has no key to end it with says so while the session is there
             known = writer.digest
@@ -144,6 +152,37 @@ class Uploads:
             except BaseException:
                 await writer.abort()
                 raise
+
+    def _is_short(self, row: StoredUpload, chunk: Chunk) -> bool:
+        """Whether a chunk is a whole blob, as far as the client says, which is short."""
+        size = chunk.body.announced
+        if size is None or size > _SHORT_BYTES or row.committed or chunk.start or chunk.length not in (None, size):
+            return False
+        return self._limits.blob_bytes is None or size <= self._limits.blob_bytes
+
+    async def _finish_at_once(
+        self, repository: RepositoryName, row: StoredUpload, body: Gathered, digest: Digest, *, create: bool
+    ) -> bool:
+        """Make a blob that is in memory readable in the repository; False where something is unusual, and nothing done.
+
+        A session of which nothing was staged may end last: who goes on with it meanwhile begins anew.
+        """
+        store = self._places.staging(await self._places.domain_of(repository))
+        if not offers(store, StoresAtOnce) or not digest.matches(body.content):
+            return False
+        if await self._blobs.is_stored(repository, digest):
+            return False
+        try:
+            copy = await store.store(row.id, [body.content], digest, known=digest)
+        except NoSpace:
+            return False
+        if copy is None:
+            return False
+        try:
+            await self._record(repository, digest, copy, create=create, is_first=True)
+        finally:
+            await self._forget(row.id)
+        return True
 
     async def cancel(self, owner: Owner, upload_id: str) -> None:
         """Drop a session and its bytes; raises UploadUnknown or UploadBusy."""
@@ -215,9 +254,8 @@ class Uploads:
         return row
 
     @asynccontextmanager
-    async def _writing(self, owner: Owner, upload_id: str) -> AsyncIterator[tuple[StoredUpload, BlobWriter]]:
+    async def _writing(self, found: StoredUpload) -> AsyncIterator[tuple[StoredUpload, BlobWriter]]:
         """The session as its one writer sees it; without room or within a bound, its bytes are freed at once."""
-        found = await self._find(owner, upload_id)
         async with self._staged(found) as (row, writer):
             held = await self._move(row, writer.offset) if writer.offset < row.committed else row
             try:
@@ -299,12 +337,18 @@ class Uploads:
         self, repository: RepositoryName, writer: BlobWriter, digest: Digest, known: Digest | None, *, create: bool
     ) -> None:
         """Make the staged bytes the blob of a repository; bytes that are stored already are not stored again."""
-        if known == digest and await self._blobs.record(repository, digest, None, create=create):
+        is_known = known == digest
+        if is_known and await self._blobs.record(repository, digest, None, create=create):
             await writer.abort()
             return
         copy = await writer.commit(digest, known=known)
+        await self._record(repository, digest, copy, create=create, is_first=is_known)
+
+    async def _record(
+        self, repository: RepositoryName, digest: Digest, copy: StoredCopy, *, create: bool, is_first: bool
+    ) -> None:
         try:
-            await self._blobs.record(repository, digest, copy, create=create)
+            await self._blobs.record(repository, digest, copy, create=create, is_first=is_first)
         except (RepositoryUnknown, UploadUnknown, NoSpace):
             # Nothing was recorded; after any other error it may have been, and the copy be the one that is read.
             await self._blobs.drop_unrecorded(copy)

@@ -182,14 +182,18 @@ class Disk:
         if self.free_bytes() < self._reserve_bytes:
             raise NoSpace
 
-    def create(self, path: Path) -> int:
-        """Open a file to read and write, making it and its directories where missing; never where the disk is away."""
+    def create(self, path: Path, *, is_new: bool = False) -> int:
+        """Open a file to read and write, making it and its directories where missing; never where the disk is away.
+
+        With `is_new` one that is there raises FileExistsError.
+        """
         self.require_owner()
+        flags = os.O_RDWR | os.O_CREAT | (os.O_EXCL if is_new else 0)
         try:
-            return self.operations.open(path, os.O_RDWR | os.O_CREAT)
+            return self.operations.open(path, flags)
         except FileNotFoundError:
             self._make_directory(path.parent)
-            return self.operations.open(path, os.O_RDWR | os.O_CREAT)
+            return self.operations.open(path, flags)
 
     def write(self, descriptor: int, chunks: Sequence[bytes | memoryview], offset: int) -> None:
         """Write every byte of the chunks at an offset, in as many system calls as it takes."""

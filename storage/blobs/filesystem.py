@@ -4,7 +4,7 @@ import asyncio
 import os
 import re
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager, suppress
 from itertools import islice
@@ -14,9 +14,9 @@ from typing import Final
 from storage.blobs.blocking import run_to_end
 from storage.blobs.disk import SYSTEM, Disk, Durability, FileOperations, storage_errors
 from storage.blobs.interface import BlobWriter, Expected, Finding, Opening, Span, StoredCopy, StoredObject, Verdict
-from storage.blobs.keys import is_key, is_upload_id
+from storage.blobs.keys import is_key, is_upload_id, key_of
 from storage.blobs.running_hashes import RunningHashes
-from storage.blobs.staging import StagedWriter, Tools
+from storage.blobs.staging import StagedWriter, Tools, store_at_once
 from storage.digest import Algorithm, Digest
 from storage.errors import NoSpace, StoredBytesMissing, StoreUnavailable
 
@@ -115,6 +115,16 @@ class FilesystemStore:
             return await writer.commit_as(key, digest)
         finally:
             await writer.abort()
+
+    async def store(
+        self, upload_id: str, content: Sequence[bytes], digest: Digest, *, known: Digest | None = None
+    ) -> StoredCopy | None:
+        """Stage an upload and commit it, with one visit to the disk; None where some of it is staged already."""
+        if known != digest:
+            digest.require(content)
+        key = key_of(digest, self._new_suffix())
+        is_stored = await run_to_end(self._executor, store_at_once, self._disk, upload_id, content, key)
+        return StoredCopy(key, sum(map(len, content))) if is_stored else None
 
     def _writer(self, upload_id: str, algorithm: Algorithm, opening: Opening | None) -> StagedWriter:
         return StagedWriter(self._disk, self._tools, upload_id, algorithm, self._new_suffix, opening)

@@ -209,6 +209,20 @@ class BlobStore(Protocol):
 
 
 @runtime_checkable
+class StoresAtOnce(Protocol):
+    """A store that takes the few bytes of a short upload and commits them in one step."""
+
+    async def store(
+        self, upload_id: str, content: Sequence[bytes], digest: Digest, *, known: Digest | None = None
+    ) -> StoredCopy | None:
+        """Stage an upload and commit it; None where some of it is staged already, or it takes more than a step.
+
+        `known` is a digest of exactly these bytes that the caller has proof of; it saves hashing them. Raises what
+        `BlobWriter.write` and `commit` do, having stored nothing.
+        """
+
+
+@runtime_checkable
 class Owned(Protocol):
     """A store that keeps the id of the one registry whose content it holds, to be told from an empty place."""
 

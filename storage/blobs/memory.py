@@ -83,6 +83,19 @@ class MemoryStore:
         finally:
             writer.close()
 
+    async def store(
+        self, upload_id: str, content: Sequence[bytes], digest: Digest, *, known: Digest | None = None
+    ) -> StoredCopy | None:
+        """Stage an upload and commit it; None where some of it is staged already."""
+        if upload_id in self._contents.staged:
+            return None
+        async with self.stage(upload_id, digest.algorithm, _nothing) as writer:
+            try:
+                await writer.write(content)
+                return await writer.commit(digest, known=known)
+            finally:
+                await writer.abort()
+
     async def delete(self, key: str) -> None:
         """Remove a stored copy; succeeds when there is none."""
         self._contents.copies.pop(key, None)
@@ -99,6 +112,10 @@ class MemoryStore:
             return self._contents.copies[key][0]
         except KeyError:
             raise StoredBytesMissing(key) from None
+
+
+async def _nothing() -> int:
+    return 0
 
 
 class _MemoryWriter:

@@ -230,6 +230,35 @@ class StagedWriter:
                 self.close()
 
 
+def store_at_once(disk: Disk, upload_id: str, content: Sequence[bytes], key: str) -> bool:
+    """Stage bytes and store them under a key; False where some are staged already. Blocks.
+
+    Raises NoSpace or StoreUnavailable, and then stored nothing.
+    """
+    path = disk.staged_path(upload_id)
+    with storage_errors():
+        disk.require_space()
+        try:
+            descriptor = lock(lambda: disk.create(path, is_new=True), path, upload_id)
+        except (FileExistsError, StagedBytesBusy):
+            return False
+        try:
+            _write_all(disk, descriptor, content, path)
+            disk.publish(descriptor, path, key)
+        finally:
+            os.close(descriptor)
+    return True
+
+
+def _write_all(disk: Disk, descriptor: int, content: Sequence[bytes], path: Path) -> None:
+    try:
+        disk.write(descriptor, content, 0)
+    except OSError:
+        with suppress(OSError):
+            disk.operations.unlink(path)
+        raise
+
+
 def lock(open_file: Callable[[], int], path: Path, upload_id: str) -> int:
     """Open a file and lock it; raises StagedBytesBusy when another writer holds it.
 

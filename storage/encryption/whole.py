@@ -1,15 +1,17 @@
-"""Small things sealed at once, in the format of all objects: manifests, tails of unfinished uploads."""
+"""Small things sealed at once, in the format of all objects: manifests, short blobs, tails of unfinished uploads."""
 
 from storage.digest import Algorithm, Digest
 from storage.encryption.cipher import ObjectCipher, Trailer, cipher_of, new_cipher
-from storage.encryption.header import HEADER_BYTES, TRAILER_BYTES, Header
+from storage.encryption.header import HEADER_BYTES, SEGMENT_BITS, TRAILER_BYTES, Header
 from storage.encryption.keys import DomainKey, DomainKeys
 from storage.errors import SealBroken
 
 
-def seal_whole(key: DomainKey, plain: bytes, digest: Digest | None = None) -> bytes:
+def seal_whole(
+    key: DomainKey, plain: bytes, digest: Digest | None = None, *, segment_bits: int = SEGMENT_BITS
+) -> bytes:
     """A sealed object; `digest` is that of the bytes where it is known, else sha256 is computed."""
-    cipher = new_cipher(key)
+    cipher = new_cipher(key, segment_bits=segment_bits)
     segment = cipher.layout.segment
     parts = [cipher.packed]
     parts += [cipher.seal(index, plain[index * segment : (index + 1) * segment]) for index in _indexes(cipher, plain)]

@@ -8,7 +8,7 @@
 import asyncio
 import os
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Final, cast
@@ -30,12 +30,14 @@ from storage.blobs.interface import (
     Span,
     StoredCopy,
     StoredObject,
+    StoresAtOnce,
+    offers,
 )
 from storage.digest import Algorithm, Digest
 from storage.encryption.header import Layout
 from storage.encryption.keys import DomainKey
 from storage.encryption.opening import OpeningHasher
-from storage.encryption.whole import key_of
+from storage.encryption.whole import key_of, seal_whole
 from storage.errors import StagedBytesBusy, StorageError, StoredBytesMissing, StoreUnavailable
 
 _IDLE_SECONDS: Final = 1.0
@@ -184,6 +186,26 @@ class EncryptedStore:
                 yield writer
             finally:
                 await writer.close()
+
+    async def store(
+        self, upload_id: str, content: Sequence[bytes], digest: Digest, *, known: Digest | None = None
+    ) -> StoredCopy | None:
+        """Seal a short upload and have the inner store commit it, where that can; None where it takes more than that.
+
+        Measured: to hash and to seal 64 KiB takes less of the event loop than to have a thread do it.
+        """
+        inner = self._inner
+        if not offers(inner, StoresAtOnce):
+            return None
+        if not self._domain:
+            return await inner.store(upload_id, content, digest, known=known)
+        if known != digest:
+            digest.require(content)
+        plain = b"".join(content)
+        key = await self._tools.keys.current(self._domain)
+        sealed = seal_whole(key, plain, digest, segment_bits=self._tools.segment_bits)
+        copy = await inner.store(upload_id, [sealed], digest, known=digest)
+        return None if copy is None else StoredCopy(copy.key, len(plain), key.domain, key.version)
 
     async def delete(self, key: str) -> None:
         """Remove a stored copy; succeeds when there is none."""
