@@ -165,7 +165,7 @@ class Uploads:
     ) -> bool:
         """Make a blob that is in memory readable in the repository; False where something is unusual, and nothing done.
 
-        A session of which nothing was staged may end last: who goes on with it meanwhile begins anew.
+        The session ends when the bytes are stored: until then it is there for who asks again.
         """
         store = self._places.staging(await self._places.domain_of(repository))
         if not offers(store, StoresAtOnce) or not digest.matches(body.content):
@@ -178,10 +178,15 @@ class Uploads:
             return False
         if copy is None:
             return False
+        is_ours = False
         try:
-            await self._record(repository, digest, copy, create=create, is_first=True)
+            is_ours = await self._forget(row.id)
         finally:
-            await self._forget(row.id)
+            if not is_ours:
+                await self._blobs.drop_unrecorded(copy)
+        if not is_ours:
+            raise UploadUnknown
+        await self._record(repository, digest, copy, create=create, is_first=True)
         return True
 
     async def cancel(self, owner: Owner, upload_id: str) -> None:

@@ -1,13 +1,13 @@
 """Reading request bodies: streamed in bounded memory, with a bound on silence."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable
 from typing import Self
 
 from aiohttp import HttpVersion11, web
 
-from registry.http.lending import read_ahead
-from registry.http.receiving import receive
+from registry.http.lending import Lender
+from registry.http.receiving import Write, receive
 from registry.http.refusals import BodyTooSlow
 from storage.blobs.interface import WriteFrom
 from storage.budget import BufferBudget
@@ -22,7 +22,6 @@ _PAUSE_SECONDS = 1.0
 # As much as a connection may hold anyway, before anybody reads from it.
 _UNCOUNTED_BYTES = 64 * 1024
 
-Write = Callable[[Sequence[bytes]], Awaitable[None]]
 _HELD: web.RequestKey[tuple[BufferBudget, int]] = web.RequestKey("held", tuple)
 
 
@@ -52,9 +51,9 @@ class RequestBody:
         Raises BodyTooSlow, or the connection's error, after what arrived was written.
         """
         await _invite(self._request)
-        if write_from and await receive(self._request, write_from, idle_seconds=self._idle_seconds):
+        if write_from and await receive(self._request, write, write_from, idle_seconds=self._idle_seconds):
             return
-        read_ahead(self._request.content)
+        _let_come(self._request)
         pump = _Pump(write, self._budget)
         try:
             with _SilenceBound(self._request, self._idle_seconds, pump.let_go) as bound:
@@ -75,7 +74,7 @@ async def read_body(
     if (request.content_length or 0) > limit_bytes:
         raise BodyTooLong(limit_bytes)
     await _invite(request)
-    read_ahead(request.content)
+    _let_come(request)
     body = bytearray()
     try:
         with _SilenceBound(request, idle_seconds, lambda: None) as bound:
@@ -115,6 +114,11 @@ async def _invite(request: web.Request) -> None:
         return
     if request.transport is not None:
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
+def _let_come(request: web.Request) -> None:
+    if isinstance(request.protocol, Lender):
+        request.protocol.let_come(request.content)
 
 
 class _SilenceBound:

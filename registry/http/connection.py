@@ -12,7 +12,6 @@
 """
 
 import asyncio
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,11 +19,10 @@ from http import HTTPStatus
 from typing import Final
 
 from aiohttp import web
-from aiohttp.http import HttpRequestParser
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
-from aiohttp.web_protocol import RequestHandler, RequestPayloadError
+from aiohttp.web_protocol import RequestPayloadError
 
-from registry.http.lending import Loan, begun_of, hold_back
+from registry.http.lending import HEAD_END, Lender
 from registry.http.refusals import HEADERS, METHODS, BodyTooSlow, document, raw_answer, verdict
 from registry.http.waiting import unacknowledged
 from registry.logs import Logger
@@ -33,7 +31,6 @@ _KEEPALIVE_SECONDS: Final = 75
 _LINGER_SECONDS: Final = 5
 _FAREWELL_SECONDS: Final = 1
 _STALLED_LOOKS: Final = 2
-_HEAD_END: Final = b"\r\n\r\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +46,10 @@ class ConnectionLimits:
     """Most connections of one worker."""
 
 
-class Connection(RequestHandler):
+class Connection(Lender):
     """One connection; after `drain` it ends with the next answer."""
 
     __slots__ = (
-        "_body",
         "_draining",
         "_head",
         "_head_begun",
@@ -63,7 +59,6 @@ class Connection(RequestHandler):
         "_stalled_looks",
         "_taken",
         "_unsent",
-        "_untaken_bytes",
         "_useless_bytes",
         "_wire",
         "_write_timer",
@@ -76,7 +71,7 @@ class Connection(RequestHandler):
         super().__init__(
             server,
             loop=loop,
-            access_log=None,  # type: ignore[arg-type]  # aiohttp means None to be given, and says so elsewhere
+            access_log=None,
             keepalive_timeout=_KEEPALIVE_SECONDS,
             lingering_time=_LINGER_SECONDS,
             max_line_size=limits.header_bytes,
@@ -91,9 +86,7 @@ class Connection(RequestHandler):
         self._head = b""
         self._head_begun = False
         self._head_timer: asyncio.TimerHandle | None = None
-        self._body: StreamReader = EMPTY_PAYLOAD
         self._draining = False
-        self._untaken_bytes = 0  # of a body that the parser knows nothing of
         self._useless_bytes = 0  # since the last that completed a head or belonged to a body
         self._wire: asyncio.Transport | None = None  # aiohttp forgets its own before all is sent
         self._write_timer: asyncio.TimerHandle | None = None
@@ -133,8 +126,7 @@ class Connection(RequestHandler):
         if self.shortcut is not None and self._is_at_rest() and (answer := self.shortcut(data)) is not None:
             self._send_at_once(answer)
             return
-        if self._untaken_bytes:
-            data = self._drop(data)
+        data = self._for_parser(data)
         while True:
             most = self._digestible()
             if data and most == 0:
@@ -144,7 +136,7 @@ class Connection(RequestHandler):
                 self._feed(data)
                 return
             self._feed(data[:most])
-            data = data[most:]
+            data = self._for_parser(data[most:])
 
     def take_head(self) -> bytes:
         """The head of the request in hand, as it came, if it came at once and nothing else with it; empty if not."""
@@ -162,7 +154,7 @@ class Connection(RequestHandler):
         return (
             self._is_waiting()
             and not self._head_begun
-            and not self._untaken_bytes
+            and self._untaken is None
             and not self._draining
             and not self._paused
             and not self._force_close
@@ -180,15 +172,16 @@ class Connection(RequestHandler):
         """Watch over heads and bodies while aiohttp parses."""
         body, count, received = self._body, self._request_count, self._body.total_bytes
         in_body, is_first = not body.is_eof(), self._is_waiting() and not self._head_begun
-        super().data_received(data)
+        apart = 0 if in_body or self._head_begun else self._head_apart(data)
+        super().data_received(data[:apart] if apart else data)
         # Kept only while nothing else came: it must never be taken for the head of another request.
-        is_whole = is_first and self._request_count == count + 1 and data.find(_HEAD_END) == len(data) - len(_HEAD_END)
+        is_whole = is_first and self._request_count == count + 1 and data.find(HEAD_END) == len(data) - len(HEAD_END)
         self._head = data if is_whole else b""
         if self._request_count != count:
             self._head_arrived()
             self._body = self._messages[-1][1] if self._messages else EMPTY_PAYLOAD
-            if self._messages and self.ssl_context is None and hold_back(*self._messages[-1]):
-                self.pause_reading()
+            if self._messages:
+                self._hold_back(*self._messages[-1])
             if in_body and not body.is_eof() and self._body is not body:  # only an error begins in the middle of a body
                 body.set_exception(RequestPayloadError("the body is not framed as HTTP says"))
         elif in_body:
@@ -198,52 +191,14 @@ class Connection(RequestHandler):
             self._head_begun = True
             if self._head_timer is None:
                 self._await_head()
+        if apart and not self._hold_chunks(data[apart:], is_new=self._request_count == count + 1):
+            self._feed(data[apart:])
 
     def _watch_trailer(self, body: StreamReader, useless: int) -> None:
         self._useless_bytes = self._useless_bytes + useless if useless else 0
         if self._useless_bytes > 2 * self._limits.header_bytes and not self._reading_paused:
             body.set_exception(RequestPayloadError("the trailer of the body is too long"))
             self.close()
-
-    def lend(self, body: StreamReader) -> Loan | None:
-        """Lend the socket to whoever takes the rest of a body from it; None where that cannot be.
-
-        Nobody else reads from it until `take_back`.
-        """
-        if self.transport is None or self._body is not body or body.exception() or self.ssl_context is not None:
-            return None
-        begun = begun_of(body)
-        self.transport.pause_reading()
-        return Loan(os.dup(self.transport.get_extra_info("socket").fileno()), begun)
-
-    def take_back(self, body: StreamReader, untaken_bytes: int) -> None:
-        """Go on after a body that was taken from the socket; what is still to come of it is dropped when it comes."""
-        if self.transport is None:
-            return
-        self._parser = HttpRequestParser(  # the one before waits for bytes that it will never see
-            self,
-            self._loop,
-            self._read_bufsize,
-            max_line_size=self.max_line_size,
-            max_field_size=self.max_field_size,
-            max_headers=self.max_headers,
-            payload_exception=RequestPayloadError,
-            auto_decompress=False,
-            max_msg_queue_size=self._max_msg_queue_size,
-        )
-        self._untaken_bytes = untaken_bytes
-        if untaken_bytes:
-            self.transport.resume_reading()
-        else:
-            body.feed_eof()  # which goes on with reading
-
-    def _drop(self, data: bytes) -> bytes:
-        """What is left of some bytes after those that nobody took."""
-        dropped = min(len(data), self._untaken_bytes)
-        self._untaken_bytes -= dropped
-        if not self._untaken_bytes:
-            self._body.feed_eof()
-        return data[dropped:]
 
     def drain(self) -> None:
         """Make the next answer, or the one in progress, the last."""
@@ -268,6 +223,7 @@ class Connection(RequestHandler):
         if self._draining:
             resp.force_close()
         self._taken = True
+        self.let_come(self._body)
         return await super().finish_response(request, resp, start_time)
 
     def handle_error(

@@ -4,7 +4,8 @@
   thread with every batch of them. A thread with one buffer does the same work for a quarter less CPU time.
 - A slow client holds no thread, and no memory: the thread goes when the socket is empty, and the loop waits. Whoever
   sends little at a time is asked less often.
-- Bodies without a length, and those over TLS, come through the loop.
+- A body in chunks, whose length nobody knows, begins on the event loop: most that are short end there.
+- Bodies over TLS come through the loop.
 """
 
 import asyncio
@@ -12,127 +13,196 @@ import os
 import select
 import threading
 from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from aiohttp import web
 
-from registry.http.connection import Connection
-from registry.http.lending import LEAST_BYTES, Loan
+from registry.http.lending import LEAST_BYTES, Lender, Loan
 from registry.http.refusals import BodyTooSlow
 from registry.http.waiting import Patience, readable
 from storage.blobs.interface import WriteFrom
 
+Write = Callable[[Sequence[bytes]], Awaitable[None]]
+
 _BUFFER_BYTES: Final = 1024 * 1024
+# What is read with the framing around it stays in the cache until it is copied.
+_RAW_BYTES: Final = 256 * 1024
 # Each of many clients gets its turn with the few threads, and the core its chance to note how far they are.
 _BYTES_AT_ONCE: Final = 8 * 1024 * 1024
 _PATIENCE_MILLISECONDS: Final = 20
 _TRICKLE_BYTES: Final = 64 * 1024
 _TRICKLE_SECONDS: Final = 0.05
+_SHORT_BYTES: Final = 64 * 1024
 
 
 class _Buffers(threading.local):
-    """A buffer for each thread, used again and again: fresh memory costs as much as reading into it."""
+    """Buffers for each thread, used again and again: fresh memory costs as much as reading into it."""
 
     def __init__(self) -> None:
-        self.buffer = memoryview(bytearray(_BUFFER_BYTES))
+        self.body = memoryview(bytearray(_BUFFER_BYTES))
+        self.raw = memoryview(bytearray(_RAW_BYTES))
 
 
 _OWN: Final = _Buffers()
 
 
-async def receive(request: web.Request, write_from: WriteFrom, *, idle_seconds: float) -> bool:
+async def receive(request: web.Request, write: Write, write_from: WriteFrom, *, idle_seconds: float) -> bool:
     """Have the body of a request taken from its socket by the threads that write it; False where it cannot be.
 
-    Raises BodyTooSlow or ConnectionResetError after what came was written, and what writing raises.
+    One in chunks that is short is given to `write`. Raises BodyTooSlow, ConnectionResetError or RequestPayloadError
+    after what came was written, and what writing raises.
     """
-    content, connection, length = request.content, request.protocol, request.content_length or 0
-    if length - content.total_bytes < LEAST_BYTES or not isinstance(connection, Connection):
+    content, connection, length = request.content, request.protocol, request.content_length
+    if length is not None and length - content.total_bytes < LEAST_BYTES:
         return False
-    loan = connection.lend(content)
-    if loan is None:
+    if not isinstance(connection, Lender) or (loan := connection.lend(content, length)) is None:
         return False
-    body = _SocketBody(loan, length)
+    body = _SocketBody(loan)
     try:
-        await _receive(body, write_from, idle_seconds)
-    except (BodyTooSlow, ConnectionError) as error:
+        await _receive(body, write, write_from, idle_seconds)
+    except (BodyTooSlow, ConnectionError, web.RequestPayloadError) as error:
         content.set_exception(error)
         raise
     finally:
         os.close(loan.socket)
-        content.total_bytes = length - body.left  # for who counts them
-        connection.take_back(content, body.untaken)
+        content.total_bytes = body.came_bytes  # for who counts them
+        connection.take_back(content, body.framing, body.surplus)
     return True
 
 
-async def _receive(body: "_SocketBody", write_from: WriteFrom, idle_seconds: float) -> None:
-    while body.left:
+async def _receive(body: "_SocketBody", write: Write, write_from: WriteFrom, idle_seconds: float) -> None:
+    if body.framing.left is None:
+        begun: list[bytes] = []
+        try:
+            await _begin(body, begun, idle_seconds)
+        except (BodyTooSlow, ConnectionError, web.RequestPayloadError):
+            await write(begun)
+            raise
+        if body.is_done:
+            await write(begun)
+            return
+        body.give_back(begun)
+    while True:
         body.allow(_BYTES_AT_ONCE)
-        before = body.left
-        await write_from(body.take, before)
-        if body.error is not None:
-            raise ConnectionResetError from body.error
-        if body.left and before - body.left < _TRICKLE_BYTES:
+        before, left = body.came_bytes, body.framing.left
+        await write_from(body.take, _BYTES_AT_ONCE if left is None else left)
+        body.raise_error()
+        if body.is_done:
+            return
+        if body.came_bytes - before < _TRICKLE_BYTES:
             await asyncio.sleep(_TRICKLE_SECONDS)
-        if body.left:
-            try:
-                await readable(body.socket, idle_seconds)
-            except TimeoutError:
-                raise BodyTooSlow from None
+        await _more(body, idle_seconds)
+
+
+async def _begin(body: "_SocketBody", begun: list[bytes], idle_seconds: float) -> None:
+    """Take so much of a body on the event loop that it may be short, or to its end."""
+    while not body.is_done and body.came_bytes < _SHORT_BYTES:
+        body.allow(_SHORT_BYTES - body.came_bytes, patience_milliseconds=0)
+        begun.append(bytes(body.take(_SHORT_BYTES)))
+        body.raise_error()
+        if not begun[-1] and not body.is_done:
+            await _more(body, idle_seconds)
+
+
+async def _more(body: "_SocketBody", idle_seconds: float) -> None:
+    try:
+        await readable(body.socket, idle_seconds)
+    except TimeoutError:
+        raise BodyTooSlow from None
 
 
 class _SocketBody:
-    """A body of so many bytes: some came, the others are in a socket, or will be. Threads take it, one at a time."""
+    """A body of which some came, and the rest is in a socket, or will be. Threads take it, one at a time."""
 
-    def __init__(self, loan: Loan, length: int) -> None:
+    def __init__(self, loan: Loan) -> None:
         self.socket = loan.socket
-        self.left = length
-        self.error: OSError | None = None
+        self.framing = loan.framing
+        self.came_bytes = 0
+        self._error: Exception | None = None
         self._begun = deque(memoryview(chunk) for chunk in loan.begun)
-        self._allowed = 0
-        self._patience = Patience(self.socket, select.POLLIN, 0)
+        self._given_back: deque[memoryview] = deque()
+        self._after = b""
+        self.allow(0)
 
     @property
-    def untaken(self) -> int:
-        """Bytes that are still in the socket, or to come."""
-        return self.left - sum(map(len, self._begun))
+    def is_done(self) -> bool:
+        """Whether all of it came, and was taken."""
+        return self.framing.is_done and not self._given_back
 
-    def allow(self, most: int) -> None:
+    @property
+    def surplus(self) -> bytes:
+        """What came with it, and is left: of what follows or, where it is not done, of itself."""
+        return b"".join([self._after, *self._begun])
+
+    def allow(self, most: int, *, patience_milliseconds: float = _PATIENCE_MILLISECONDS) -> None:
         """Let a thread take so many bytes, and wait for some of them."""
         self._allowed = most
-        self._patience = Patience(self.socket, select.POLLIN, _PATIENCE_MILLISECONDS)
+        self._came_before = self.came_bytes
+        self._patience = Patience(self.socket, select.POLLIN, patience_milliseconds)
+
+    def give_back(self, chunks: Sequence[bytes]) -> None:
+        """Have what was taken be taken again."""
+        self._given_back.extend(memoryview(chunk) for chunk in chunks if chunk)
+
+    def raise_error(self) -> None:
+        """Raise what the body broke off with, if it did."""
+        if self.framing.is_broken:
+            raise web.RequestPayloadError("the body is not framed as HTTP says")
+        if self._error is not None:
+            raise ConnectionResetError from self._error
 
     def take(self, limit: int) -> memoryview:
         """The next bytes, in memory of the thread; fewer than asked for where no more come soon."""
-        room = _OWN.buffer[: min(limit, self.left, self._allowed)]
-        count = self._take_begun(room)
-        while count < len(room) and self.error is None:
-            try:
-                read = os.readv(self.socket, [room[count:]])
-            except BlockingIOError:
-                if not self._is_worth_waiting(count) or not self._patience.waits():
-                    break
-                continue
-            except OSError as error:
-                self.error = error
+        room = _OWN.body[: min(limit, self._allowed)]
+        count = _take(self._given_back, room)
+        while count < len(room) and self._goes_on():
+            came = self._receive(room[count:])
+            if came is None:
                 break
-            if not read:
-                self.error = ConnectionResetError("the client closed the connection")
-            count += read
-        self.left -= count
+            count += came
+            self.came_bytes += came
         self._allowed -= count
         return room[:count]
 
-    def _is_worth_waiting(self, count: int) -> bool:
-        """Whether this client sends fast enough that a thread may wait for more."""
-        return _BYTES_AT_ONCE - self._allowed + count >= _TRICKLE_BYTES
+    def _goes_on(self) -> bool:
+        return not self.framing.is_done and not self.framing.is_broken and self._error is None
 
-    def _take_begun(self, room: memoryview) -> int:
-        count = 0
-        while self._begun and count < len(room):
-            chunk = self._begun.popleft()
-            taken = min(len(chunk), len(room) - count)
-            room[count : count + taken] = chunk[:taken]
-            count += taken
-            if taken < len(chunk):
-                self._begun.appendleft(chunk[taken:])
-        return count
+    def _receive(self, room: memoryview) -> int | None:
+        """Have some bytes of the body in a room: how many, None where no more come soon."""
+        if self._begun:
+            raw = _OWN.raw[: len(room)]
+            return self._strip(raw[: _take(self._begun, raw)], room)
+        left = self.framing.left
+        into = _OWN.raw[: len(room)] if left is None else room[:left]
+        try:
+            read = os.readv(self.socket, [into])
+        except BlockingIOError:
+            is_fast = self.came_bytes - self._came_before >= _TRICKLE_BYTES  # worth a thread's waiting
+            return 0 if is_fast and self._patience.waits() else None
+        except OSError as error:
+            self._error = error
+            return None
+        if not read:
+            self._error = ConnectionResetError("the client closed the connection")
+            return None
+        raw = into[:read]
+        return self._strip(raw, room if left is None else raw)
+
+    def _strip(self, raw: memoryview, room: memoryview) -> int:
+        came, looked_at = self.framing.strip(raw, room)
+        self._after = bytes(raw[looked_at:])
+        return came
+
+
+def _take(chunks: deque[memoryview], room: memoryview) -> int:
+    """Copy what chunks hold into a room, as much as it takes: how many bytes."""
+    count = 0
+    while chunks and count < len(room):
+        chunk = chunks.popleft()
+        taken = min(len(chunk), len(room) - count)
+        room[count : count + taken] = chunk[:taken]
+        count += taken
+        if taken < len(chunk):
+            chunks.appendleft(chunk[taken:])
+    return count

@@ -1,12 +1,14 @@
 """Event loops: what works on sockets is tried on the loop of production as well."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 
 import pytest
 import uvloop
 
-_ON_BOTH = {"test_receiving.py", "test_connection.py"}
+from tests.registry.http.body_server import Served, serving_bodies
+
+_ON_BOTH = {"test_receiving.py", "test_receiving_chunks.py", "test_connection.py"}
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -14,3 +16,10 @@ def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[]
     if item.path.name in _ON_BOTH:
         loops["uvloop"] = uvloop.new_event_loop
     return loops
+
+
+@pytest.fixture
+async def served() -> AsyncIterator[Served]:
+    """A server that pours bodies into a store."""
+    async with serving_bodies() as served:
+        yield served

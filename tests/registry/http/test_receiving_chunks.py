@@ -1,0 +1,223 @@
+"""Uploads in chunks, which worker threads take from the socket: what is in the chunks, and no byte beyond."""
+
+import asyncio
+
+import pytest
+from aiohttp import web
+
+from tests.registry.http.body_server import CONTENT, GET, Served, answer_of, until
+
+CHUNK = 32 * 1024
+END = b"0\r\n\r\n"
+
+
+def head(*more: str, path: str = "/v2/body", method: str = "PATCH") -> bytes:
+    lines = [f"{method} {path} HTTP/1.1", "Host: x", "Transfer-Encoding: Chunked", *more, "", ""]
+    return "\r\n".join(lines).encode()
+
+
+def chunks(content: bytes, size: int = CHUNK) -> bytes:
+    parts = [content[start : start + size] for start in range(0, len(content), size)]
+    return b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts)
+
+
+@pytest.mark.parametrize("size", [1, 1000, CHUNK, 300_000, 2_000_000])
+@pytest.mark.parametrize("length", [0, 1, 65_535, 65_536, 65_537, 1_000_000])
+async def test_a_body_is_taken_whole_and_in_order(served: Served, length: int, size: int) -> None:
+    length = min(length, 70_000 * size)
+    reader, writer = await served.connect()
+    writer.write(head() + chunks(CONTENT[:length], size) + END)
+
+    assert await answer_of(reader) == (200, b"taken")
+    assert served.sink.received == CONTENT[:length]
+    assert served.sink.bytes_counted == length
+
+
+async def test_a_large_body_is_taken_by_threads(served: Served) -> None:
+    reader, writer = await served.connect()
+    writer.write(head() + chunks(CONTENT) + END)
+
+    assert await answer_of(reader) == (200, b"taken")
+    assert served.sink.received == CONTENT
+    assert served.sink.jobs > 0
+
+
+async def test_a_short_body_needs_no_thread(served: Served) -> None:
+    reader, writer = await served.connect()
+    writer.write(head())
+    await until(lambda: bool(served.waiting))
+    writer.write(chunks(CONTENT[:1000]))
+    await asyncio.sleep(0.02)
+    writer.write(chunks(CONTENT[1000:2000]) + END)
+
+    assert await answer_of(reader) == (200, b"taken")
+    assert served.sink.received == CONTENT[:2000]
+    assert served.sink.jobs == 0
+
+
+@pytest.mark.parametrize("length", [0, 1000, 200_000])
+@pytest.mark.parametrize("count", [1, 3])
+async def test_requests_that_follow_a_body_at_once_are_answered(served: Served, count: int, length: int) -> None:
+    reader, writer = await served.connect()
+    writer.write((head() + chunks(CONTENT[:length]) + END + GET) * count)
+
+    for _ in range(count):
+        assert await answer_of(reader) == (200, b"taken")
+        assert await answer_of(reader) == (200, b"ok")
+    assert served.sink.received == CONTENT[:length] * count
+
+
+async def test_a_connection_takes_many_bodies(served: Served) -> None:
+    reader, writer = await served.connect()
+    for length in (400_000, 10, 300_000, 0, 2_000_000):
+        served.sink.received.clear()
+        writer.write(head() + chunks(CONTENT[:length]) + END)
+        assert await answer_of(reader) == (200, b"taken")
+        assert served.sink.received == CONTENT[:length]
+
+
+async def test_a_body_may_come_byte_by_byte(served: Served) -> None:
+    reader, writer = await served.connect()
+    for byte in head() + chunks(CONTENT[:50], 7) + END:
+        writer.write(bytes([byte]))
+        await asyncio.sleep(0.001)
+
+    assert await answer_of(reader) == (200, b"taken")
+    assert served.sink.received == CONTENT[:50]
+
+
+@pytest.mark.parametrize("length", [10, 300_000])
+async def test_what_follows_the_last_chunk_is_passed_over(served: Served, length: int) -> None:
+    reader, writer = await served.connect()
+    writer.write(head() + chunks(CONTENT[:length]) + b"0;last\r\nDigest: sha256\r\n\r\n" + GET)
+
+    assert await answer_of(reader) == (200, b"taken")
+    assert await answer_of(reader) == (200, b"ok")
+    assert served.sink.received == CONTENT[:length]
+
+
+@pytest.mark.parametrize("length", [0, 10, 300_000])
+@pytest.mark.parametrize("broken", [b"5 \r\nhello\r\n", b"\n", b"-1\r\n", b"0\r\nno trailer\r\n"])
+async def test_a_body_that_is_not_framed_as_http_says_is_the_last(served: Served, length: int, broken: bytes) -> None:
+    """What came before is in the store; where a next request would begin is anybody's guess."""
+    reader, writer = await served.connect()
+    writer.write(head() + chunks(CONTENT[:length]) + broken + END + GET)
+
+    assert await answer_of(reader) == (400, b"the body is not framed as HTTP says")
+    async with asyncio.timeout(8):
+        assert await reader.read() == b""
+    assert served.sink.received == CONTENT[:length]
+    assert isinstance(served.sink.met[0], web.RequestPayloadError)
+
+
+async def test_a_client_that_waits_to_be_asked_is_asked(served: Served) -> None:
+    reader, writer = await served.connect()
+    writer.write(head("Expect: 100-continue"))
+    async with asyncio.timeout(5):
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+    writer.write(chunks(CONTENT[:1_000_000]) + END)
+
+    assert await answer_of(reader) == (200, b"taken")
+    assert served.sink.received == CONTENT[:1_000_000]
+
+
+@pytest.mark.parametrize("length", [0, 1000, 300_000])
+async def test_a_client_that_falls_silent_is_told_and_let_go(served: Served, length: int) -> None:
+    """What it sent is in the store."""
+    reader, writer = await served.connect()
+    writer.write(head() + chunks(CONTENT[:length]))
+
+    status, _ = await answer_of(reader)
+    async with asyncio.timeout(8):
+        assert await reader.read() == b""
+
+    assert status == 408
+    assert served.sink.received == CONTENT[:length]
+    assert served.sink.bytes_counted == length
+
+
+@pytest.mark.parametrize("length", [0, 1000, 400_000])
+async def test_what_a_client_sent_before_it_left_is_in_the_store(served: Served, length: int) -> None:
+    _, writer = await served.connect()
+    writer.write(head() + chunks(CONTENT[:length]) + b"5\r\nhe")
+    await writer.drain()
+    writer.close()
+
+    await until(lambda: bool(served.sink.met))
+    assert isinstance(served.sink.met[0], ConnectionResetError)
+    assert served.sink.received == CONTENT[:length] + b"he"
+    assert served.sink.busy == 0
+
+
+async def test_a_slow_client_holds_no_thread(served: Served) -> None:
+    reader, writer = await served.connect()
+    writer.write(head() + chunks(CONTENT[:200_000]))
+    await until(lambda: len(served.sink.received) == 200_000)
+    await asyncio.sleep(0.05)
+    assert served.sink.busy == 0
+
+    writer.write(chunks(CONTENT[200_000:300_000]) + END)
+    assert await answer_of(reader) == (200, b"taken")
+    assert served.sink.received == CONTENT[:300_000]
+
+
+@pytest.mark.parametrize("full_at", [0, 1_000_000])
+async def test_the_rest_of_a_body_that_was_refused_is_passed_over(served: Served, full_at: int) -> None:
+    served.sink.full_at = full_at
+    reader, writer = await served.connect()
+    writer.write(head() + chunks(CONTENT) + END + GET)
+
+    assert await answer_of(reader) == (507, b"full")
+    assert await answer_of(reader) == (200, b"ok")
+
+
+@pytest.mark.parametrize("length", [0, 1000, 1_000_000])
+async def test_a_body_that_nobody_reads_is_in_nobodys_way(served: Served, length: int) -> None:
+    reader, writer = await served.connect()
+    writer.write(head(path="/v2/unread") + chunks(CONTENT[:length]) + END + GET)
+
+    assert await answer_of(reader) == (200, b"ok")
+    assert await answer_of(reader) == (200, b"ok")
+
+
+async def test_no_more_is_read_than_is_asked_for(served: Served) -> None:
+    served.may_pour.clear()
+    reader, writer = await served.connect()
+    writer.write(head() + chunks(CONTENT) + END)
+    await until(lambda: bool(served.waiting))
+    await asyncio.sleep(0.05)
+
+    assert served.waiting[0].content.total_bytes == 0
+    served.may_pour.set()
+    assert await answer_of(reader) == (200, b"taken")
+    assert served.sink.received == CONTENT
+
+
+async def test_a_store_that_has_no_threads_gets_chunks(served: Served) -> None:
+    served.sink.is_threaded = False
+    reader, writer = await served.connect()
+    writer.write(head() + chunks(CONTENT) + END + GET)
+
+    assert await answer_of(reader) == (200, b"taken")
+    assert await answer_of(reader) == (200, b"ok")
+    assert served.sink.received == CONTENT
+    assert served.sink.jobs == 0
+
+
+async def test_a_body_with_two_lengths_is_refused(served: Served) -> None:
+    reader, writer = await served.connect()
+    writer.write(head("Content-Length: 5") + b"hello" + GET)
+
+    assert (await answer_of(reader))[0] == 400
+    async with asyncio.timeout(8):
+        assert await reader.read() == b""
+    assert not served.waiting
+
+
+async def test_a_head_that_only_speaks_of_chunks_has_no_body_in_chunks(served: Served) -> None:
+    reader, writer = await served.connect()
+    writer.write(b"PATCH /v2/body HTTP/1.1\r\nHost: x\r\nX-Note: chunked\r\nContent-Length: 5\r\n\r\nhello" + GET)
+
+    assert await answer_of(reader) == (200, b"taken")
+    assert await answer_of(reader) == (200, b"ok")
+    assert served.sink.received == b"hello"
