@@ -168,6 +168,18 @@ async def test_blob_past_the_bound_is_refused(registry: Registry) -> None:
     assert staged(registry) == stored(registry) == []
 
 
+@pytest.mark.settings(limits={"blob_bytes": 1_000_000})
+async def test_long_stream_past_the_bound_is_refused(registry: Registry) -> None:
+    """Threads measure it as they take it: one byte too many is 413, and the bytes are freed."""
+    within = await registry.patch(await registry.start_upload("a"), pieces(*[bytes(100_000)] * 10))
+    await registry.delete(within.location)
+    past = await registry.patch(await registry.start_upload("a"), pieces(*[bytes(100_000)] * 10, b"!"))
+
+    assert within.headers["Range"] == "0-999999"
+    assert past.refusal == (413, "SIZE_INVALID")
+    assert staged(registry) == stored(registry) == []
+
+
 @pytest.mark.settings(limits={"blob_bytes": 19})
 async def test_blob_of_the_bound_is_accepted(registry: Registry) -> None:
     """The bound is inclusive."""

@@ -1,6 +1,7 @@
 """Uploads in chunks, which worker threads take from the socket: what is in the chunks, and no byte beyond."""
 
 import asyncio
+import random
 
 import pytest
 from aiohttp import web
@@ -221,3 +222,34 @@ async def test_a_head_that_only_speaks_of_chunks_has_no_body_in_chunks(served: S
     assert await answer_of(reader) == (200, b"taken")
     assert await answer_of(reader) == (200, b"ok")
     assert served.sink.received == b"hello"
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_requests_are_told_apart_however_their_bytes_are_cut(served: Served, seed: int) -> None:
+    chance = random.Random(seed)
+    reader, writer = await served.connect()
+    sent, expected, answers = b"", b"", []
+    for _ in range(chance.randint(2, 8)):
+        length = chance.choice([0, 1, 500, 65_000, 66_000, 400_000])
+        body = chunks(CONTENT[:length], chance.choice([100, 5_000, CHUNK, 300_000]))
+        trailer = chance.choice([b"", b"", b"Name: value\r\n"])
+        sent += head() + body + b"0\r\n" + trailer + b"\r\n"
+        expected += CONTENT[:length]
+        answers.append((200, b"taken"))
+        if chance.random() < 0.5:
+            sent += GET
+            answers.append((200, b"ok"))
+
+    async def send() -> None:
+        at = 0
+        while at < len(sent):
+            end = at + chance.choice([1, 7, 100, 5_000, 100_000, 1_000_000])
+            writer.write(sent[at:end])
+            await writer.drain()
+            await asyncio.sleep(chance.choice([0, 0, 0.001]))
+            at = end
+
+    sending = asyncio.ensure_future(send())
+    assert [await answer_of(reader) for _ in answers] == answers
+    await sending
+    assert served.sink.received == expected
