@@ -93,7 +93,7 @@ class Lender(RequestHandler):
         if self._held is not None and self._body is body:
             held, self._held = self._held, None
             self._resume_transport_reading()
-            if held:
+            if held and self.transport is not None:
                 self.data_received(held)
 
     def _hold_back(self, message: object, body: StreamReader) -> None:

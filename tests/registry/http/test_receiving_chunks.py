@@ -150,6 +150,28 @@ async def test_what_a_client_sent_before_it_left_is_in_the_store(served: Served,
     assert served.sink.busy == 0
 
 
+@pytest.mark.parametrize("is_threaded", [True, False])
+async def test_a_connection_that_is_cut_off_before_a_body_is_asked_for_has_none(
+    served: Served, caplog: pytest.LogCaptureFixture, *, is_threaded: bool
+) -> None:
+    served.sink.is_threaded = is_threaded
+    served.may_pour.clear()
+    _, writer = await served.connect()
+    writer.write(head() + chunks(CONTENT[:200_000]) + END)
+    await until(lambda: bool(served.waiting))
+    transport = served.waiting[0].transport
+    assert transport is not None
+    transport.abort()
+    await until(lambda: served.waiting[0].transport is None)
+
+    served.may_pour.set()
+
+    await until(lambda: bool(served.sink.met))
+    assert isinstance(served.sink.met[0], ConnectionError)
+    await asyncio.sleep(0.01)
+    assert caplog.records == []
+
+
 async def test_a_slow_client_holds_no_thread(served: Served) -> None:
     reader, writer = await served.connect()
     writer.write(head() + chunks(CONTENT[:200_000]))
