@@ -83,7 +83,7 @@ class Lender(RequestHandler):
             body.feed_eof()  # which goes on with reading
         else:
             self._untaken = framing
-            self._resume_transport_reading()
+            self.resume_reading()
         if surplus:
             self.data_received(surplus)
 
@@ -92,7 +92,7 @@ class Lender(RequestHandler):
         body.set_read_chunk_size(_AHEAD_BYTES)
         if self._held is not None and self._body is body:
             held, self._held = self._held, None
-            self._resume_transport_reading()
+            self.resume_reading()
             if held and self.transport is not None:
                 self.data_received(held)
 
@@ -112,7 +112,7 @@ class Lender(RequestHandler):
         if not isinstance(message, RawRequestMessage) or not message.chunked:
             return False
         self._held = rest
-        self._pause_transport_reading()
+        self.pause_reading()
         return True
 
     def _head_apart(self, data: bytes) -> int:

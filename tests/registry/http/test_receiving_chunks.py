@@ -6,6 +6,7 @@ import random
 import pytest
 from aiohttp import web
 
+from registry.http.lending import Lender
 from tests.registry.http.body_server import CONTENT, GET, Served, answer_of, until
 
 CHUNK = 32 * 1024
@@ -208,8 +209,13 @@ async def test_no_more_is_read_than_is_asked_for(served: Served) -> None:
     reader, writer = await served.connect()
     writer.write(head() + chunks(CONTENT) + END)
     await until(lambda: bool(served.waiting))
+    connection = served.waiting[0].protocol
+    assert isinstance(connection, Lender)
+    await until(lambda: bool(connection._held))
+    begun = connection._held
     await asyncio.sleep(0.05)
 
+    assert connection._held == begun
     assert served.waiting[0].content.total_bytes == 0
     served.may_pour.set()
     assert await answer_of(reader) == (200, b"taken")
