@@ -109,12 +109,16 @@ class Blobs:
         return await self._see_to_stored(repository, digest, await self._places.domain_of(repository))
 
     async def _see_to_stored(self, repository: RepositoryName, digest: Digest, domain: str) -> bool:
-        """Have the copy that serves a digest in a domain quarantined if its bytes are gone; False if there is none."""
+        """Have the copy that serves a digest in a domain quarantined if its bytes are gone; False if none does then."""
         stored = await self._database.read(lambda c: blobs.find_stored_copy(c, str(digest), domain, hold=False))
-        if stored is not None:
-            with suppress(BlobUnknown, CopyReplaced):
+        if stored is None:
+            return False
+        try:
+            with suppress(CopyReplaced):
                 await self._reading.look_at(repository, stored)
-        return stored is not None
+        except BlobUnknown:
+            return False
+        return True
 
     async def delete(self, repository: RepositoryName, digest: Digest) -> None:
         """Take a blob out of a repository at once; raises BlobUnknown or RepositoryUnknown."""

@@ -42,17 +42,18 @@ class Gathered:
 
 async def gathered(body: Incoming) -> Gathered:
     """Take all of a short body into memory; raises nothing, for what came of it counts whatever broke it off."""
-    chunks: list[bytes] = []
+    content = bytearray()  # many small chunks would take many times their length
 
     async def take(more: Sequence[bytes]) -> None:
-        chunks.extend(more)
+        for chunk in more:
+            content.extend(chunk)
 
     error: BaseException | None = None
     try:
         await body.pour(take, None)
     except BaseException as broken:  # noqa: BLE001  it is raised by who pours it on
         error = broken
-    return Gathered(body.announced, b"".join(chunks), error)
+    return Gathered(body.announced, bytes(content), error)
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,10 +163,7 @@ class Uploads:
     async def _finish_at_once(
         self, repository: RepositoryName, row: StoredUpload, body: Gathered, digest: Digest, *, create: bool
     ) -> bool:
-        """Make a blob that is in memory readable in the repository; False where something is unusual, and nothing done.
-
-        The session ends when the bytes are stored: until then it is there for who asks again.
-        """
+        """Make a blob that is in memory readable in the repository; False, with nothing done, where that takes more."""
         store = self._places.staging(await self._places.domain_of(repository))
         if not offers(store, StoresAtOnce) or not digest.matches(body.content):
             return False
@@ -176,18 +173,20 @@ class Uploads:
             copy = await store.store(row.id, [body.content], digest, known=digest)
         except NoSpace:
             return False
-        if copy is None:
+        if copy is None or not await self._end_empty(row.id, copy):
             return False
-        is_ours = False
-        try:
-            is_ours = await self._forget(row.id)
-        finally:
-            if not is_ours:
-                await self._blobs.drop_unrecorded(copy)
-        if not is_ours:
-            raise UploadUnknown
         await self._record(repository, digest, copy, create=create, is_first=True)
         return True
+
+    async def _end_empty(self, upload_id: str, copy: StoredCopy) -> bool:
+        """End a session that was not locked, before its blob appears; drop that where another request was faster."""
+        is_over = False
+        try:
+            is_over = await self._activity.write(lambda c: uploads.remove_empty_upload(c, upload_id))
+        finally:
+            if not is_over:
+                await self._blobs.drop_unrecorded(copy)
+        return is_over
 
     async def cancel(self, owner: Owner, upload_id: str) -> None:
         """Drop a session and its bytes; raises UploadUnknown or UploadBusy."""

@@ -243,6 +243,8 @@ def store_at_once(disk: Disk, upload_id: str, content: Sequence[bytes], key: str
         except (FileExistsError, StagedBytesBusy):
             return False
         try:
+            if os.fstat(descriptor).st_size:  # another writer came, and went, before the lock
+                return False
             _write_all(disk, descriptor, content, path)
             disk.publish(descriptor, path, key)
         finally:

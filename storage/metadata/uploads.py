@@ -38,6 +38,7 @@ _MOVE = Prepared(
     .values(committed=bindparam("after"), touched_at=bindparam("now"))
 )
 _REMOVE = Prepared(delete(upload).where(upload.c.id == bindparam("upload_id")))
+_REMOVE_EMPTY = Prepared(delete(upload).where(upload.c.id == bindparam("upload_id"), upload.c.committed == 0))
 _COUNT = Prepared(select(func.count()).select_from(upload).where(upload.c.principal == bindparam("principal")))
 
 
@@ -69,6 +70,11 @@ def move_upload(connection: Connection, upload_id: str, *, before: int, after: i
 def remove_upload(connection: Connection, upload_id: str) -> bool:
     """Close an upload session; False when it was closed already."""
     return _REMOVE.change(connection, upload_id=upload_id) > 0
+
+
+def remove_empty_upload(connection: Connection, upload_id: str) -> bool:
+    """Close an upload session of which nothing is committed; False when something is, or it was closed already."""
+    return _REMOVE_EMPTY.change(connection, upload_id=upload_id) > 0
 
 
 def remove_idle_upload(connection: Connection, upload_id: str, *, before: float) -> bool:

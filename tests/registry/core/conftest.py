@@ -13,6 +13,7 @@ from tests.contracts.database_places import Place, template_place
 from tests.contracts.encrypted_places import MemoryKeys
 from tests.registry.core.opening import OpeningStore
 from tests.registry.core.services import Clock, Core, open_core
+from tests.registry.core.visited import SHORT, Visited
 
 
 @pytest.fixture(scope="session")
@@ -86,4 +87,18 @@ def domain_keys() -> MemoryKeys:
 async def sealed_core(place: Place, clock: Clock, domain_keys: MemoryKeys) -> AsyncIterator[Core]:
     """Every service, sealing what is pushed into a store in memory."""
     async with open_core(place, clock, keys=domain_keys, limits=UploadLimits(None, 3)) as core:
+        yield core
+
+
+@pytest.fixture
+def visited(clock: Clock) -> Visited:
+    """A store that tells how it was visited."""
+    suffixes = itertools.count()
+    return Visited(new_suffix=lambda: f"{next(suffixes):032x}", now=clock)
+
+
+@pytest.fixture
+async def visited_core(place: Place, clock: Clock, visited: Visited) -> AsyncIterator[Core]:
+    """Every service, on that store; a blob may be a byte longer than is held in memory."""
+    async with open_core(place, clock, store=visited, limits=UploadLimits(SHORT + 1, 3)) as core:
         yield core

@@ -1,12 +1,13 @@
 """Whose content directory it is: a disk that is away is not taken for one that lost everything."""
 
 import shutil
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from storage.blobs.disk import SYSTEM
+from storage.blobs.disk import SYSTEM, FileOperations
 from storage.blobs.filesystem import FilesystemStore
 from storage.blobs.interface import Span
 from storage.digest import Algorithm
@@ -140,3 +141,49 @@ async def test_the_directory_of_another_registry_is_away(owned: FilesystemStore,
 
     with pytest.raises(StoreUnavailable):
         await owned.size(MISSING)
+
+
+async def test_nothing_is_stored_at_once_while_the_disk_is_away(owned: FilesystemStore, root: Path) -> None:
+    """The same succeeds when it is back."""
+    await push(owned, b"other")
+    unmount(root, "blobs")
+    before = files(root)
+
+    with pytest.raises(StoreUnavailable) as raised:
+        await owned.store(UPLOAD, [b"hello"], HELLO)
+
+    assert raised.value.is_away
+    assert files(root) == before
+    mount(root, "blobs")
+    assert await owned.store(UPLOAD, [b"hello"], HELLO) is not None
+
+
+async def test_a_disk_that_goes_away_while_it_stores_at_once_takes_the_upload_anew(
+    root: Path, executor: ThreadPoolExecutor
+) -> None:
+    """Nothing is named in its place, and what is staged is in nobody's way."""
+
+    class GoesAway(FileOperations):
+        def write(self, descriptor: int, buffers: Sequence[memoryview], offset: int) -> int:
+            if not buffers[0].tobytes().startswith(OWNER.encode()) and not gone:
+                gone.append(offset)
+                unmount(root, "blobs")
+            return super().write(descriptor, buffers, offset)
+
+    gone: list[int] = []
+    store = FilesystemStore(
+        root,
+        durability="full",
+        reserve_bytes=0,
+        new_suffix=iter(f"copy{n}" for n in range(9)).__next__,
+        executor=executor,
+        operations=GoesAway(),
+        registry_id=OWNER,
+    )
+    await store.claim(OWNER)
+    with pytest.raises(StoreUnavailable):
+        await store.store(UPLOAD, [b"hello"], HELLO)
+    assert list((root / "blobs").iterdir()) == []
+    mount(root, "blobs")
+
+    assert (await push(store, b"hello")).size == 5

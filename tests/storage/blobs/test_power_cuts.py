@@ -21,8 +21,10 @@ from tests.storage.blobs.volatile_disk import PowerCut, Survival, VolatileDisk
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
-FIRST, SECOND, THIRD = (f"{number}1111111-1111-4111-8111-111111111111" for number in (1, 2, 3))
+FIRST, SECOND, THIRD, SHORT = (f"{number}1111111-1111-4111-8111-111111111111" for number in (1, 2, 3, 4))
 UNLIMITED = 1_000_000
+SHORT_DIRECTORY = "blobs/sha256/f9/b0"
+"""Where the blob that only one push at once stores lies."""
 
 
 def chance(seed: int) -> Survival:
@@ -87,8 +89,14 @@ class Machine:
         self.acknowledged[copy.key] = content
         return copy.key
 
+    async def push_at_once(self, store: FilesystemStore, upload_id: str, content: bytes) -> None:
+        """Push a short blob, which takes one visit to the disk."""
+        copy = await store.store(upload_id, [content], Digest.of(content))
+        assert copy is not None
+        self.acknowledged[copy.key] = content
+
     async def work(self, root: Path, disk: VolatileDisk) -> None:
-        """Push in one request and in several, push again, push from another process, delete."""
+        """Push in one request and in several, push again, push from another process, at once and anew, delete."""
         store, neighbour = self.store(root, disk), self.store(root, disk)
         doomed = await self.push(store, FIRST, b"hello")
         async with store.stage(SECOND, Algorithm.SHA256, at(0)) as writer:
@@ -104,6 +112,9 @@ class Machine:
         del self.acknowledged[doomed]
         await store.delete(doomed)
         await self.push(store, THIRD, b"")
+        await self.push_at_once(neighbour, SHORT, b"short")
+        await self.push_at_once(store, SHORT, b"hello")
+        await self.push_at_once(store, THIRD, b"")
 
     async def run(self, operations_left: int, ignored_sync: str | None = None) -> VolatileDisk:
         """Work until the power fails, or the work is done."""
@@ -180,6 +191,8 @@ async def test_the_simulation_notices_relaxed_durability(tmp_path: Path) -> None
     [
         (f"uploads/11/{FIRST}", NAMES),
         (f"uploads/21/{SECOND}", NAMES),
+        (f"uploads/41/{SHORT}", NAMES),
+        (SHORT_DIRECTORY, NOTHING),
         ("blobs/sha256/2c/f2", NOTHING),
         ("blobs/sha256/2c", NOTHING),
         ("blobs/sha256", NOTHING),

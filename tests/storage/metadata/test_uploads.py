@@ -15,6 +15,7 @@ from storage.metadata.uploads import (
     find_upload,
     list_idle_uploads,
     move_upload,
+    remove_empty_upload,
     remove_idle_upload,
     remove_upload,
 )
@@ -81,6 +82,16 @@ async def test_a_session_is_closed_once(activity: Database) -> None:
 
     assert await activity.write(lambda c: remove_upload(c, "one")) is True
     assert await activity.write(lambda c: remove_upload(c, "one")) is False
+
+
+async def test_an_empty_session_is_closed_unless_somebody_was_promised_bytes_of_it(activity: Database) -> None:
+    await activity.write(lambda c: add_upload(c, ONE))
+    await activity.write(lambda c: add_upload(c, TWO))
+
+    assert await activity.write(lambda c: remove_empty_upload(c, "one")) is True
+    assert await activity.write(lambda c: remove_empty_upload(c, "one")) is False
+    assert await activity.write(lambda c: remove_empty_upload(c, "two")) is False
+    assert await activity.read(lambda c: find_upload(c, "two")) == TWO
 
 
 async def test_a_session_is_swept_only_while_it_is_idle(activity: Database) -> None:
