@@ -272,6 +272,33 @@ async def test_any_number_of_heads_that_only_speak_of_chunks_may_come_at_once(se
         assert await answer_of(reader) == (200, b"ok")
 
 
+MOSTLY_FRAMING = b"".join(b"1;%b\r\n%c\r\n" % (b"x" * 4000, byte) for byte in CONTENT[:200]) + END
+
+
+async def test_a_body_that_is_mostly_framing_is_no_work_for_the_loop(served: Served) -> None:
+    reader, writer = await served.connect()
+    writer.write(head() + MOSTLY_FRAMING)
+
+    assert await answer_of(reader) == (200, b"taken")
+    assert served.sink.received == CONTENT[:200]
+    assert served.sink.jobs > 1
+
+
+async def test_framing_that_came_with_the_head_waits_for_nothing_that_is_to_come(served: Served) -> None:
+    """A thread's turn ends with so much of it, though more is there."""
+    served.may_pour.clear()
+    reader, writer = await served.connect()
+    writer.write(head())
+    await until(lambda: bool(served.waiting))
+    connection = served.waiting[0].protocol
+    assert isinstance(connection, Lender)
+    connection._held = MOSTLY_FRAMING
+    served.may_pour.set()
+
+    assert await answer_of(reader) == (200, b"taken")
+    assert served.sink.received == CONTENT[:200]
+
+
 async def test_a_body_is_passed_over_where_no_descriptor_is_left_to_lend(served: Served) -> None:
     served.may_pour.clear()
     reader, writer = await served.connect()
