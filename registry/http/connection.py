@@ -174,6 +174,8 @@ class Connection(Lender):
         in_body, is_first = not body.is_eof(), self._is_waiting() and not self._head_begun
         apart = 0 if in_body or self._head_begun else self._head_apart(data)
         super().data_received(data[:apart] if apart else data)
+        if apart and not self._hold_chunks(data[apart:], is_new=self._request_count == count + 1):
+            super().data_received(data[apart:])
         # Kept only while nothing else came: it must never be taken for the head of another request.
         is_whole = is_first and self._request_count == count + 1 and data.find(HEAD_END) == len(data) - len(HEAD_END)
         self._head = data if is_whole else b""
@@ -191,8 +193,6 @@ class Connection(Lender):
             self._head_begun = True
             if self._head_timer is None:
                 self._await_head()
-        if apart and not self._hold_chunks(data[apart:], is_new=self._request_count == count + 1):
-            self._feed(data[apart:])
 
     def _watch_trailer(self, body: StreamReader, useless: int) -> None:
         self._useless_bytes = self._useless_bytes + useless if useless else 0

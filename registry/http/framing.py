@@ -7,11 +7,17 @@ import re
 from enum import Enum, auto
 from typing import Final, Protocol
 
-_SIZE: Final = re.compile(rb"([0-9a-fA-F]{1,16})(?:;[\t\x20-\x7e\x80-\xff]*)?")
-_TRAILER: Final = re.compile(rb"[-!#$%&'*+.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*")
+_TOKEN: Final = rb"[-!#$%&'*+.^_`|~0-9A-Za-z]+"
+_TEXT: Final = rb"[\t\x20-\x7e\x80-\xff]*"
+_QUOTED: Final = rb'"[\t !#-\x5b\x5d-\x7e\x80-\xff]*"'
+_SIZE: Final = re.compile(rb"([0-9a-fA-F]{1,16})(?:;%b(?:=(?:%b|%b))?)*" % (_TOKEN, _TOKEN, _QUOTED))
+# No program may take a trailer for the head of a message, where these would tell its length (RFC 9110 section 6.5.1).
+_TRAILER: Final = re.compile(rb"(?i:(?!content-length:|transfer-encoding:))%b:%b" % (_TOKEN, _TEXT))
 # A trailer may be as long as two of the longest lines, as the head of a request may.
 _LINES: Final = 2
 _LOOK_BYTES: Final = 32
+# The framing of nearly all chunks, found at once: one-byte chunks line by line cost twice as much.
+_PLAIN: Final = re.compile(rb"\r\n([0-9a-fA-F]{1,8})\r\n")
 
 
 class Framing(Protocol):
@@ -97,6 +103,10 @@ class Chunked:
                 self._of_chunk -= length
                 kept += length
                 at += length
+            elif self._next is _Next.END_OF_CHUNK and not self._line and (plain := _PLAIN.match(raw, at)):
+                self._of_chunk = int(plain[1], 16)
+                self._next = _Next.END_OF_CHUNK if self._of_chunk else _Next.TRAILER
+                at = plain.end()
             else:
                 at += self._read_line(bytes(raw[at : at + _LOOK_BYTES]))
         return kept, at

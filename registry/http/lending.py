@@ -5,6 +5,7 @@
 - What follows the head of an upload in chunks is kept as it came, for the thread to tell chunks from framing: once
   aiohttp's parser has begun with chunks, nobody else can go on.
 - Whoever reads such a body through the loop all the same says so (`let_come`); so does the end of a request.
+- Nothing more is read while something is kept, though an earlier body that is read at last asks aiohttp for more.
 - What nobody took of a body is dropped as it comes.
 """
 
@@ -56,10 +57,10 @@ class Lender(RequestHandler):
             return None
         if length is None and self._held is None:
             return None
+        socket = os.dup(self.transport.get_extra_info("socket").fileno())  # first: where it fails, nothing is lost
         begun, self._held = _begun(body) if self._held is None else [self._held], None
         self._pause_transport_reading()
-        framing = Chunked(self.max_line_size) if length is None else Counted(length)
-        return Loan(os.dup(self.transport.get_extra_info("socket").fileno()), begun, framing)
+        return Loan(socket, begun, Chunked(self.max_line_size) if length is None else Counted(length))
 
     def take_back(self, body: StreamReader, framing: Framing, surplus: bytes) -> None:
         """Go on after a body that was taken from the socket, with what was taken too much.
@@ -96,6 +97,10 @@ class Lender(RequestHandler):
             if held and self.transport is not None:
                 self.data_received(held)
 
+    def _resume_transport_reading(self) -> None:
+        if self._held is None:
+            super()._resume_transport_reading()
+
     def _hold_back(self, message: object, body: StreamReader) -> None:
         """Have no more of a large body read than is asked for."""
         if body is EMPTY_PAYLOAD or self.ssl_context is not None or not isinstance(message, RawRequestMessage):
@@ -108,8 +113,10 @@ class Lender(RequestHandler):
 
     def _hold_chunks(self, rest: bytes, *, is_new: bool) -> bool:
         """Keep what comes after the head of an upload in chunks; False where the head that came is none of such."""
-        message = self._messages[-1][0] if is_new and self._messages else None
+        message, body = self._messages[-1] if is_new and self._messages else (None, EMPTY_PAYLOAD)
         if not isinstance(message, RawRequestMessage) or not message.chunked:
+            return False
+        if body.is_eof() or body.total_bytes:  # that of a request which the parser had kept: the head is behind it
             return False
         self._held = rest
         self.pause_reading()

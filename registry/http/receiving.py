@@ -5,6 +5,7 @@
 - A slow client holds no thread, and no memory: the thread goes when the socket is empty, and the loop waits. Whoever
   sends little at a time is asked less often.
 - A body in chunks, whose length nobody knows, begins on the event loop: most that are short end there.
+- Framing costs more than what it frames, so there is a bound on that too: on the loop, and for a thread's turn.
 - Bodies over TLS come through the loop.
 """
 
@@ -34,6 +35,8 @@ _PATIENCE_MILLISECONDS: Final = 20
 _TRICKLE_BYTES: Final = 64 * 1024
 _TRICKLE_SECONDS: Final = 0.05
 _SHORT_BYTES: Final = 64 * 1024
+# Of chunks of one byte as many as a thread takes in 20 ms; of those of 1 KiB, more than it may have at once.
+_FRAMING_BYTES: Final = 64 * 1024
 
 
 class _Buffers(threading.local):
@@ -73,14 +76,14 @@ async def receive(request: web.Request, write: Write, write_from: WriteFrom, *, 
 
 async def _receive(body: "_SocketBody", write: Write, write_from: WriteFrom, idle_seconds: float) -> None:
     if body.framing.left is None:
-        begun: list[bytes] = []
+        begun = bytearray()  # many small pieces would take many times their length
         try:
             await _begin(body, begun, idle_seconds)
         except (BodyTooSlow, ConnectionError, web.RequestPayloadError):
-            await write(begun)
+            await write([bytes(begun)])
             raise
         if body.is_done:
-            await write(begun)
+            await write([bytes(begun)])
             return
         body.give_back(begun)
     while True:
@@ -95,17 +98,22 @@ async def _receive(body: "_SocketBody", write: Write, write_from: WriteFrom, idl
         await _more(body, idle_seconds)
 
 
-async def _begin(body: "_SocketBody", begun: list[bytes], idle_seconds: float) -> None:
+async def _begin(body: "_SocketBody", begun: bytearray, idle_seconds: float) -> None:
     """Take so much of a body on the event loop that it may be short, or to its end."""
     while not body.is_done and body.came_bytes < _SHORT_BYTES:
         body.allow(_SHORT_BYTES - body.came_bytes, patience_milliseconds=0)
-        begun.append(bytes(body.take(_SHORT_BYTES)))
+        taken = body.take(_SHORT_BYTES)
+        begun += taken
         body.raise_error()
-        if not begun[-1] and not body.is_done:
+        if body.is_mostly_framing:
+            return
+        if not taken and not body.is_done:
             await _more(body, idle_seconds)
 
 
 async def _more(body: "_SocketBody", idle_seconds: float) -> None:
+    if body.has_begun:
+        return
     try:
         await readable(body.socket, idle_seconds)
     except TimeoutError:
@@ -131,6 +139,16 @@ class _SocketBody:
         return self.framing.is_done and not self._given_back
 
     @property
+    def has_begun(self) -> bool:
+        """Whether some of it is left that came with the head."""
+        return bool(self._begun)
+
+    @property
+    def is_mostly_framing(self) -> bool:
+        """Whether so much framing came that there is no more to be taken until it is allowed again."""
+        return self._framing_allowed <= 0
+
+    @property
     def surplus(self) -> bytes:
         """What came with it, and is left: of what follows or, where it is not done, of itself."""
         return b"".join([self._after, *self._begun])
@@ -138,12 +156,14 @@ class _SocketBody:
     def allow(self, most: int, *, patience_milliseconds: float = _PATIENCE_MILLISECONDS) -> None:
         """Let a thread take so many bytes, and wait for some of them."""
         self._allowed = most
+        self._framing_allowed = _FRAMING_BYTES
         self._came_before = self.came_bytes
         self._patience = Patience(self.socket, select.POLLIN, patience_milliseconds)
 
-    def give_back(self, chunks: Sequence[bytes]) -> None:
+    def give_back(self, taken: bytearray) -> None:
         """Have what was taken be taken again."""
-        self._given_back.extend(memoryview(chunk) for chunk in chunks if chunk)
+        if taken:
+            self._given_back.append(memoryview(taken))
 
     def raise_error(self) -> None:
         """Raise what the body broke off with, if it did."""
@@ -166,7 +186,8 @@ class _SocketBody:
         return room[:count]
 
     def _goes_on(self) -> bool:
-        return not self.framing.is_done and not self.framing.is_broken and self._error is None
+        framing = self.framing
+        return not (framing.is_done or framing.is_broken or self.is_mostly_framing or self._error)
 
     def _receive(self, room: memoryview) -> int | None:
         """Have some bytes of the body in a room: how many, None where no more come soon."""
@@ -191,6 +212,7 @@ class _SocketBody:
 
     def _strip(self, raw: memoryview, room: memoryview) -> int:
         came, looked_at = self.framing.strip(raw, room)
+        self._framing_allowed -= looked_at - came
         self._after = bytes(raw[looked_at:])
         return came
 

@@ -1,13 +1,15 @@
 """Uploads in chunks, which worker threads take from the socket: what is in the chunks, and no byte beyond."""
 
 import asyncio
+import os
 import random
+import resource
 
 import pytest
 from aiohttp import web
 
 from registry.http.lending import Lender
-from tests.registry.http.body_server import CONTENT, GET, Served, answer_of, until
+from tests.registry.http.body_server import CONTENT, GET, LIMITS, Served, answer_of, until
 
 CHUNK = 32 * 1024
 END = b"0\r\n\r\n"
@@ -220,6 +222,100 @@ async def test_no_more_is_read_than_is_asked_for(served: Served) -> None:
     served.may_pour.set()
     assert await answer_of(reader) == (200, b"taken")
     assert served.sink.received == CONTENT
+
+
+async def test_no_more_is_read_while_a_request_before_is_handled(served: Served) -> None:
+    """Though the body of that one, once it is read, asks aiohttp for more."""
+    served.may_pour.clear()
+    reader, writer = await served.connect()
+    writer.write(b"PUT /body HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello")
+    await until(lambda: bool(served.waiting))
+    connection = served.waiting[0].protocol
+    assert isinstance(connection, Lender)
+    writer.write(head() + chunks(CONTENT[:1000]))
+    await until(lambda: bool(connection._held))
+    begun = connection._held
+
+    assert await served.waiting[0].content.readany() == b"hello"
+    writer.write(chunks(CONTENT[1000:]) + END)
+    await asyncio.sleep(0.05)
+
+    assert connection._held == begun
+    served.may_pour.set()
+    assert await answer_of(reader) == (200, b"taken")
+    assert await answer_of(reader) == (200, b"taken")
+    assert served.sink.received == CONTENT
+
+
+async def test_an_upload_that_comes_behind_more_requests_than_are_taken_at_once_is_taken(served: Served) -> None:
+    """What the parser keeps of them comes first, a body in chunks among it."""
+    reader, writer = await served.connect()
+    before, body = GET * 32, chunks(CONTENT[:10]) + END
+    padding = LIMITS.header_bytes - len(before + head("X: ") + body)
+    writer.write(before + head("X: " + "x" * padding) + body + head() + chunks(CONTENT[10:50]) + END)
+
+    for _ in range(32):
+        assert await answer_of(reader) == (200, b"ok")
+    assert await answer_of(reader) == (200, b"taken")
+    assert await answer_of(reader) == (200, b"taken")
+    assert served.sink.received == CONTENT[:50]
+
+
+async def test_any_number_of_heads_that_only_speak_of_chunks_may_come_at_once(served: Served) -> None:
+    reader, writer = await served.connect()
+    before = b"GET /ok HTTP/1.1\r\nHost: x\r\nX: %b\r\n\r\n"
+    padding = LIMITS.header_bytes - len(before % b"" + GET * 32)
+    upload = b"PATCH /v2/unread HTTP/1.1\r\nHost: x\r\nX: chunked\r\n\r\n"
+    writer.write(GET * 32 + before % (b"x" * padding) + upload * 1500)
+
+    for _ in range(1533):
+        assert await answer_of(reader) == (200, b"ok")
+
+
+MOSTLY_FRAMING = b"".join(b"1;%b\r\n%c\r\n" % (b"x" * 4000, byte) for byte in CONTENT[:200]) + END
+
+
+async def test_a_body_that_is_mostly_framing_is_no_work_for_the_loop(served: Served) -> None:
+    reader, writer = await served.connect()
+    writer.write(head() + MOSTLY_FRAMING)
+
+    assert await answer_of(reader) == (200, b"taken")
+    assert served.sink.received == CONTENT[:200]
+    assert served.sink.jobs > 1
+
+
+async def test_framing_that_came_with_the_head_waits_for_nothing_that_is_to_come(served: Served) -> None:
+    """A thread's turn ends with so much of it, though more is there."""
+    served.may_pour.clear()
+    reader, writer = await served.connect()
+    writer.write(head())
+    await until(lambda: bool(served.waiting))
+    connection = served.waiting[0].protocol
+    assert isinstance(connection, Lender)
+    connection._held = MOSTLY_FRAMING
+    served.may_pour.set()
+
+    assert await answer_of(reader) == (200, b"taken")
+    assert served.sink.received == CONTENT[:200]
+
+
+async def test_a_body_is_passed_over_where_no_descriptor_is_left_to_lend(served: Served) -> None:
+    served.may_pour.clear()
+    reader, writer = await served.connect()
+    writer.write(head() + chunks(CONTENT[:500_000]) + END + GET)
+    await until(lambda: bool(served.waiting))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+    try:
+        served.may_pour.set()
+        status, _ = await answer_of(reader)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    assert status == 507
+    assert await answer_of(reader) == (200, b"ok")
 
 
 async def test_a_store_that_has_no_threads_gets_chunks(served: Served) -> None:
