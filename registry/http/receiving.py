@@ -79,8 +79,8 @@ async def _receive(body: "_SocketBody", write: Write, write_from: WriteFrom, idl
         begun = bytearray()  # many small pieces would take many times their length
         try:
             await _begin(body, begun, idle_seconds)
-        except (BodyTooSlow, ConnectionError, web.RequestPayloadError):
-            await write([bytes(begun)])
+        except BaseException:
+            await write([bytes(begun)])  # what came counts, whatever breaks off the rest
             raise
         if body.is_done:
             await write([bytes(begun)])

@@ -175,6 +175,17 @@ async def test_a_connection_that_is_cut_off_before_a_body_is_asked_for_has_none(
     assert caplog.records == []
 
 
+async def test_what_came_before_the_server_broke_off_is_in_the_store(served: Served) -> None:
+    _, writer = await served.connect()
+    writer.write(head() + chunks(CONTENT[:1000]))
+    await until(lambda: bool(served.waiting))
+    await asyncio.sleep(0.05)
+
+    served.waiting[0].task.cancel()
+
+    await until(lambda: served.sink.received == CONTENT[:1000])
+
+
 async def test_a_slow_client_holds_no_thread(served: Served) -> None:
     reader, writer = await served.connect()
     writer.write(head() + chunks(CONTENT[:200_000]))
