@@ -101,15 +101,11 @@ class Blobs:
         await self._reading.look_at(repository, found)
         return found
 
-    async def is_stored(self, repository: RepositoryName, digest: Digest) -> bool:
-        """Whether a copy serves a digest in the domain of a repository, whoever reads it; never to be told to a caller.
+    async def is_stored(self, repository: RepositoryName, digest: Digest, domain: str) -> bool:
+        """Whether a copy serves a digest in a domain, whoever reads it; never to be told to a caller.
 
-        One whose bytes are gone does not, and is quarantined.
+        One whose bytes are gone does not, and is quarantined: `repository` is where that was noticed.
         """
-        return await self._see_to_stored(repository, digest, await self._places.domain_of(repository))
-
-    async def _see_to_stored(self, repository: RepositoryName, digest: Digest, domain: str) -> bool:
-        """Have the copy that serves a digest in a domain quarantined if its bytes are gone; False if none does then."""
         stored = await self._database.read(lambda c: blobs.find_stored_copy(c, str(digest), domain, hold=False))
         if stored is None:
             return False
@@ -214,7 +210,7 @@ class Blobs:
         repository's any more: it was made anew meanwhile.
         """
         domain = await self._places.domain_of(repository) if copy is None else copy.domain
-        if not is_first and not await self._see_to_stored(repository, digest, domain) and copy is None:
+        if not is_first and not await self.is_stored(repository, digest, domain) and copy is None:
             return False
         now = self._now()
 

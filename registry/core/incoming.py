@@ -76,10 +76,8 @@ class Sink:
 
     async def take(self, body: Incoming) -> None:
         """Have all of a body written; raises what breaks it off, what `check` raises, and what writing does."""
-        write_from, by_thread = self._writer.write_from, None
-        if write_from is not None:
-            by_thread = partial(self._write_from if body.announced is not None else self._write_checked, write_from)
-        await body.pour(self._write, by_thread)
+        write_from = self._writer.write_from
+        await body.pour(self._write, None if write_from is None else partial(self._write_from, write_from))
 
     async def _write(self, chunks: Sequence[bytes]) -> None:
         self._check(self._writer.offset + sum(map(len, chunks)))
@@ -87,12 +85,7 @@ class Sink:
         await self._note()
 
     async def _write_from(self, write_from: WriteFrom, take: Take, most: int) -> None:
-        self._check(self._writer.offset + most)
-        await write_from(take, most)
-        await self._note()
-
-    async def _write_checked(self, write_from: WriteFrom, take: Take, most: int) -> None:
-        """Have a thread take bytes, of which nobody knows how many they are."""
+        """Have a thread take bytes, and measure them as they come: a body may not have said how many they are."""
         size = self._writer.offset
 
         def checked(limit: int) -> memoryview:

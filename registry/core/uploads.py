@@ -164,10 +164,11 @@ class Uploads:
         self, repository: RepositoryName, row: StoredUpload, body: Gathered, digest: Digest, *, create: bool
     ) -> bool:
         """Make a blob that is in memory readable in the repository; False, with nothing done, where that takes more."""
-        store = self._places.staging(await self._places.domain_of(repository))
+        domain = await self._places.domain_of(repository)
+        store = self._places.staging(domain)
         if not offers(store, StoresAtOnce) or not digest.matches(body.content):
             return False
-        if await self._blobs.is_stored(repository, digest):
+        if await self._blobs.is_stored(repository, digest, domain):
             return False
         try:
             copy = await store.store(row.id, [body.content], digest, known=digest)

@@ -104,8 +104,7 @@ class Chunked:
                 kept += length
                 at += length
             elif self._next is _Next.END_OF_CHUNK and not self._line and (plain := _PLAIN.match(raw, at)):
-                self._of_chunk = int(plain[1], 16)
-                self._next = _Next.END_OF_CHUNK if self._of_chunk else _Next.TRAILER
+                self._begin_chunk(plain[1])
                 at = plain.end()
             else:
                 at += self._read_line(bytes(raw[at : at + _LOOK_BYTES]))
@@ -128,8 +127,7 @@ class Chunked:
             case _Next.SIZE:
                 if (size := _SIZE.fullmatch(line)) is None:
                     return False
-                self._of_chunk = int(size[1], 16)
-                self._next = _Next.END_OF_CHUNK if self._of_chunk else _Next.TRAILER
+                self._begin_chunk(size[1])
                 return True
             case _Next.END_OF_CHUNK:
                 self._next = _Next.SIZE
@@ -139,6 +137,11 @@ class Chunked:
                 return True
         self._trailer_bytes += len(line)
         return _TRAILER.fullmatch(line) is not None and self._trailer_bytes <= _LINES * self._longest_line
+
+    def _begin_chunk(self, size: bytes) -> None:
+        """Go on with a chunk, or with what follows the last one."""
+        self._of_chunk = int(size, 16)
+        self._next = _Next.END_OF_CHUNK if self._of_chunk else _Next.TRAILER
 
 
 def after(framing: Framing, data: bytes) -> bytes:
