@@ -150,6 +150,16 @@ class Core:
         return {(found.upload_id, found.size) async for found in self.store.walk()}
 
 
+async def start(core: Core, owner: Owner = ALICE) -> str:
+    """Open a session."""
+    return (await core.uploads.start(owner, Algorithm.SHA256, create=True)).upload_id
+
+
+async def offset(core: Core, upload_id: str) -> int:
+    """Where a session of Alice stands."""
+    return (await core.uploads.status(ALICE, upload_id)).offset
+
+
 @asynccontextmanager
 async def open_core(
     place: Place,

@@ -16,15 +16,7 @@ from storage.digest import Algorithm
 from storage.errors import StagedBytesBusy
 from storage.metadata.uploads import move_upload
 from tests.contracts.database_places import Place
-from tests.registry.core.services import ALICE, Body, Clock, Core, chunk, open_core
-
-
-async def start(core: Core) -> str:
-    return (await core.uploads.start(ALICE, Algorithm.SHA256, create=True)).upload_id
-
-
-async def offset(core: Core, upload_id: str) -> int:
-    return (await core.uploads.status(ALICE, upload_id)).offset
+from tests.registry.core.services import ALICE, Body, Clock, Core, chunk, offset, open_core, start
 
 
 class Taken(MemoryStore):

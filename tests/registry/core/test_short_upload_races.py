@@ -12,9 +12,9 @@ from registry.core.uploads import Owner, Uploads
 from storage.errors import DigestMismatch, NoSpace
 from tests.contracts.database_places import Place
 from tests.contracts.encrypted_places import MemoryKeys
-from tests.registry.core.services import ALICE, ALPHA, BETA, LIMITS, Body, Clock, Core, chunk, open_core
+from tests.registry.core.services import ALICE, ALPHA, BETA, LIMITS, Body, Clock, Core, chunk, open_core, start
 from tests.registry.core.test_upload_shortcuts import FullDatabase
-from tests.registry.core.visited import HELLO, Visited, finish, is_open, start
+from tests.registry.core.visited import HELLO, Visited, finish, is_open
 
 
 @pytest.fixture

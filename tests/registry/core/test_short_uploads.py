@@ -13,8 +13,8 @@ from storage.errors import DigestMismatch, KeyUnavailable, NoSpace, StoreUnavail
 from tests.contracts.blob_access import at
 from tests.contracts.database_places import Place
 from tests.contracts.encrypted_places import MemoryKeys
-from tests.registry.core.services import ALICE, ALPHA, BETA, Body, Broken, Clock, Core, chunk, open_core
-from tests.registry.core.visited import HELLO, SHORT, Visited, finish, is_open, start
+from tests.registry.core.services import ALICE, ALPHA, BETA, Body, Broken, Clock, Core, chunk, open_core, start
+from tests.registry.core.visited import HELLO, SHORT, Visited, finish, is_open
 
 
 @pytest.fixture

@@ -20,18 +20,10 @@ from registry.core.uploads import Owner, Progress
 from storage.digest import Algorithm, Digest
 from storage.errors import DigestMismatch
 from tests.contracts.blob_access import at
-from tests.registry.core.services import ALICE, ALPHA, BETA, NOTHING, Body, Broken, Core, chunk
+from tests.registry.core.services import ALICE, ALPHA, BETA, NOTHING, Body, Broken, Core, chunk, offset, start
 
 HELLO = Digest.of(b"hello")
 BOB = Owner(ALPHA, "arn:bob")
-
-
-async def start(core: Core, owner: Owner = ALICE) -> str:
-    return (await core.uploads.start(owner, Algorithm.SHA256, create=True)).upload_id
-
-
-async def offset(core: Core, upload_id: str) -> int:
-    return (await core.uploads.status(ALICE, upload_id)).offset
 
 
 async def finish(core: Core, upload_id: str, last: Chunk = NOTHING, digest: Digest = HELLO) -> None:

@@ -57,11 +57,6 @@ class Visited(MemoryStore):
             await act()
 
 
-async def start(core: Core) -> str:
-    """Open a session."""
-    return (await core.uploads.start(ALICE, Algorithm.SHA256, create=True)).upload_id
-
-
 async def finish(core: Core, upload_id: str, last: Chunk | None = None, digest: Digest = HELLO) -> None:
     """Close a session with a blob, "hello" unless told otherwise."""
     await core.uploads.finish(ALICE, upload_id, digest, last or chunk(b"hello"), hint=None, create=True)

@@ -1,7 +1,9 @@
 """A disk that fails on demand, and shorthands for the tests of the filesystem store."""
 
+import asyncio
 import os
 import stat
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -80,6 +82,20 @@ class FaultyOperations(FileOperations):
         """As many as the test says."""
         self.record("free", path)
         return self.free
+
+
+class SlowDisk(FileOperations):
+    """A disk that writes only when it is told to; made on the event loop that waits for it."""
+
+    def __init__(self) -> None:
+        self.is_writing, self.may_write = asyncio.Event(), threading.Event()
+        self._loop = asyncio.get_running_loop()
+
+    def write(self, descriptor: int, buffers: Sequence[memoryview], offset: int) -> int:
+        """Write some of the buffers, in time."""
+        self._loop.call_soon_threadsafe(self.is_writing.set)
+        self.may_write.wait()
+        return super().write(descriptor, buffers, offset)
 
 
 def at(offset: int) -> Callable[[], Awaitable[int]]:

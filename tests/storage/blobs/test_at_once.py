@@ -5,7 +5,6 @@ import errno
 import fcntl
 import itertools
 import os
-import threading
 from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
@@ -22,6 +21,7 @@ from tests.storage.blobs.faulty_disk import (
     UPLOAD,
     FaultyOperations,
     MakeStore,
+    SlowDisk,
     at,
     files,
     modes,
@@ -264,21 +264,13 @@ async def test_a_file_that_was_removed_before_the_lock_is_made_again(root: Path,
 
 async def test_who_is_cancelled_waits_for_the_disk(root: Path) -> None:
     """The descriptor is not closed while a thread writes to it, and nothing is left of what is staged."""
-
-    class SlowDisk(FileOperations):
-        def write(self, descriptor: int, buffers: Sequence[memoryview], offset: int) -> int:
-            loop.call_soon_threadsafe(is_writing.set)
-            may_write.wait()
-            return super().write(descriptor, buffers, offset)
-
-    loop = asyncio.get_running_loop()
-    is_writing, may_write = asyncio.Event(), threading.Event()
+    disk, loop = SlowDisk(), asyncio.get_running_loop()
     with ThreadPoolExecutor(1) as executor:
         before = open_descriptors()
-        task = asyncio.create_task(store_on(root, SlowDisk(), executor).store(UPLOAD, [b"hello"], HELLO))
-        await is_writing.wait()
+        task = asyncio.create_task(store_on(root, disk, executor).store(UPLOAD, [b"hello"], HELLO))
+        await disk.is_writing.wait()
         task.cancel()
-        loop.call_soon(may_write.set)
+        loop.call_soon(disk.may_write.set)
 
         with pytest.raises(asyncio.CancelledError):
             await task

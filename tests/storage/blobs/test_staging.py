@@ -4,7 +4,6 @@ import asyncio
 import errno
 import subprocess
 import sys
-import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -26,6 +25,7 @@ from tests.storage.blobs.faulty_disk import (
     UPLOAD,
     FaultyOperations,
     MakeStore,
+    SlowDisk,
     at,
     open_descriptors,
     push,
@@ -226,30 +226,20 @@ async def test_a_long_upload_stops_at_the_reserve(make_store: MakeStore, operati
 
 async def test_a_cancelled_write_is_finished_before_the_file_is_closed(root: Path) -> None:
     """A descriptor is never closed, and perhaps given to another file, while a thread writes to it."""
-
-    class SlowDisk(FileOperations):
-        """Writes only when it is told to."""
-
-        def write(self, descriptor: int, buffers: Sequence[memoryview], offset: int) -> int:
-            loop.call_soon_threadsafe(is_writing.set)
-            may_write.wait()
-            return super().write(descriptor, buffers, offset)
-
-    loop = asyncio.get_running_loop()
-    is_writing, may_write = asyncio.Event(), threading.Event()
+    disk, loop = SlowDisk(), asyncio.get_running_loop()
     store = FilesystemStore(
         root,
         durability="full",
         reserve_bytes=0,
         new_suffix=str,
         executor=ThreadPoolExecutor(1),
-        operations=SlowDisk(),
+        operations=disk,
     )
     task = asyncio.create_task(stage(store, b"hello"))
-    await is_writing.wait()
+    await disk.is_writing.wait()
     task.cancel()
     loop.call_soon(task.cancel)
-    loop.call_soon(may_write.set)
+    loop.call_soon(disk.may_write.set)
 
     with pytest.raises(asyncio.CancelledError):
         await task
