@@ -5,7 +5,7 @@
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 
 from sqlalchemy import Connection
 
@@ -84,6 +84,12 @@ class Blobs:
         Raises StoredBytesMissing or SealBroken, which is left to who asks again.
         """
         return await self._reading.reader_now(found)
+
+    def reading(
+        self, repository: RepositoryName, found: blobs.StoredBlob, reader: BlockingReader
+    ) -> AbstractAsyncContextManager[None]:
+        """Use what `reader_now` gave in the block: it is closed then, and damage that it meets counts as in `open`."""
+        return self._reading.minding(repository, found, reader)
 
     @asynccontextmanager
     async def open(self, repository: RepositoryName, digest: Digest) -> AsyncIterator[OpenBlob]:

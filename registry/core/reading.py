@@ -117,6 +117,17 @@ class Reading:
             return await store.reader_now(found.storage_key, _expected(found))
         return None
 
+    @asynccontextmanager
+    async def minding(
+        self, repository: RepositoryName, found: StoredBlob, reader: BlockingReader
+    ) -> AsyncIterator[None]:
+        """Close what reads a copy at the end of the block; what the block raises of damage counts."""
+        async with self._minding(repository, found):
+            try:
+                yield
+            finally:
+                reader.close()
+
     async def copy(self, repository: RepositoryName, found: StoredBlob, domain: str) -> StoredCopy:
         """Store the bytes of a copy that a repository reads again, in another domain."""
         source, target = self._places.holding(found.domain), self._places.staging(domain)

@@ -63,7 +63,8 @@ _OUTCOMES: Final[Mapping[tuple[str, str], tuple[EventKind, frozenset[HTTPStatus]
 _OF_WEB_IDENTITY: Final = (("subject", f"{CLAIM_PREFIX}sub"), ("provider", "aws:FederatedProvider"))
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _NO_LOGIN: Final = frozenset({CredentialKind.NONE, CredentialKind.BEARER_TOKEN})
-_BROKEN_OFF: Final = 499
+BROKEN_OFF: Final = 499
+"""The status of a request whose answer did not reach its end."""
 
 _SHORT: Final = 128
 _LONG: Final = 512
@@ -71,7 +72,10 @@ _LONG: Final = 512
 
 @dataclass(frozen=True, slots=True)
 class Pull:
-    """What was pulled by whom, and why it was allowed; `reference` is a tag or digest."""
+    """What was pulled by whom, and why it was allowed; `reference` is a tag or digest.
+
+    `length` is None where the answer was broken off.
+    """
 
     caller: Caller
     action: str
@@ -80,7 +84,7 @@ class Pull:
     request_id: str
     reference: str
     digest: str
-    length: int
+    length: int | None
 
 
 class Auditing:
@@ -128,7 +132,7 @@ class Auditing:
         login = None if response is None else response.get(LOGIN)
         caller = request[CALLER] if login is None else login.caller
         decision = request.get(DECISION)
-        details: dict[str, Any] = {"status": _BROKEN_OFF if response is None else response.status}
+        details: dict[str, Any] = {"status": BROKEN_OFF if response is None else response.status}
         details |= _of_caller(caller, request.headers.get("User-Agent"))
         details |= _of_login(login) if login is not None else _of_content(request, response, kind)
         return AuditEvent(
@@ -191,29 +195,36 @@ class Pulls:
         self._statement: Statement | None = None
 
     def note(self, pull: Pull) -> bool:
-        """Note a pull that was answered with all that was asked for; False where the trail would have to wait."""
+        """Note a pull that is answered now; False where the trail would have to wait."""
+        return self._trail.note_at_once(self._event(pull))
+
+    async def note_ended(self, pull: Pull) -> None:
+        """Note a pull whose answer is over."""
+        await self._trail.note(self._event(pull))
+
+    def _event(self, pull: Pull) -> AuditEvent:
         if pull.caller is not self._caller:
             self._of_caller = dict(_of_caller(pull.caller, self._user_agent))
             self._caller, self._principal = pull.caller, pull.caller.principal.arn
         if pull.decision is not self._decision:
             self._decision, self._statement = pull.decision, _deciding(pull.decision)
-        details = {"status": HTTPStatus.OK.value, **self._of_caller, "digest": pull.digest}
+        status = BROKEN_OFF if pull.length is None else HTTPStatus.OK.value
+        details = {"status": status, **self._of_caller, "digest": pull.digest}
         if ":" not in pull.reference:
             details["tags"] = [pull.reference]
-        details["bytes"] = pull.length
-        return self._trail.note_at_once(
-            AuditEvent(
-                self._now(),
-                EventKind.PULL,
-                self._principal,
-                self._source,
-                str(pull.action),
-                inert(pull.resource.arn, _LONG),
-                Verdict.ALLOWED,
-                pull.request_id,
-                self._statement,
-                details,
-            )
+        if pull.length is not None:
+            details["bytes"] = pull.length
+        return AuditEvent(
+            self._now(),
+            EventKind.PULL,
+            self._principal,
+            self._source,
+            str(pull.action),
+            inert(pull.resource.arn, _LONG),
+            Verdict.ALLOWED,
+            pull.request_id,
+            self._statement,
+            details,
         )
 
 

@@ -22,8 +22,9 @@ from aiohttp import web
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestPayloadError
 
-from registry.http.lending import HEAD_END, Lender
+from registry.http.lending import HEAD_END
 from registry.http.refusals import HEADERS, METHODS, BodyTooSlow, document, raw_answer, verdict
+from registry.http.sending import SendingConnection, SendTo
 from registry.http.waiting import unacknowledged
 from registry.logs import Logger
 
@@ -46,7 +47,7 @@ class ConnectionLimits:
     """Most connections of one worker."""
 
 
-class Connection(Lender):
+class Connection(SendingConnection):
     """One connection; after `drain` it ends with the next answer."""
 
     __slots__ = (
@@ -81,8 +82,8 @@ class Connection(Lender):
         )
         self._log = log
         self._limits = limits
-        self.shortcut: Callable[[bytes], bytes | None] | None = None
-        """Gives the answer to the head of a request, None where it has to be handled."""
+        self.shortcut: Callable[[bytes], bytes | SendTo | None] | None = None
+        """Gives the answer to the head of a request, or what sends it; None where it has to be handled."""
         self._head = b""
         self._head_begun = False
         self._head_timer: asyncio.TimerHandle | None = None
@@ -123,9 +124,15 @@ class Connection(Lender):
 
     def data_received(self, data: bytes) -> None:
         """Answer, or feed the parser no more of a head than it may have."""
-        if self.shortcut is not None and self._is_at_rest() and (answer := self.shortcut(data)) is not None:
-            self._send_at_once(answer)
+        if self._sending is not None:
+            self._keep_for_later(data)
             return
+        if self.shortcut is not None and self._is_at_rest() and (answer := self.shortcut(data)) is not None:
+            self._answer(answer, data)
+            return
+        self._handle(data)
+
+    def _handle(self, data: bytes) -> None:
         data = self._for_parser(data)
         while True:
             most = self._digestible()
@@ -143,11 +150,15 @@ class Connection(Lender):
         head, self._head = self._head, b""
         return head
 
-    def _send_at_once(self, answer: bytes) -> None:
-        if self.transport is not None:
+    def _answer(self, answer: bytes | SendTo, request: bytes) -> None:
+        self._taken = True
+        if self.transport is None:
+            return
+        if isinstance(answer, bytes):
             self._next_keepalive_close_time = self._loop.time() + _KEEPALIVE_SECONDS
-            self._taken = True
             self.transport.write(answer)
+        else:
+            self._begin_sending(self.transport, answer, request)
 
     def _is_at_rest(self) -> bool:
         """Whether the next byte begins a request that may be answered at once."""
@@ -257,8 +268,11 @@ class Connection(Lender):
             super().log_exception(*args, **kw)
 
     def _is_waiting(self) -> bool:
-        """No request is being handled."""
-        return self._waiter is not None and not self._waiter.done()
+        """No request is being handled, and no answer sent."""
+        return self._waiter is not None and not self._waiter.done() and self._sending is None
+
+    def _ends_with_answer(self) -> bool:
+        return self._draining or super()._ends_with_answer()
 
     def _await_head(self) -> None:
         self._head_timer = self._loop.call_later(self._limits.header_seconds, self._head_is_late)

@@ -84,8 +84,7 @@ async def _answer(request: web.Request, handler: Handler, render: Render) -> web
         raise
     except Exception as error:
         if has_begun(request):
-            logger().error("answer broken off", request_id=request[REQUEST_ID], exc_info=error)
-            _cut_off(request)
+            break_off(request.transport, request[REQUEST_ID], error)
             raise ConnectionAbortedError from error
         request[FAILURE] = error
         response = render(request, error)
@@ -115,12 +114,16 @@ def has_begun(request: web.Request) -> bool:
     return request._payload_writer.output_size > 0  # noqa: SLF001  aiohttp tells it nowhere else
 
 
-def _cut_off(request: web.Request) -> None:
-    """Reset the connection: a client that counts no bytes must not take its end for that of the answer."""
-    if request.transport is not None:
+def break_off(transport: asyncio.Transport | None, request_id: str, error: Exception) -> None:
+    """Reset a connection whose answer failed on its way, and log why.
+
+    A client that counts no bytes must not take the end of the connection for that of the answer.
+    """
+    logger().error("answer broken off", request_id=request_id, exc_info=error)
+    if transport is not None and not transport.is_closing():
         with suppress(OSError):  # the client was faster
-            request.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        request.transport.abort()
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        transport.abort()
 
 
 def _observe(request: web.Request, response: web.StreamResponse | None, observers: Observers, seconds: float) -> None:

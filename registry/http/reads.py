@@ -1,5 +1,6 @@
 """Reads as plain questions and answers, apart from the requests and responses that carry them."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -44,8 +45,25 @@ class Ready:
     digest: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A long answer that threads send: what GET is told, and what sends a head and then the content.
+
+    `send` is awaited once, and sends over plain TCP. It raises NotBegun where nothing could be sent; later
+    ConnectionError where the client is gone, and what reading the content raises.
+    """
+
+    headers: Mapping[str, str]
+    length: int
+    digest: str
+    send: Callable[[asyncio.Transport, bytes], Awaitable[None]]
+
+
 class Asker(Protocol):
     """Who asks, as far as it decides what there is to see."""
+
+    takes_long: bool
+    """Whether a long answer can be sent to it by threads."""
 
     @property
     def generation(self) -> int:
@@ -70,7 +88,7 @@ class Read:
     method: str
     kind: str
     actions: tuple[str, ...]
-    find: Callable[[Asked, Asker], Coroutine[Any, Any, Ready | None]]
+    find: Callable[[Asked, Asker], Coroutine[Any, Any, Ready | Begun | None]]
     about: Callable[[str], Facts] = lambda _: NO_FACTS
     """What conditions can ask of the reference."""
     is_pull: bool = False

@@ -5,15 +5,17 @@ same headers needs no parser, no task and no objects of a request.
 
 - Nothing is remembered but what the headers say. Who asks, what the policies allow and what is stored are looked up
   anew, by the code that every request goes through.
+- A long answer is begun so as well, and sent by a task of the connection.
 - What is not plain success is left to the ordinary way, which has not heard of it then: errors, unusual headers or
   paths, and whatever has to be waited for.
 """
 
+import asyncio
 import re
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl
@@ -29,10 +31,11 @@ from auth.errors import AuthError
 from registry.core.errors import RegistryError
 from registry.core.names import RepositoryName
 from registry.http.access import ACTION, Access
-from registry.http.auditing import Auditing, Pull
+from registry.http.auditing import BROKEN_OFF, Auditing, Pull
 from registry.http.connection import Connection
-from registry.http.middleware import Observers
-from registry.http.reads import Asked, Read, Sees
+from registry.http.middleware import Observers, break_off
+from registry.http.reads import Asked, Begun, Read, Ready, Sees
+from registry.http.sending import NotBegun, SendTo
 from registry.http.transfers import SMALL_BYTES
 from registry.logs import Access as AccessRecord
 from storage.errors import StorageError
@@ -58,6 +61,16 @@ class _Target:
     asked: Asked
     resource: Resource
     facts: Facts
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """An answer as those see it who observe; `began` is a reading of the performance counter."""
+
+    target: _Target
+    caller: Caller
+    request_id: str
+    began: float
 
 
 class MustWait(Exception):
@@ -137,9 +150,10 @@ class Shortcut:
         self._caller: Caller | None = None
         self._edition: object = None
         self._pulls = ground.auditing.pulls(self._client, request.headers.get("User-Agent"))
+        self.takes_long = request.transport is not None and request.transport.get_extra_info("sslcontext") is None
 
-    def __call__(self, head: bytes) -> bytes | None:
-        """The answer to the head of a request, if it can be given now."""
+    def __call__(self, head: bytes) -> bytes | SendTo | None:
+        """The answer to the head of a request, or what sends it, if it can be given now."""
         line_bytes = len(head) - len(self._headers)
         if not 0 < line_bytes <= _LONGEST_LINE or not head.endswith(self._headers):
             return None
@@ -151,7 +165,7 @@ class Shortcut:
         except (MustWait, AuthError, RegistryError, StorageError):
             return None
 
-    def _answer(self, target: _Target) -> bytes | None:
+    def _answer(self, target: _Target) -> bytes | SendTo | None:
         began = time.perf_counter()
         access, read = self._ground.access, target.read
         caller = self._asking(access)
@@ -160,17 +174,44 @@ class Shortcut:
             facts = {**self._facts, **access.time_facts(), **target.facts}
             decision = at_once(access.admit(caller, read.actions, target.resource, facts))
         found = at_once(read.find(target.asked, self))
-        if found is None or len(found.body) > SMALL_BYTES:
+        if found is None or (isinstance(found, Ready) and len(found.body) > SMALL_BYTES):
             return None
         request_id = self._ground.new_id()
-        if read.is_pull:
-            named = target.resource, decision, request_id, target.asked.reference
-            if not self._pulls.note(Pull(caller, read.actions[0], *named, found.digest, found.length)):
-                return None
+        named = target.resource, decision, request_id, target.asked.reference
+        pull = Pull(caller, read.actions[0], *named, found.digest, found.length)
+        if isinstance(found, Ready) and read.is_pull and not self._pulls.note(pull):
+            return None
         access.last_use.note(caller, self._client)
-        self._observe(target, caller, request_id, len(found.body), time.perf_counter() - began)
+        seen = _Seen(target, caller, request_id, began)
+        if isinstance(found, Begun):
+            return partial(self._send, found, pull, seen)
+        self._observe(seen, HTTPStatus.OK, len(found.body))
+        return self._head(found) + found.body
+
+    def _head(self, found: Ready | Begun) -> bytes:
         head = f"HTTP/1.1 200 OK\r\n{_lines(found.headers)}{self._shortcuts.headers}Content-Length: {found.length}\r\n"
-        return f"{head}Date: {rfc822_formatted_time()}\r\n\r\n".encode() + found.body
+        return f"{head}Date: {rfc822_formatted_time()}\r\n\r\n".encode()
+
+    async def _send(self, begun: Begun, pull: Pull, seen: _Seen, transport: asyncio.Transport) -> None:
+        """Send a long answer, and tell of it when it is over."""
+        try:
+            await begun.send(transport, self._head(begun))
+        except NotBegun:
+            raise
+        except (ConnectionError, asyncio.CancelledError):
+            await self._tell(replace(pull, length=None), seen)
+            raise
+        except Exception as error:
+            break_off(transport, seen.request_id, error)
+            await self._tell(replace(pull, length=None), seen)
+            raise ConnectionAbortedError from error
+        await self._tell(pull, seen)
+
+    async def _tell(self, pull: Pull, seen: _Seen) -> None:
+        try:
+            await self._pulls.note_ended(pull)
+        finally:
+            self._observe(seen, BROKEN_OFF if pull.length is None else HTTPStatus.OK.value, pull.length or 0)
 
     def _asking(self, access: Access) -> Caller:
         """Who is asking: the same as before, as long as the token lasts and nothing has changed."""
@@ -197,12 +238,13 @@ class Shortcut:
         facts = {**self._facts, **access.time_facts()}
         return lambda names: access.authorizer.visible(caller.principal, names, facts)
 
-    def _observe(self, target: _Target, caller: Caller, request_id: str, sent_bytes: int, seconds: float) -> None:
-        observers, action, asked = self._ground.observers, str(target.read.actions[0]), target.asked
+    def _observe(self, seen: _Seen, status: int, sent_bytes: int) -> None:
+        observers, read, asked = self._ground.observers, seen.target.read, seen.target.asked
+        action, seconds = str(read.actions[0]), time.perf_counter() - seen.began
         observers.metrics.observe(
-            method=target.read.method,
+            method=read.method,
             action=action,
-            status=HTTPStatus.OK,
+            status=status,
             seconds=seconds,
             received_bytes=0,
             sent_bytes=sent_bytes,
@@ -210,15 +252,15 @@ class Shortcut:
         if observers.log is not None:
             observers.log(
                 AccessRecord(
-                    request_id=request_id,
-                    principal=caller.principal.name or None,
+                    request_id=seen.request_id,
+                    principal=seen.caller.principal.name or None,
                     repository=None if asked.repository is None else asked.repository.text,
                     action=action,
                     remote=self._client,
-                    method=target.read.method,
+                    method=read.method,
                     path=asked.path,
                     query=asked.query_text,
-                    status=HTTPStatus.OK,
+                    status=status,
                     received_bytes=0,
                     sent_bytes=sent_bytes,
                     seconds=seconds,

@@ -10,25 +10,31 @@
 import asyncio
 import os
 import select
+import socket as sockets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 from weakref import WeakValueDictionary
 
 from aiohttp import Payload, web
 from aiohttp.abc import AbstractStreamWriter
 
+from registry.http.sending import NotBegun
 from registry.http.waiting import Patience, writable
 from storage.blobs.blocking import run_to_end
 from storage.blobs.interface import BlockingReader, Span
 from storage.budget import BufferBudget
+from storage.errors import StorageError
 
 _BYTES_AT_ONCE = 16 * 1024 * 1024
 _PATIENCE_MILLISECONDS = 20
 # Less than a thread hop costs: 4 µs from a plain file that is in memory, 40 µs with a sealed segment opened for it.
 SMALL_BYTES = 64 * 1024
 _PIECE_BYTES = 256 * 1024
+_NOTHING: Final = memoryview(b"")
+_MORE_COMES: Final = getattr(sockets, "MSG_MORE", 0)
 
 Send = Callable[[web.Request, web.StreamResponse], Awaitable[None]]
 """Sends what was begun, as (part of) the body of a prepared response."""
@@ -109,9 +115,32 @@ class Source:
             offset += len(pieces[-1])
         return b"".join(pieces)
 
-    def send_some(self, socket: int, offset: int, end: int) -> int:
-        """Send until the socket has been full for a moment; returns how many bytes went."""
-        send = self._by_reading(socket) if self.file is None else partial(self._by_kernel, self.file, socket)
+    def begin_answer(self, connection: sockets.socket, head: bytes, span: Span) -> tuple[int, bytes]:
+        """Send a head and what follows it, until the socket has been full for a moment.
+
+        Returns how many bytes of the span went, and what did not go of the head. Raises NotBegun where the first bytes
+        cannot be read, before anything is sent.
+        """
+        try:
+            first = _NOTHING if self.file is not None else self.reader.read(span.offset, span.end)
+        except StorageError as error:
+            raise NotBegun from error
+        try:
+            sent = connection.sendmsg([head, first], [], _MORE_COMES if len(first) < span.length else 0)
+        except BlockingIOError:
+            sent = 0
+        if sent < len(head):
+            return 0, head[sent:]
+        sent -= len(head)
+        offset, end = span.offset + sent, min(span.end, span.offset + _BYTES_AT_ONCE)
+        return sent + self.send_some(connection.fileno(), offset, end, first[sent:]), b""
+
+    def send_some(self, socket: int, offset: int, end: int, begun: memoryview = _NOTHING) -> int:
+        """Send until the socket has been full for a moment; returns how many bytes went.
+
+        `begun` is what was read already of them.
+        """
+        send = self._by_reading(socket, begun) if self.file is None else partial(self._by_kernel, self.file, socket)
         start, patience = offset, Patience(socket, select.POLLOUT, _PATIENCE_MILLISECONDS)
         while offset < end:
             try:
@@ -127,8 +156,8 @@ class Source:
             self.reader.read(offset, offset + 1)  # the file is shorter: the connection must not end as if all was sent
         return sent
 
-    def _by_reading(self, socket: int) -> Callable[[int, int], int]:
-        unsent = memoryview(b"")
+    def _by_reading(self, socket: int, begun: memoryview) -> Callable[[int, int], int]:
+        unsent = begun
 
         def send(offset: int, end: int) -> int:
             nonlocal unsent
@@ -160,6 +189,19 @@ class Sender:
             first = await run_to_end(self._threads, source.first, span)
         return partial(self._send, [first], source, span)
 
+    async def answer(self, transport: asyncio.Transport, head: bytes, source: Source, span: Span) -> None:
+        """Send a whole answer over plain TCP, on a connection that has nothing else to send.
+
+        Raises NotBegun where the first bytes cannot be read; later ConnectionError, and what reading raises.
+        """
+        with sockets.socket(fileno=_duplicate(transport)) as connection:
+            sent, unsent = await run_to_end(self._threads, source.begin_answer, connection, head, span)
+            if unsent:
+                transport.write(unsent)
+                await _flushed(transport)
+            rest = Span(span.offset + sent, span.length - sent)
+            await self._send_by_threads(source, rest, connection.fileno())
+
     async def begin_stream(self, chunks: AsyncIterator[bytes]) -> Send:
         """Read the first bytes of what a store streams; raises what reading it raises."""
         return partial(self._send_chunks, await anext(chunks, b""), chunks)
@@ -176,7 +218,7 @@ class Sender:
             await self._send_through_loop(source, span, response)
             return
         await _flushed(transport)
-        socket = os.dup(transport.get_extra_info("socket").fileno())
+        socket = _duplicate(transport)
         try:
             await self._send_by_threads(source, span, socket)
         finally:
@@ -224,6 +266,16 @@ class Sender:
             await self._write(response, first)
         async for chunk in rest:
             await self._write(response, chunk)
+
+
+def _duplicate(transport: asyncio.Transport) -> int:
+    """A descriptor of its socket, the caller's to close; raises ConnectionResetError where the connection is closing.
+
+    The number that the transport knows may be that of another connection when it is closed.
+    """
+    if transport.is_closing():
+        raise ConnectionResetError
+    return os.dup(transport.get_extra_info("socket").fileno())
 
 
 async def _flushed(transport: asyncio.Transport) -> None:

@@ -1,13 +1,15 @@
 """What this door answers where it arrives: manifests, small blobs, whether there is a blob, and short lists."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import lru_cache, partial
 from typing import Any, Final
 
 from registry.core.blobs import Blobs
 from registry.core.images import Images
+from registry.core.names import RepositoryName
 from registry.http.access import about_reference
-from registry.http.reads import Asked, Asker, Read, Ready
+from registry.http.reads import Asked, Asker, Begun, Read, Ready
 from registry.http.transfers import SMALL_BYTES, Source
 from registry.oci.blobs import headers_of as headers_of_blob
 from registry.oci.catalog import listed_repositories
@@ -16,8 +18,10 @@ from registry.oci.referrers import listed_referrers
 from registry.oci.routes import CATALOG, LIST_TAGS, LOOK_FOR_BLOB, PULL, READ_BLOB
 from registry.oci.services import Services
 from registry.oci.tags import listed_tags
+from storage.blobs.file_reader import FileReader
 from storage.blobs.interface import Span
 from storage.digest import Digest
+from storage.metadata.blobs import StoredBlob
 
 _MOST_KNOWN: Final = 4096
 _digest = lru_cache(_MOST_KNOWN)(Digest.parse)
@@ -30,7 +34,7 @@ def reads(services: Services) -> tuple[Read, ...]:
     return (
         Read("GET", "manifests", PULL, pull, about_reference, is_pull=True),
         Read("HEAD", "manifests", PULL, ask, about_reference),
-        Read("GET", "blobs", READ_BLOB, _SmallBlobs(blobs).read, is_pull=True),
+        Read("GET", "blobs", READ_BLOB, _Blobs(services).read, is_pull=True),
         Read("HEAD", "blobs", LOOK_FOR_BLOB, partial(_look_for_blob, blobs)),
         Read("GET", "tags", LIST_TAGS, _list(lambda asked, _: listed_tags(images, asked), "list")),
         Read("GET", "referrers", PULL, _list(lambda asked, _: listed_referrers(images, asked))),
@@ -69,32 +73,36 @@ async def _look_for_blob(blobs: Blobs, asked: Asked, asker: Asker) -> Ready | No
     return Ready(headers_of_blob(digest), found.size)
 
 
-class _SmallBlobs:
-    """Blobs that are read on the event loop; large ones are known by their digests, so that nobody looks in vain."""
+class _Blobs:
+    """Pulls of blobs: short ones are read on the event loop, long ones sent by threads."""
 
-    def __init__(self, blobs: Blobs) -> None:
-        self._blobs = blobs
-        self._large: dict[str, None] = {}
+    def __init__(self, services: Services) -> None:
+        self._blobs = services.blobs
+        self._sender = services.sender
 
-    async def read(self, asked: Asked, asker: Asker) -> Ready | None:
+    async def read(self, asked: Asked, asker: Asker) -> Ready | Begun | None:
         """The answer to a plain pull of a blob."""
-        if asked.reference in self._large:
-            return None
         digest = _digest(asked.reference)
         found = await self._blobs.find_while(asked.name, digest, asker.generation)
-        if found is not None and found.size > SMALL_BYTES:
-            self._remember(asked.reference)
+        if found is None or (found.size > SMALL_BYTES and not asker.takes_long):
             return None
-        reader = None if found is None else await self._blobs.reader_now(found)
-        if found is None or reader is None:
+        reader = await self._blobs.reader_now(found)
+        if reader is None:
             return None
+        file = reader.file if isinstance(reader, FileReader) else None
+        source, span, is_sent = Source(reader, file), Span(0, found.size), False
         try:
-            content = Source(reader).whole(Span(0, found.size))
+            if found.size <= SMALL_BYTES:
+                return Ready(headers_of_blob(digest), found.size, source.whole(span), asked.reference)
+            is_sent = True
+            send = partial(self._send, asked.name, found, source)
+            return Begun(headers_of_blob(digest), found.size, asked.reference, send)
         finally:
-            reader.close()
-        return Ready(headers_of_blob(digest), found.size, content, asked.reference)
+            if not is_sent:
+                reader.close()
 
-    def _remember(self, reference: str) -> None:
-        if len(self._large) >= _MOST_KNOWN:
-            self._large.clear()
-        self._large[reference] = None
+    async def _send(
+        self, repository: RepositoryName, found: StoredBlob, source: Source, transport: asyncio.Transport, head: bytes
+    ) -> None:
+        async with self._blobs.reading(repository, found, source.reader):
+            await self._sender.answer(transport, head, source, Span(0, found.size))

@@ -7,6 +7,7 @@ from typing import Final
 
 import pytest
 
+from registry.http.sending import SendTo
 from registry.http.shortcuts import Shortcut
 from tests.http.client import Registry
 
@@ -32,7 +33,7 @@ class Kept:
 
     registry: Registry
     authorization: str | None
-    shortcuts: list[bytes] = field(default_factory=list)
+    shortcuts: list[bytes | SendTo] = field(default_factory=list)
 
     async def open(self) -> None:
         self.reader, self.writer = await self.registry.connect()
@@ -75,7 +76,7 @@ async def kept(registry: Registry, authorization: str | None, monkeypatch: pytes
     connection = Kept(registry, authorization)
     answer = Shortcut.__call__
 
-    def counted(shortcut: Shortcut, head: bytes) -> bytes | None:
+    def counted(shortcut: Shortcut, head: bytes) -> bytes | SendTo | None:
         answered = answer(shortcut, head)
         if answered is not None:
             connection.shortcuts.append(answered)
