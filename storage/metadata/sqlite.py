@@ -160,7 +160,6 @@ class SqliteDatabase:
             cursor.execute("PRAGMA journal_mode=WAL")
             cursor.execute(f"PRAGMA synchronous={self._synchronous}")
             cursor.execute("PRAGMA foreign_keys=ON")
-            cursor.execute("PRAGMA mmap_size=268435456")
             cursor.execute("PRAGMA secure_delete=ON")  # what was removed is in no free page
             # The one that writes waits by itself, in `_begin`.
             cursor.execute("PRAGMA query_only=ON" if query_only else "PRAGMA busy_timeout=0")
