@@ -4,6 +4,7 @@
 - A token only ever narrows: the policies are asked again at each request.
 """
 
+import asyncio
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -34,6 +35,9 @@ REGION: Final = "local"
 
 ASSUME_ROLE: Final = "sts:AssumeRole"
 """What a trust policy lets users and other roles do (AWS Security Token Service)."""
+
+# Measured: each takes 5 to 10 µs.
+_DECIDED_AT_ONCE: Final = 100
 
 Facts = Mapping[str, Fact]
 """Condition keys of a request, and their values."""
@@ -178,10 +182,19 @@ class Authorizer:
             own_facts = {**facts, **own.facts} if own.facts else facts
             return self._decide(subject, action, self.repository(name), own_facts, applying).allowed
 
-        if names and are_about_everything(common):  # what holds for one holds for all that have no rules of their own
-            are_visible = is_visible(names[0])
-            return [name for name in names if (is_visible(name, own) if (own := rules[name]) else are_visible)]
-        return [name for name in names if is_visible(name, rules[name])]
+        # What holds for one holds for all that have no rules of their own.
+        others = is_visible(names[0]) if names and are_about_everything(common) else None
+        seen, decided = [], 0
+        for name in names:
+            is_seen = others if others is not None and not rules[name] else None
+            if is_seen is None:
+                decided += 1
+                if decided % _DECIDED_AT_ONCE == 0:
+                    await asyncio.sleep(0)  # others have their turn
+                is_seen = is_visible(name, rules[name])
+            if is_seen:
+                seen.append(name)
+        return seen
 
     async def grant(self, principal: Principal, scopes: Iterable[Scope], facts: Facts = NO_FACTS) -> list[Scope]:
         """The part of these scopes that a token for this principal may carry; nothing granted is no error."""

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from registry.core.damage import Damage, HearOfDamage, unheard
 from registry.core.errors import ManifestInvalid, ManifestNamesUnknown, ManifestUnknown, RepositoryUnknown
-from registry.core.listing import read_run
+from registry.core.listing import SHORT_NAMES, read_run
 from registry.core.manifest import Descriptor, Manifest
 from registry.core.manifest_seals import ManifestSeals
 from registry.core.names import RepositoryName, Tag
@@ -191,7 +191,10 @@ class Images:
         if limit == 0:
             return Listing([], more=False)
         found = await read_run(
-            self._database, limit + 1, lambda c, most: tags.list_tags(c, repository_id, after=page.last, limit=most)
+            self._database,
+            limit + 1,
+            lambda c, most: tags.list_tags(c, repository_id, after=page.last, limit=most),
+            short=SHORT_NAMES,
         )
         return Listing(found[:limit], more=len(found) > limit)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from registry.core.errors import RepositoryExists, RepositoryNotEmpty, RepositoryUnknown
-from registry.core.listing import read_run
+from registry.core.listing import SHORT_NAMES, read_run
 from registry.core.names import RepositoryName
 from storage.domain_records import DEFAULT_DOMAIN
 from storage.metadata import repositories
@@ -103,5 +103,8 @@ class Repositories:
 
     async def _names(self, after: str, limit: int) -> list[str]:
         return await read_run(
-            self._database, limit, lambda c, most: repositories.list_repositories(c, after=after, limit=most)
+            self._database,
+            limit,
+            lambda c, most: repositories.list_repositories(c, after=after, limit=most),
+            short=SHORT_NAMES,
         )

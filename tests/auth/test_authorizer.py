@@ -1,13 +1,14 @@
 """Who may do what in the absence of policies, and what a token adds to that: nothing."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Sequence
 
 import pytest
 
 from auth.actions import REGISTRY, Action, ScopeType, ScopeWord
 from auth.authorizer import Authorizer
 from auth.callers import Caller
-from auth.directory import Directory
+from auth.directory import Directory, Rules
 from auth.errors import AccessDenied, CredentialsMissing, ScopeInsufficient, TokenInvalid
 from auth.principals import ANONYMOUS, AnonymousMode, Principal, PrincipalKind
 from auth.scopes import Access, Scope, parse_scopes, serialise
@@ -238,3 +239,24 @@ async def test_anonymous_token_opens_nothing_after_anonymous_access_was_turned_o
     for action in (Action.BATCH_GET_IMAGE, Action.GET_AUTHORIZATION_TOKEN):
         with pytest.raises(TokenInvalid, match="anonymous access was turned off"):
             await authorizer().permit(caller, action, authorizer().repository("a/b"))
+
+
+class TaggedDirectory(Directory):
+    """Every repository has rules of its own."""
+
+    async def repositories(self, names: Sequence[str]) -> dict[str, Rules]:
+        return {name: Rules(None, {"aws:ResourceTag/owner": name}) for name in names}
+
+
+async def test_others_have_their_turn_while_many_repositories_are_decided_on(database: SqliteDatabase) -> None:
+    names = [f"a/{number}" for number in range(250)]
+    looking = asyncio.ensure_future(
+        Authorizer(ACCOUNT, TaggedDirectory(database, bytes(32)), "none").visible(ROOT, names)
+    )
+    turns = 0
+    while not looking.done():
+        await asyncio.sleep(0)
+        turns += 1
+
+    assert await looking == names
+    assert turns > 2

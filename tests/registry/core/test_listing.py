@@ -52,3 +52,11 @@ async def test_a_long_run_is_read_elsewhere(rows: int, limit: int) -> None:
 
     assert found == list(range(min(rows, limit)))
     assert database.scans == 1
+
+
+async def test_how_long_a_short_run_is_depends_on_what_it_is_of() -> None:
+    database = Counting(1000)
+
+    found = await read_run(database, 100_000, lambda c, most: c.rows[:most], short=1024)  # type: ignore[attr-defined]
+
+    assert (len(found), database.reads, database.scans) == (1000, 1, 0)
