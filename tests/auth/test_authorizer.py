@@ -250,9 +250,8 @@ class TaggedDirectory(Directory):
 
 async def test_others_have_their_turn_while_many_repositories_are_decided_on(database: SqliteDatabase) -> None:
     names = [f"a/{number}" for number in range(250)]
-    looking = asyncio.ensure_future(
-        Authorizer(ACCOUNT, TaggedDirectory(database, bytes(32)), "none").visible(ROOT, names)
-    )
+    rules = Authorizer(ACCOUNT, TaggedDirectory(database, bytes(32)), "none")
+    looking = asyncio.ensure_future(rules.visible(ROOT, names))
     turns = 0
     while not looking.done():
         await asyncio.sleep(0)
