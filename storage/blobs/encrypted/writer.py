@@ -238,7 +238,7 @@ class EncryptedWriter:
         Measured: one thread costs less than two, and is no slower.
         """
         cipher = await self._object()
-        if self._segments or self._recording.is_there:
+        if self._segments:
             await self._recording.open(cipher.packed, is_cut=self._is_cut)
         given = 0
 

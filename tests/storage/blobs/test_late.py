@@ -253,6 +253,15 @@ async def test_a_file_that_was_closed_a_moment_ago_may_be_in_use(store: Filesyst
                 pytest.fail("two write")
 
 
+async def test_what_nobody_was_promised_is_gone_with_the_first_write(store: FilesystemStore, root: Path) -> None:
+    await stage(store, b"something longer")
+
+    async with store.begin(UPLOAD, Algorithm.SHA256, at(0)) as writer:
+        await writer.write([b"hel"])
+
+        assert (root / STAGED_PATH).read_bytes() == b"hel"
+
+
 async def test_an_unpromised_end_is_cut_off_by_a_thread(operations: FaultyOperations, store: FilesystemStore) -> None:
     """Though the file was opened on the loop."""
     await stage(store, b"helXX")

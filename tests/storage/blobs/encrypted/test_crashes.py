@@ -20,7 +20,7 @@ from storage.blobs.interface import BlobStore, Expected
 from storage.blobs.memory import MemoryStore
 from storage.digest import Algorithm, Digest
 from storage.errors import DigestMismatch, SealBroken, StoreUnavailable
-from storage.sealed_uploads import SealedUpload
+from storage.sealed_uploads import Change, SealedUpload
 from tests.contracts.blob_access import UPLOAD, at, read, walk
 from tests.contracts.encrypted_places import DOMAIN, MemoryKeys, MemorySealedUploads, encrypted_store
 from tests.storage.blobs.encrypted.conftest import MakeEncrypted
@@ -182,6 +182,25 @@ async def test_the_first_segments_of_an_object_need_no_record(
     assert len(inner.sealed) == 2
     assert await inner.is_sealed_once(stored.key)
     assert await read(make_encrypted(), stored.key, 0, len(FIRST)) == FIRST
+
+
+async def test_an_upload_that_is_whole_in_one_request_is_never_recorded(
+    inner: Watched, keys: MemoryKeys, executor: Executor
+) -> None:
+    """Each record is a transaction, and this one would be of use to nobody."""
+    changes: list[Change] = []
+
+    class Noted(MemorySealedUploads):
+        async def save(self, upload_id: str, change: Change) -> None:
+            changes.append(change)
+            await super().save(upload_id, change)
+
+    store = encrypted_store(inner, executor, keys=keys, records=Noted(), segment_bits=BITS)
+    async with store.stage(UPLOAD, Algorithm.SHA256, at(0)) as writer:
+        await writer.write([FIRST])
+        await writer.commit(DIGEST)
+
+    assert changes == []
 
 
 async def test_segments_that_follow_others_are_sealed_with_a_record(
