@@ -27,6 +27,7 @@ from registry.core.names import RepositoryName
 from registry.core.places import Places
 from registry.core.repositories import Repositories
 from registry.core.upload_hints import UploadHint
+from registry.core.upload_sessions import Owner, Sessions
 from storage.blobs.interface import BlobWriter, StoredCopy, StoresAtOnce, offers
 from storage.digest import Algorithm, Digest
 from storage.errors import NoSpace, StagedBytesBusy, StoreUnavailable
@@ -39,14 +40,6 @@ _CHECKPOINT_BYTES = 32 * 1024 * 1024
 _SWEPT_AT_ONCE = 100
 # So many bytes are hashed in memory faster than a thread can be asked to.
 _SHORT_BYTES = 64 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """Whose session it is."""
-
-    repository: RepositoryName
-    principal: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +74,7 @@ class Uploads:
         new_id: Callable[[], str],
     ) -> None:
         self._activity = activity
+        self._sessions = Sessions(activity, places, now)
         self._places = places
         self._blobs = blobs
         self._repositories = repositories
@@ -111,7 +105,7 @@ class Uploads:
 
     async def status(self, owner: Owner, upload_id: str) -> Progress:
         """Where a session stands; raises UploadUnknown."""
-        row = await self._find(owner, upload_id)
+        row = await self._sessions.find(owner, upload_id)
         return Progress(row.id, row.committed)
 
     async def append(self, owner: Owner, upload_id: str, chunk: Chunk) -> Progress:
@@ -119,7 +113,7 @@ class Uploads:
 
         When the body breaks off, what arrived is kept, and what broke it is raised.
         """
-        async with self._writing(await self._find(owner, upload_id)) as (row, writer):
+        async with self._writing(await self._sessions.find(owner, upload_id)) as (row, writer):
             promised = await self._receive(row, writer, chunk)
             await self._promise(promised, writer)
             known = writer.digest
@@ -132,7 +126,7 @@ class Uploads:
 
         Raises what `append` raises, and DigestMismatch; once all bytes are staged the session ends, come what may.
         """
-        found = await self._find(owner, upload_id)
+        found = await self._sessions.find(owner, upload_id)
         if self._is_short(found, chunk):
             body = await gathered(chunk.body)
             if body.error is None and await self._finish_at_once(owner.repository, found, body, digest, create=create):
@@ -145,7 +139,7 @@ class Uploads:
             if known is None and hint is not None and (hint.offset, hint.mark) == (writer.offset, writer.mark):
                 known = hint.digest
             # The session ends first, while nobody else can write: whoever comes after finds none, not one half done.
-            if not await self._forget(row.id):
+            if not await self._sessions.end(row.id):
                 raise UploadUnknown
             try:
                 await self._publish(owner.repository, writer, digest, known, create=create)
@@ -191,7 +185,7 @@ class Uploads:
 
     async def cancel(self, owner: Owner, upload_id: str) -> None:
         """Drop a session and its bytes; raises UploadUnknown or UploadBusy."""
-        if not await self._drop(await self._find(owner, upload_id)):
+        if not await self._drop(await self._sessions.find(owner, upload_id)):
             raise UploadUnknown
 
     async def sweep(self, *, idle_since: float) -> int:
@@ -218,7 +212,7 @@ class Uploads:
         if row is None:
             return False
         try:
-            async with self._staged(row) as (_, writer):
+            async with self._sessions.held(row) as (_, writer):
                 is_idle = await self._activity.write(
                     lambda c: uploads.remove_idle_upload(c, upload_id, before=idle_since)
                 )
@@ -247,50 +241,22 @@ class Uploads:
         return True
 
     async def _drop(self, row: StoredUpload) -> bool:
-        async with self._staged(row) as (_, writer):
-            is_ours = await self._forget(row.id)
+        async with self._sessions.held(row) as (_, writer):
+            is_ours = await self._sessions.end(row.id)
             await writer.abort()
             return is_ours
-
-    async def _find(self, owner: Owner, upload_id: str) -> StoredUpload:
-        row = await self._activity.read(lambda c: uploads.find_upload(c, upload_id))
-        if row is None or row.repository != owner.repository.text or row.principal != owner.principal:
-            raise UploadUnknown
-        return row
 
     @asynccontextmanager
     async def _writing(self, found: StoredUpload) -> AsyncIterator[tuple[StoredUpload, BlobWriter]]:
         """The session as its one writer sees it; without room or within a bound, its bytes are freed at once."""
-        async with self._staged(found) as (row, writer):
-            held = await self._move(row, writer.offset) if writer.offset < row.committed else row
+        async with self._sessions.begun(found) as (row, writer):
+            held = await self._sessions.move(row, writer.offset) if writer.offset < row.committed else row
             try:
                 yield held, writer
             except (NoSpace, BlobTooLarge):
                 await writer.abort()
-                await self._forget(row.id)
+                await self._sessions.end(row.id)
                 raise
-
-    @asynccontextmanager
-    async def _staged(self, row: StoredUpload) -> AsyncIterator[tuple[StoredUpload, BlobWriter]]:
-        """Hold the session's bytes, and its row as it is while they are held; raises UploadBusy or UploadUnknown."""
-        held: StoredUpload | None = None
-
-        async def committed() -> int:
-            nonlocal held
-            held = await self._activity.read(lambda c: uploads.find_upload(c, row.id))
-            return held.committed if held else 0
-
-        store = self._places.staging(await self._places.domain_of(RepositoryName(row.repository)))
-        try:
-            async with store.stage(row.id, Algorithm(row.algorithm), committed) as writer:
-                try:
-                    yield _present(held), writer
-                except UploadUnknown:
-                    # The session is over: nobody will come back for what is staged.
-                    await writer.abort()
-                    raise
-        except StagedBytesBusy as error:
-            raise UploadBusy(row.id, row.committed) from error
 
     async def _receive(self, row: StoredUpload, writer: BlobWriter, chunk: Chunk) -> StoredUpload:
         """Append a chunk; what arrived before it broke off is promised. Returns the row as far as it was promised."""
@@ -303,7 +269,7 @@ class Uploads:
         async def note() -> None:
             nonlocal promised
             if writer.kept - promised.committed >= _CHECKPOINT_BYTES and chunk.length is None:
-                promised = await self._move(promised, writer.kept)
+                promised = await self._sessions.move(promised, writer.kept)
 
         try:
             await Sink(writer, self._check_size, note).take(chunk.body)
@@ -334,7 +300,8 @@ class Uploads:
         await self._promise_kept(row, writer)
 
     async def _promise_kept(self, row: StoredUpload, writer: BlobWriter) -> None:
-        await self._move(row, writer.kept)  # also where nothing came: whoever asks is there, and his session not idle
+        # Also where nothing came: whoever asks is there, and his session not idle.
+        await self._sessions.move(row, writer.kept)
         if writer.kept == writer.offset:
             writer.remember()
 
@@ -363,28 +330,6 @@ class Uploads:
         limit = self._limits.blob_bytes
         if limit is not None and size > limit:
             raise BlobTooLarge(limit)
-
-    async def _move(self, row: StoredUpload, offset: int) -> StoredUpload:
-        now = self._now()
-
-        def change(connection: Connection) -> None:
-            if uploads.move_upload(connection, row.id, before=row.committed, after=offset, now=now):
-                return
-            if uploads.find_upload(connection, row.id) is None:
-                raise UploadUnknown
-            raise StagedBytesBusy(row.id)  # whoever moved it has it by now, and needs what is staged
-
-        await self._activity.write(change)
-        return replace(row, committed=offset)
-
-    async def _forget(self, upload_id: str) -> bool:
-        return await self._activity.write(lambda c: uploads.remove_upload(c, upload_id))
-
-
-def _present(row: StoredUpload | None) -> StoredUpload:
-    if row is None:
-        raise UploadUnknown
-    return row
 
 
 def _skipped(error: StoreUnavailable) -> bool:

@@ -50,6 +50,8 @@ class RequestBody:
 
         Raises BodyTooSlow, or the connection's error, after what arrived was written.
         """
+        if self.announced == 0:
+            return
         await _invite(self._request)
         if write_from and await receive(self._request, write, write_from, idle_seconds=self._idle_seconds):
             return

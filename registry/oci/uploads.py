@@ -9,7 +9,8 @@ from aiohttp import web
 from registry.core.errors import NameInvalid, SizeInvalid, UploadInvalid, UploadUnknown
 from registry.core.incoming import Chunk
 from registry.core.names import RepositoryName
-from registry.core.uploads import Owner, Progress
+from registry.core.upload_sessions import Owner
+from registry.core.uploads import Progress
 from registry.http.access import ACCESS, CALLER, REPOSITORY
 from registry.http.bodies import RequestBody
 from registry.http.ranges import chunk_range

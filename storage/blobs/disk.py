@@ -195,6 +195,11 @@ class Disk:
             self._make_directory(path.parent)
             return self.operations.open(path, flags)
 
+    def open_staged(self, path: Path) -> int:
+        """Open a file that is there to read and write; raises FileNotFoundError, and nothing is made."""
+        self.require_owner()
+        return self.operations.open(path, os.O_RDWR)
+
     def write(self, descriptor: int, chunks: Sequence[bytes | memoryview], offset: int) -> None:
         """Write every byte of the chunks at an offset, in as many system calls as it takes."""
         pending = [memoryview(chunk) for chunk in chunks if chunk]

@@ -16,7 +16,7 @@ from storage.blobs.disk import SYSTEM, Disk, Durability, FileOperations, storage
 from storage.blobs.interface import BlobWriter, Expected, Finding, Opening, Span, StoredCopy, StoredObject, Verdict
 from storage.blobs.keys import is_key, is_upload_id, key_of
 from storage.blobs.running_hashes import RunningHashes
-from storage.blobs.staging import StagedWriter, Tools, store_at_once
+from storage.blobs.staging import LatelyLeft, StagedWriter, Tools, store_at_once
 from storage.digest import Algorithm, Digest
 from storage.errors import NoSpace, StoredBytesMissing, StoreUnavailable
 
@@ -55,7 +55,7 @@ class FilesystemStore:
         )
         self._new_suffix = new_suffix
         self._executor = executor
-        self._tools = Tools(executor, streaming or executor, RunningHashes())
+        self._tools = Tools(executor, streaming or executor, RunningHashes(), LatelyLeft())
 
     async def size(self, key: str, *, expected: Expected | None = None) -> int:
         """Length in bytes of a stored copy; raises StoredBytesMissing."""
@@ -93,14 +93,31 @@ class FilesystemStore:
         """Hold the staged bytes of an upload, cut off at what `committed` says once they are locked."""
         writer = self._writer(upload_id, algorithm, opening)
         try:
-            await run_to_end(self._executor, writer.open)
+            if not writer.open_now():
+                await run_to_end(self._executor, writer.open)
             offset = await committed()
             if not writer.continue_now(offset):
                 await run_to_end(self._executor, writer.continue_at, offset)
             yield writer
         finally:
-            if writer.is_open:
-                await run_to_end(self._executor, writer.close)
+            await self._leave(writer)
+
+    @asynccontextmanager
+    async def begin(
+        self, upload_id: str, algorithm: Algorithm, committed: Callable[[], Awaitable[int]]
+    ) -> AsyncGenerator[BlobWriter, None]:
+        """Hold the staged bytes of an upload from the first write on, which opens their file."""
+        writer = self._writer(upload_id, algorithm, None)
+        writer.begin(committed)
+        try:
+            yield writer
+        finally:
+            await self._leave(writer)
+
+    async def _leave(self, writer: StagedWriter) -> None:
+        if writer.is_open:
+            await run_to_end(self._executor, writer.leave)
+        writer.close()
 
     async def restore(
         self, key: str, digest: Digest, chunks: AsyncIterator[bytes], *, opening: Opening | None = None

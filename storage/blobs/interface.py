@@ -223,6 +223,21 @@ class StoresAtOnce(Protocol):
 
 
 @runtime_checkable
+class BeginsLate(Protocol):
+    """A store where who is first to write need not look at what is staged before."""
+
+    def begin(
+        self, upload_id: str, algorithm: Algorithm, committed: Callable[[], Awaitable[int]]
+    ) -> AbstractAsyncContextManager[BlobWriter]:
+        """As `stage`, for an upload of which nothing was committed a moment ago: a writer of no bytes.
+
+        Its first `write`, `keep` or `abort` keeps others from it, and raises StagedBytesBusy where another writer is at
+        it. Where bytes are staged by then, `committed` is asked: they are cut off, or it raises StagedBytesBusy where
+        some of them were committed meanwhile.
+        """
+
+
+@runtime_checkable
 class Owned(Protocol):
     """A store that keeps the id of the one registry whose content it holds, to be told from an empty place."""
 

@@ -7,13 +7,14 @@
 
 import fcntl
 import os
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from storage.blobs.blocking import run_to_end
 from storage.blobs.disk import Disk, storage_errors
@@ -23,10 +24,33 @@ from storage.blobs.running_hashes import Heard, RunningHashes
 from storage.digest import Algorithm, CopyableHasher, Digest, Hasher, hasher, update
 from storage.errors import DigestMismatch, StagedBytesBusy, StoreUnavailable
 
+T = TypeVar("T")
+
 _LOCK_ATTEMPTS: Final = 16
 _REREAD_BYTES: Final = 1024 * 1024
 _SPACE_CHECK_BYTES: Final = 64 * 1024 * 1024
 _TAKEN_AT_ONCE: Final = 1024 * 1024
+_MOST_LATELY_LEFT: Final = 1024
+
+
+class LatelyLeft:
+    """Uploads whose staged files were closed a moment ago: to open one again, no disk has to be waited for."""
+
+    def __init__(self) -> None:
+        self._ids: dict[str, None] = {}
+        self._lock = threading.Lock()
+
+    def add(self, upload_id: str) -> None:
+        """Note one; the first of too many is forgotten."""
+        with self._lock:
+            self._ids[upload_id] = None
+            if len(self._ids) > _MOST_LATELY_LEFT:
+                del self._ids[next(iter(self._ids))]
+
+    def take(self, upload_id: str) -> bool:
+        """Whether one was noted; it is forgotten."""
+        with self._lock:
+            return self._ids.pop(upload_id, self) is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +60,14 @@ class Tools:
     brief: Executor
     streaming: Executor
     hashes: RunningHashes
+    left: LatelyLeft
 
 
 class StagedWriter:
-    """The one writer of a staged file. `open`, `continue_at` and `close` block: run them on a thread."""
+    """The one writer of a staged file. `open`, `continue_at` and `close` block: run them on a thread.
+
+    It is opened before it is written to, or (`begin`) by the thread that takes the first bytes.
+    """
 
     keeps_chunks = False
 
@@ -56,12 +84,14 @@ class StagedWriter:
         self._executor = tools.brief
         self._streaming = tools.streaming
         self._hashes = tools.hashes
+        self._left = tools.left
         self._upload_id = upload_id
         self._path = disk.staged_path(upload_id)
         self._algorithm = algorithm
         self._opening = opening
         self._new_suffix = new_suffix
         self._descriptor: int | None = None
+        self._committed: Callable[[], Awaitable[int]] | None = None  # while nobody has looked at what is staged
         self._offset = 0
         self._hasher: CopyableHasher | None = None
         # The first write asks for space; opening does not, so that staged bytes can be dropped on a full disk.
@@ -94,27 +124,29 @@ class StagedWriter:
 
     async def write(self, chunks: Sequence[bytes | memoryview]) -> None:
         """Append bytes and hash them, on a thread; raises NoSpace or StoreUnavailable."""
-        if chunks:
-            await run_to_end(self._executor, self._write, chunks)
+        if chunks or self._committed is not None:
+            await self._run(self._executor, self._write, chunks)
 
     async def write_made(self, make: Callable[[], Sequence[bytes | memoryview]]) -> None:
         """Append what `make` gives, until it gives nothing, on the thread that writes it."""
-        await run_to_end(self._streaming, self._write_made, make)
+        await self._run(self._streaming, self._write_made, make)
 
     async def write_from(self, take: Take, _most: int) -> None:
         """Append what a thread takes, and hash it; raises NoSpace or StoreUnavailable."""
         await self.write_made(lambda: [taken] if (taken := take(_TAKEN_AT_ONCE)) else [])
 
     async def keep(self) -> None:
-        """Nothing is left to do."""
+        """Nothing is left to do but to keep others from it."""
+        await self.write([])
 
     def remember(self) -> None:
         """Leave the hash to the next writer."""
-        if self._hasher is not None:
+        if self._hasher is not None and self._descriptor is not None:
             self._hashes.leave(self._upload_id, self._heard(), self._algorithm, self._hasher.copy())
 
     async def commit(self, expected: Digest, *, known: Digest | None = None) -> StoredCopy:
         """Store the staged bytes under a key of their own; raises DigestMismatch, NoSpace or StoreUnavailable."""
+        await self.keep()
         key = key_of(expected, self._new_suffix())
         return await run_to_end(self._executor, partial(self._commit, key, expected, known, replaces=False))
 
@@ -130,6 +162,22 @@ class StagedWriter:
         """Open and lock the staged file, an empty one when there is none; raises StagedBytesBusy or NoSpace."""
         with storage_errors():
             self._descriptor = lock(lambda: self._disk.create(self._path), self._path, self._upload_id)
+
+    def open_now(self) -> bool:
+        """The same for a file that was in use a moment ago, without waiting for a disk; False for any other."""
+        if not self._left.take(self._upload_id):
+            return False
+        with storage_errors():
+            try:
+                self._descriptor = lock(lambda: self._disk.open_staged(self._path), self._path, self._upload_id)
+            except FileNotFoundError:
+                return False
+        return True
+
+    def begin(self, committed: Callable[[], Awaitable[int]]) -> None:
+        """Begin with no bytes, and with a file that nobody has looked at."""
+        self._committed = committed
+        self._hasher = hasher(self._algorithm)
 
     def continue_at(self, offset: int) -> None:
         """Cut the staged bytes off at `offset`, or go on where they end if that is earlier."""
@@ -154,9 +202,40 @@ class StagedWriter:
 
     def close(self) -> None:
         """Release the lock and keep what is staged; does nothing when it is released already."""
+        self._committed = None
         if self._descriptor is not None:
             descriptor, self._descriptor = self._descriptor, None
             os.close(descriptor)
+
+    def leave(self) -> None:
+        """The same for a file that the next writer will find."""
+        self._left.add(self._upload_id)
+        self.close()
+
+    async def _run(self, executor: Executor, call: Callable[[T], None], argument: T) -> None:
+        """Have a thread do something with the file, which it opens first where nobody did."""
+        if self._committed is None:
+            await run_to_end(executor, call, argument)
+        elif not await run_to_end(executor, self._run_first, call, argument):
+            if await self._committed():
+                raise StagedBytesBusy(self._upload_id)
+            await run_to_end(executor, self._run_over, call, argument)
+
+    def _run_first(self, call: Callable[[T], None], argument: T) -> bool:
+        """Open the file and do something with it; False, with nothing done, where it has bytes."""
+        if self._descriptor is None:
+            self.open()
+        if os.fstat(self._held()).st_size:
+            return False
+        self._committed = None
+        call(argument)
+        return True
+
+    def _run_over(self, call: Callable[[T], None], argument: T) -> None:
+        """Do something with a file whose bytes were never promised to anybody."""
+        self.continue_at(0)
+        self._committed = None
+        call(argument)
 
     def _heard(self) -> Heard:
         """The staged bytes, named by what changes when the file does."""
@@ -176,6 +255,8 @@ class StagedWriter:
 
     def _write(self, chunks: Sequence[bytes | memoryview]) -> None:
         descriptor = self._held()
+        if not chunks:
+            return
         length = sum(map(len, chunks))
         with storage_errors():
             self._count_towards_space_check(length)
@@ -220,6 +301,8 @@ class StagedWriter:
         return Digest(algorithm, read_through((self._opening or hasher)(algorithm), self._held()))
 
     def _abort(self) -> None:
+        if self._committed is not None and not self.is_open:
+            self.open()  # what is there is dropped, whoever left it
         if not self.is_open:
             return
         with storage_errors():

@@ -12,9 +12,9 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -221,15 +221,6 @@ def _refuse(group: list[_Waiting], error: Exception) -> None:
     hand_over((waiting.outcome, None, error) for waiting in group)
 
 
-@contextmanager
-def _transaction(connection: Connection, busy_seconds: float) -> Iterator[None]:
-    """A transaction of the driver's, within one of SQLAlchemy's that knows of it; what is not committed is undone."""
-    with closing(connection.begin()):
-        _begin(connection, busy_seconds)
-        yield
-        on_sqlite(connection, "COMMIT")
-
-
 def _begin(connection: Connection, busy_seconds: float) -> None:
     """Become the one that writes, once nobody else does; raises DBAPIError where that takes too long."""
     deadline, pause = time.monotonic() + busy_seconds, _FIRST_PAUSE_SECONDS
@@ -256,12 +247,10 @@ def _commit_group(connection: Connection, group: list[_Waiting], busy_seconds: f
 
     Where the whole transaction did not fit on the disk, each change gets one of its own: most are small.
     """
-    arrivals: list[Arrival] = []
     try:
-        with translated_errors(), _transaction(connection, busy_seconds):
-            run = _run_in_savepoint if len(group) > 1 else _run_alone
-            arrivals = [(waiting.outcome, *run(connection, waiting.change)) for waiting in group]
-    except Exception as error:  # noqa: BLE001  the writer thread answers every caller, whatever went wrong
+        arrivals = _committed(connection, group, busy_seconds)
+    except Exception as raised:  # noqa: BLE001  the writer thread answers every caller, whatever went wrong
+        error = translated(raised) if isinstance(raised, DRIVERS_ERRORS) else raised
         if isinstance(error, NoSpace) and len(group) > 1:
             for waiting in group:
                 _commit_group(connection, [waiting], busy_seconds)
@@ -271,9 +260,19 @@ def _commit_group(connection: Connection, group: list[_Waiting], busy_seconds: f
     hand_over(arrivals)
 
 
-def _run_alone(connection: Connection, change: Callable[[Connection], T]) -> tuple[T, None]:
-    with translated_errors():
-        return change(connection), None
+def _committed(connection: Connection, group: list[_Waiting], busy_seconds: float) -> list[Arrival]:
+    """What changes came to in a transaction of the driver's, within one of SQLAlchemy's that knows of it.
+
+    What is not committed is undone. A change that is alone needs no savepoint.
+    """
+    with closing(connection.begin()):
+        _begin(connection, busy_seconds)
+        if len(group) == 1:
+            arrivals: list[Arrival] = [(group[0].outcome, group[0].change(connection), None)]
+        else:
+            arrivals = [(waiting.outcome, *_run_in_savepoint(connection, waiting.change)) for waiting in group]
+        on_sqlite(connection, "COMMIT")
+    return arrivals
 
 
 def _run_in_savepoint(connection: Connection, change: Callable[[Connection], T]) -> tuple[T | None, Exception | None]:

@@ -17,6 +17,7 @@ from tests.contracts.s3_places import CREDENTIALS, REAL, S3Stores, s3_server
 pytest.register_assert_rewrite(
     "tests.contracts.blob_at_once",
     "tests.contracts.blob_handing",
+    "tests.contracts.blob_late",
     "tests.contracts.blob_store",
     "tests.contracts.blob_writer",
 )
@@ -26,6 +27,7 @@ SEALED = {f"encrypted {kind}": kind for kind in ("filesystem", *REAL)}
 # The suite is imported once its asserts are explained.
 from tests.contracts.blob_at_once import *  # noqa: E402, F403  # every test of it
 from tests.contracts.blob_handing import *  # noqa: E402, F403  # every test of it
+from tests.contracts.blob_late import *  # noqa: E402, F403  # every test of it
 from tests.contracts.blob_store import *  # noqa: E402, F403  # every test of it
 from tests.contracts.blob_writer import *  # noqa: E402, F403  # every test of it
 

@@ -23,6 +23,11 @@ class Recording:
         """Whether this writer had it say that more is being sealed than it tells of."""
 
     @property
+    def is_there(self) -> bool:
+        """Whether there is a record."""
+        return self._mark is not None
+
+    @property
     def mark(self) -> str:
         """What names just the bytes up to `offset`; empty where others may be meant."""
         return (self._mark or "") if self._is_marked else ""

@@ -9,7 +9,7 @@ import asyncio
 import os
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Final, cast
 from weakref import WeakSet
@@ -21,6 +21,7 @@ from storage.blobs.encrypted.recording import Recording
 from storage.blobs.encrypted.writer import EncryptedWriter, Tools, Upload
 from storage.blobs.file_reader import FileReader, open_file
 from storage.blobs.interface import (
+    BeginsLate,
     BlobStore,
     BlobWriter,
     BlockingReader,
@@ -186,6 +187,27 @@ class EncryptedStore:
                 yield writer
             finally:
                 await writer.close()
+
+    def begin(
+        self, upload_id: str, algorithm: Algorithm, committed: Callable[[], Awaitable[int]]
+    ) -> AbstractAsyncContextManager[BlobWriter]:
+        """Hold the staged bytes of an upload; of one that is or was sealed, before the first write.
+
+        Its record is the one writer's, which nobody else must change meanwhile.
+        """
+        if self._domain:
+            return self.stage(upload_id, algorithm, committed)
+        return self._begun_plain(upload_id, algorithm, committed)
+
+    @asynccontextmanager
+    async def _begun_plain(
+        self, upload_id: str, algorithm: Algorithm, committed: Callable[[], Awaitable[int]]
+    ) -> AsyncGenerator[BlobWriter, None]:
+        inner = self._inner
+        is_late = offers(inner, BeginsLate) and not await self._tools.records.have(upload_id)
+        hold = inner.begin if offers(inner, BeginsLate) and is_late else self.stage
+        async with hold(upload_id, algorithm, committed) as writer:
+            yield writer
 
     async def store(
         self, upload_id: str, content: Sequence[bytes], digest: Digest, *, known: Digest | None = None

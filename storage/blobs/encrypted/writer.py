@@ -3,8 +3,9 @@
 - Full segments go to the inner store at once, and are sealed once. The bytes after them stay in memory; `keep` puts
   them into the record, sealed as an object of their own.
 - Before a segment is sealed, the record says so: whoever goes on after a crash then knows that segments were thrown
-  away. An object of which any were is sealed anew once it is whole, for whoever kept one of them could put it back in
-  its place. So is one that was gone on with and of which nobody could tell the digest: its record may have lost a word.
+  away. The first ones of an object need no record, for without one nobody goes on with them. An object of which any
+  were thrown away is sealed anew once it is whole, for whoever kept one of them could put it back in its place. So is
+  one that was gone on with and of which nobody could tell the digest: its record may have lost a word.
 - The memory of the tail is counted in the budget that all streams share. It never waits for it: without room, or while
   others wait, the tail is put into the record.
 - The key is asked for when something is sealed or opened, so that an upload whose key is gone can be dropped.
@@ -237,7 +238,8 @@ class EncryptedWriter:
         Measured: one thread costs less than two, and is no slower.
         """
         cipher = await self._object()
-        await self._recording.open(cipher.packed, is_cut=self._is_cut)
+        if self._segments:
+            await self._recording.open(cipher.packed, is_cut=self._is_cut)
         given = 0
 
         async with self._seat() as seat:
@@ -285,7 +287,7 @@ class EncryptedWriter:
 
     async def _write_end(self, digest: Digest) -> None:
         tail, cipher = await self._tail_here(), await self._object()
-        if self._segments:  # else the next writer has nothing to go on with that is sealed with this header
+        if self._segments and self._recording.is_there:  # else nobody goes on with what this header seals
             await self._recording.open(cipher.packed, is_cut=self._is_cut)
         last = [cipher.seal(self._segments, tail.content())] if tail.size else []
         first = [] if self._segments else [cipher.packed]

@@ -15,7 +15,8 @@ from registry.core.manifest_seals import ManifestSeals
 from registry.core.names import RepositoryName, Tag
 from registry.core.places import Places
 from registry.core.repositories import Repositories
-from registry.core.uploads import Owner, UploadLimits, Uploads
+from registry.core.upload_sessions import Owner
+from registry.core.uploads import UploadLimits, Uploads
 from registry.core.verification import Verification
 from storage.blobs.interface import BlobStore, Span
 from storage.blobs.memory import MemoryStore

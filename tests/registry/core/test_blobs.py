@@ -8,7 +8,7 @@ import pytest
 
 from registry.core.errors import BlobUnknown, RepositoryUnknown
 from registry.core.names import RepositoryName
-from registry.core.uploads import Owner
+from registry.core.upload_sessions import Owner
 from storage.blobs.filesystem import FilesystemStore
 from storage.blobs.interface import StoredCopy
 from storage.blobs.memory import MemoryStore

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import update
 
 from registry.core.importing import Imported, Outcome, unfinished_mark
-from registry.core.uploads import Owner
+from registry.core.upload_sessions import Owner
 from storage.blobs.filesystem import FilesystemStore
 from storage.blobs.memory import MemoryStore
 from storage.digest import Digest

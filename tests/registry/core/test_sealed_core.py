@@ -11,7 +11,7 @@ from registry.core.incoming import Chunk
 from registry.core.manifest_seals import ManifestSeals
 from registry.core.names import RepositoryName, Tag
 from registry.core.repositories import Page
-from registry.core.uploads import Owner
+from registry.core.upload_sessions import Owner
 from storage.digest import Algorithm, Digest
 from storage.errors import DomainUnusable, KeyUnavailable, StoreUnavailable
 from storage.metadata.schema import blob, manifest

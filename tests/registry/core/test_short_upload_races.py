@@ -8,7 +8,8 @@ import pytest
 
 from registry.core.errors import BlobUnknown, RepositoryUnknown, UploadBusy, UploadOutOfOrder, UploadUnknown
 from registry.core.incoming import Chunk
-from registry.core.uploads import Owner, Uploads
+from registry.core.upload_sessions import Owner
+from registry.core.uploads import Uploads
 from storage.errors import DigestMismatch, NoSpace
 from tests.contracts.database_places import Place
 from tests.contracts.encrypted_places import MemoryKeys

@@ -7,7 +7,8 @@ import pytest
 
 from registry.core.errors import BlobTooLarge, RepositoryUnknown
 from registry.core.incoming import Chunk, gathered
-from registry.core.uploads import Owner, UploadLimits
+from registry.core.upload_sessions import Owner
+from registry.core.uploads import UploadLimits
 from storage.digest import Algorithm, Digest
 from storage.errors import DigestMismatch, KeyUnavailable, NoSpace, StoreUnavailable
 from tests.contracts.blob_access import at

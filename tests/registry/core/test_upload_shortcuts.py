@@ -10,7 +10,8 @@ from registry.core.blobs import Blobs
 from registry.core.errors import UploadUnknown
 from registry.core.incoming import Chunk
 from registry.core.upload_hints import UploadHint
-from registry.core.uploads import Owner, Uploads
+from registry.core.upload_sessions import Owner
+from registry.core.uploads import Uploads
 from storage.digest import Algorithm, Digest
 from storage.errors import DigestMismatch, NoSpace
 from storage.metadata.database import Database

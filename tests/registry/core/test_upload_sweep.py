@@ -176,7 +176,7 @@ async def test_a_session_that_ends_while_it_is_taken_up_leaves_nothing_staged(
 
     async with core.store.stage(upload_id, Algorithm.SHA256, nothing) as writer:
         await writer.abort()
-    monkeypatch.setattr(core.uploads, "_move", ended)
+    monkeypatch.setattr(core.uploads._sessions, "move", ended)
 
     with pytest.raises(UploadUnknown):
         await core.uploads.append(ALICE, upload_id, chunk(b"def"))

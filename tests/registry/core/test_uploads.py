@@ -16,7 +16,8 @@ from registry.core.errors import (
 )
 from registry.core.incoming import Chunk
 from registry.core.upload_hints import UploadHint
-from registry.core.uploads import Owner, Progress
+from registry.core.upload_sessions import Owner
+from registry.core.uploads import Progress
 from storage.digest import Algorithm, Digest
 from storage.errors import DigestMismatch
 from tests.contracts.blob_access import at
@@ -291,20 +292,20 @@ async def test_promised_bytes_that_a_power_cut_took_are_asked_for_again(core: Co
 async def test_a_look_up_that_is_stale_cuts_no_promised_bytes(core: Core) -> None:
     """What was promised between a look-up and the lock is kept."""
     upload_id = await start(core)
-    stale = await core.uploads._find(ALICE, upload_id)
+    stale = await core.uploads._sessions.find(ALICE, upload_id)
     await core.uploads.append(ALICE, upload_id, chunk(b"he"))
 
-    async with core.uploads._staged(stale) as (row, writer):
+    async with core.uploads._sessions.held(stale) as (row, writer):
         assert (row.committed, writer.offset) == (2, 2)
 
 
 async def test_a_session_that_was_finished_since_the_look_up_is_unknown(core: Core) -> None:
     upload_id = await start(core)
-    stale = await core.uploads._find(ALICE, upload_id)
+    stale = await core.uploads._sessions.find(ALICE, upload_id)
     await finish(core, upload_id, chunk(b"hello"))
 
     with pytest.raises(UploadUnknown):
-        async with core.uploads._staged(stale):
+        async with core.uploads._sessions.held(stale):
             pytest.fail("it was closed")
 
     assert await core.stored() == {(None, 5)}

@@ -20,7 +20,7 @@ from storage.blobs.interface import BlobStore, Expected
 from storage.blobs.memory import MemoryStore
 from storage.digest import Algorithm, Digest
 from storage.errors import DigestMismatch, SealBroken, StoreUnavailable
-from storage.sealed_uploads import SealedUpload
+from storage.sealed_uploads import Change, SealedUpload
 from tests.contracts.blob_access import UPLOAD, at, read, walk
 from tests.contracts.encrypted_places import DOMAIN, MemoryKeys, MemorySealedUploads, encrypted_store
 from tests.storage.blobs.encrypted.conftest import MakeEncrypted
@@ -164,12 +164,65 @@ async def test_an_upload_that_was_not_cut_is_not_sealed_twice(make_encrypted: Ma
     assert len(inner.sealed) == 1
 
 
+async def test_the_first_segments_of_an_object_need_no_record(
+    make_encrypted: MakeEncrypted, inner: Watched, records: MemorySealedUploads
+) -> None:
+    """Whoever finds them without one begins another object, in which none of them has a place."""
+    async with make_encrypted().stage(UPLOAD, Algorithm.SHA256, at(0)) as writer:
+        await writer.write([OTHER])
+        assert writer.kept == 0
+        inner.crash(UPLOAD)
+    assert not records.rows
+
+    async with make_encrypted().stage(UPLOAD, Algorithm.SHA256, at(0)) as writer:
+        await writer.write([FIRST])
+        stored = await writer.commit(DIGEST)
+
+    assert not records.rows
+    assert len(inner.sealed) == 2
+    assert await inner.is_sealed_once(stored.key)
+    assert await read(make_encrypted(), stored.key, 0, len(FIRST)) == FIRST
+
+
+async def test_an_upload_that_is_whole_in_one_request_is_never_recorded(
+    inner: Watched, keys: MemoryKeys, executor: Executor
+) -> None:
+    """Each record is a transaction, and this one would be of use to nobody."""
+    changes: list[Change] = []
+
+    class Noted(MemorySealedUploads):
+        async def save(self, upload_id: str, change: Change) -> None:
+            changes.append(change)
+            await super().save(upload_id, change)
+
+    store = encrypted_store(inner, executor, keys=keys, records=Noted(), segment_bits=BITS)
+    async with store.stage(UPLOAD, Algorithm.SHA256, at(0)) as writer:
+        await writer.write([FIRST])
+        await writer.commit(DIGEST)
+
+    assert changes == []
+
+
+async def test_segments_that_follow_others_are_sealed_with_a_record(
+    make_encrypted: MakeEncrypted, inner: Watched, records: MemorySealedUploads
+) -> None:
+    """A long upload can be promised in part before it ends, and what is thrown away of it is known to be."""
+    async with make_encrypted().stage(UPLOAD, Algorithm.SHA256, at(0)) as writer:
+        await writer.write([FIRST[: 2 * SEGMENT]])
+        await writer.write([FIRST[2 * SEGMENT :]])
+        assert writer.kept >= 2 * SEGMENT
+        inner.crash(UPLOAD)
+
+    assert records.rows[UPLOAD].is_open
+
+
 async def test_an_object_that_is_sealed_anew_takes_the_place_of_the_first(
     make_encrypted: MakeEncrypted, inner: Watched
 ) -> None:
     """Though that cannot be removed now: nothing names it, and a later walk finds it."""
     async with make_encrypted().stage(UPLOAD, Algorithm.SHA256, at(0)) as writer:
-        await writer.write([FIRST])
+        await writer.write([FIRST[:SEGMENT]])
+        await writer.write([FIRST[SEGMENT:]])
         inner.crash(UPLOAD)
     inner.failures["delete"] = StoreUnavailable("away")
 
@@ -185,7 +238,8 @@ async def test_an_object_that_is_sealed_anew_takes_the_place_of_the_first(
 async def test_an_object_that_cannot_be_sealed_anew_is_not_left(make_encrypted: MakeEncrypted, inner: Watched) -> None:
     """Its place is not taken, and whoever pushed starts over."""
     async with make_encrypted().stage(UPLOAD, Algorithm.SHA256, at(0)) as writer:
-        await writer.write([FIRST])
+        await writer.write([FIRST[:SEGMENT]])
+        await writer.write([FIRST[SEGMENT:]])
         inner.crash(UPLOAD)
     async with make_encrypted().stage(UPLOAD, Algorithm.SHA256, at(SEGMENT)) as writer:
         await writer.write([FIRST[SEGMENT:]])

@@ -147,6 +147,7 @@ async def test_segments_that_are_sealed_after_a_failure_are_gone_on_with(
             await writer.write([CONTENT])
         inner.failures.clear()
         await writer.write([CONTENT[: 2 * SEGMENT]])
+        await writer.keep()
 
     assert await finish(make_encrypted(), 2 * SEGMENT) == 2 * SEGMENT
 

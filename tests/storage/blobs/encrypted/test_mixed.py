@@ -1,20 +1,29 @@
 """Plain and sealed bytes in one store: each is served as what it is, and nothing plain is left where it is sealed."""
 
 import random
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Final
 
 import pytest
 
 from storage.blobs.encrypted.store import EncryptedStore
-from storage.blobs.interface import Expected, Span
+from storage.blobs.filesystem import FilesystemStore
+from storage.blobs.interface import BeginsLate, Expected, Span, offers
 from storage.digest import Algorithm, Digest
+from storage.errors import StoreUnavailable
 from tests.contracts.blob_access import OTHER_UPLOAD, UPLOAD, at, push, read, stage, walk
-from tests.contracts.encrypted_places import DOMAIN, MemoryKeys, MemorySealedUploads
+from tests.contracts.encrypted_places import DOMAIN, MemoryKeys, MemorySealedUploads, encrypted_store
 from tests.storage.blobs.encrypted.conftest import MakeEncrypted
-from tests.storage.blobs.encrypted.watched import LAYOUT, SEGMENT, Watched
+from tests.storage.blobs.encrypted.watched import BITS, LAYOUT, SEGMENT, Watched
 
 CONTENT: Final = random.Random(8).randbytes(3 * SEGMENT + 100)
 DIGEST: Final = Digest.of(CONTENT)
+
+
+def is_plain(root: Path) -> bool:
+    """Whether any staged file holds the beginning of what is pushed, as it is."""
+    return any(CONTENT[:100] in path.read_bytes() for path in root.rglob(UPLOAD))
 
 
 async def test_an_upload_that_was_begun_plain_is_begun_again_where_bytes_are_sealed(
@@ -45,6 +54,26 @@ async def test_an_upload_that_was_begun_in_a_domain_ends_in_it(encrypted: Encryp
             await writer.write([CONTENT[size:]])
             copy = await writer.commit(DIGEST)
         assert copy.domain == DOMAIN
+
+
+@pytest.mark.parametrize("size", [5, SEGMENT + 5])
+async def test_an_upload_that_was_begun_in_a_domain_is_not_begun_late_in_plain(
+    tmp_path: Path, executor: ThreadPoolExecutor, size: int
+) -> None:
+    """Also where nobody was promised any of it: its record says that what is staged is sealed."""
+    inner = FilesystemStore(tmp_path, durability="full", reserve_bytes=0, new_suffix=lambda: "copy0", executor=executor)
+    encrypted = encrypted_store(inner, executor, segment_bits=BITS)
+    async with encrypted.stage(UPLOAD, Algorithm.SHA256, at(0)) as writer:
+        await writer.write([CONTENT[:size]])
+        await writer.keep()
+
+    plain = encrypted.within("")
+    assert offers(plain, BeginsLate)
+    async with plain.begin(UPLOAD, Algorithm.SHA256, at(0)) as writer:
+        with pytest.raises(StoreUnavailable, match="start it over"):
+            await writer.write([CONTENT])
+
+    assert not is_plain(tmp_path)
 
 
 @pytest.mark.parametrize("size", [5, SEGMENT + 5])

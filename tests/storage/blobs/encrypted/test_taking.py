@@ -89,8 +89,9 @@ async def test_what_was_stored_before_the_disk_failed_can_be_gone_on_with(
     async with store.stage(UPLOAD, Algorithm.SHA256, at(0)) as writer:
         with pytest.raises(NoSpace):
             await write_taken(writer, pieces)
-        kept = writer.kept
         disk.writes_left = 1 << 30
+        await writer.keep()
+        kept = writer.kept
 
     async with store.stage(UPLOAD, Algorithm.SHA256, at(kept)) as writer:
         assert writer.offset == kept
