@@ -1,6 +1,7 @@
 """Answers that are sent by a task of the connection, without a request: what the connection does meanwhile.
 
-- It is busy: nothing closes it as idle, and what stops the server waits for it.
+- It is busy: nothing closes it as idle, and what stops the server waits for it, also where the client has closed its
+  side.
 - What the client sends ahead waits, and is taken up after the answer; too much of it is left in the socket.
 """
 
@@ -73,7 +74,7 @@ class SendingConnection(Lender):
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
         if given_back:
             self._handle(given_back)
-        if self._ahead and self.transport is not None:
+        if self._ahead:
             ahead, self._ahead = self._ahead, b""
             self._resume_transport_reading()
             self.data_received(ahead)

@@ -1,6 +1,7 @@
 """What a connection does while it sends an answer that belongs to no request."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
@@ -144,6 +145,21 @@ async def test_requests_sent_ahead_are_left_in_the_socket_from_some_point_on(sen
     assert [await sending.body() for _ in range(count + 1)] == [b"long"] + [b"ok"] * count
 
 
+async def test_reading_goes_on_after_what_was_left_in_the_socket(sending: Sending) -> None:
+    """A request that comes later is read as ever."""
+    count, request = 12, SHORT[:-2] + (b"X: " + b"x" * 4000 + b"\r\n") * 2 + b"\r\n"
+    transport = sending.connection.transport
+    assert transport is not None
+    sending.writer.write(request * count)
+    await until(lambda: not transport.is_reading())
+    sending.answers.may_end.set()
+    assert [await sending.body() for _ in range(count + 1)] == [b"long"] + [b"ok"] * count
+
+    sending.writer.write(SHORT)
+
+    assert await sending.body() == b"ok"
+
+
 async def test_a_few_requests_sent_ahead_are_read_at_once(sending: Sending) -> None:
     """The end of a connection is seen only where it is read from."""
     sending.writer.write(SHORT)
@@ -177,24 +193,34 @@ async def test_answer_that_is_not_begun_by_a_draining_server_is_the_last(sending
 
 
 async def test_answer_that_is_broken_off_ends_the_connection(sending: Sending) -> None:
-    """Nothing is answered after it."""
+    """Nothing is answered after it, and nothing told: whoever broke it off has."""
+    told = unexpected_errors()
     sending.writer.write(SHORT)
     await until(lambda: bool(sending.connection._ahead))
     sending.answers.failure = ConnectionAbortedError()
     sending.answers.may_end.set()
 
     assert await sending.rest() == b""
+    await until(lambda: not sending.server.connections)
+    gc.collect()
+    assert told == []
 
 
 async def test_answer_that_fails_ends_the_connection(sending: Sending) -> None:
     """And is told of, as nobody expects it."""
-    told: list[object] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["exception"]))
+    told = unexpected_errors()
     sending.answers.failure = LookupError("broken")
     sending.answers.may_end.set()
 
     assert await sending.rest() == b""
     await until(lambda: told == [sending.answers.failure])
+
+
+def unexpected_errors() -> list[object]:
+    """What the event loop hears of that nobody else has."""
+    told: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["exception"]))
+    return told
 
 
 @pytest.mark.parametrize("end", [Connection.drain, Connection.close])
