@@ -74,6 +74,7 @@ class Kept:
     async def reply(self, *, is_head: bool = False) -> Reply:
         first, *rest = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1").rstrip().split("\r\n")
         headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in rest)}
+        assert (first[:7], len(headers)) == ("HTTP/1.", len(rest))
         length = 0 if is_head or first.split()[1] == "304" else int(headers.get("content-length", 0))
         body = await self.reader.readexactly(length)
         kept = {name: value for name, value in headers.items() if name not in _CHANGING}

@@ -293,26 +293,27 @@ async def test_content_over_tls_goes_the_ordinary_way(start: Start, monkeypatch:
 
 
 @plain
-async def test_head_and_content_leave_together(connection: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The kernel is told that more comes with the head."""
-    assert await flags(connection, monkeypatch, len(LONG)) == [socket.MSG_MORE]
+async def test_head_leaves_with_what_the_kernel_sends(connection: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told that more comes, and nothing of that is read before."""
+    assert await begun(connection, monkeypatch, len(LONG)) == [(socket.MSG_MORE, 0)]
 
 
 @sealed
-async def test_nothing_waits_for_what_does_not_come(connection: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_head_leaves_with_the_first_segments(connection: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel is told that more comes only where it does: it would hold the end back for a while."""
-    assert await flags(connection, monkeypatch, len(LONG)) == [socket.MSG_MORE]
-    assert await flags(connection, monkeypatch, 100_000) == [0]
+    assert await begun(connection, monkeypatch, len(LONG)) == [(socket.MSG_MORE, 1 << 20)]
+    assert await begun(connection, monkeypatch, 100_000) == [(0, 100_000)]
 
 
-async def flags(connection: Kept, monkeypatch: pytest.MonkeyPatch, size: int) -> list[int]:
-    """The flags that a long answer is begun with."""
+async def begun(connection: Kept, monkeypatch: pytest.MonkeyPatch, size: int) -> list[tuple[int, int]]:
+    """The flags that a long answer is begun with, and how much of the content."""
     path, found = await pushed(connection, LONG[:size]), []
 
     class Watched(socket.socket):
-        def sendmsg(self, buffers: Any, ancillary: Any = (), given: int = 0, *_: Any) -> int:
-            found.append(given)
-            return super().sendmsg(buffers, ancillary, given)
+        def sendmsg(self, buffers: Any, ancillary: Any = (), flags: int = 0, *_: Any) -> int:
+            _, content = buffers
+            found.append((flags, len(content)))
+            return super().sendmsg(buffers, ancillary, flags)
 
     with monkeypatch.context() as patched:
         patched.setattr(socket, "socket", Watched)

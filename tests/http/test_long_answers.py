@@ -4,13 +4,18 @@ import errno
 import json
 import os
 import socket
+from collections.abc import Callable
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from registry.http import transfers
+from registry.http.transfers import Source
+from storage.blobs.blocking import run_to_end
 from storage.blobs.encrypted import reading
+from storage.blobs.encrypted.reading import SealedFile
 from storage.errors import StoreUnavailable
 from tests.http.client import Registry
 from tests.http.documents import sha256
@@ -52,12 +57,21 @@ async def test_answer_is_the_ordinary_one(connection: Kept, size: int, mode: str
 async def test_answer_longer_than_a_visit_of_a_thread_goes_on(
     connection: Kept, monkeypatch: pytest.MonkeyPatch, more: int, mode: str
 ) -> None:
+    """However fast the client: threads are shared."""
+    visits, send = [], Source.send_some
+
+    def watched(source: Source, to: int, offset: int, end: int, *more: Any) -> int:
+        visits.append(end - offset)
+        return send(source, to, offset, end, *more)
+
     monkeypatch.setattr(transfers, "_BYTES_AT_ONCE", 500_000)
     path = await pushed(connection, LONG[: 1_500_000 + more])
+    monkeypatch.setattr(Source, "send_some", watched)
 
     reply, took = await connection.took("GET", path)
 
     assert (reply.body == LONG[: 1_500_000 + more], took) == (True, True)
+    assert (len(visits) >= 2, max(visits) <= 500_000) == (True, True)
 
 
 @plain_and_sealed()
@@ -73,7 +87,7 @@ async def test_slow_client_gets_every_byte(connection: Kept, stalled: Stalled, m
 
 
 @plain_and_sealed()
-@pytest.mark.parametrize("room", [0, 1, 100])
+@pytest.mark.parametrize("room", [0, 1, 100, 2000])
 async def test_head_that_does_not_fit_into_the_socket_comes_first(
     connection: Kept, monkeypatch: pytest.MonkeyPatch, room: int, mode: str
 ) -> None:
@@ -84,6 +98,32 @@ async def test_head_that_does_not_fit_into_the_socket_comes_first(
     monkeypatch.setattr(socket, "socket", full(room))
 
     assert await connection.took("GET", path) == (ordinary, True)
+
+
+@plain_and_sealed()
+async def test_answer_is_sent_in_one_visit_of_a_thread(
+    connection: Kept, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    """As long as the socket takes it; and what was read for its beginning is not read again."""
+    path, visits, reads = await pushed(connection, LONG[:100_000]), [], []
+    read = SealedFile.read
+
+    async def visited(threads: Executor, call: Callable[..., Any], *arguments: Any) -> Any:
+        visits.append(call)
+        return await run_to_end(threads, call, *arguments)
+
+    def watched(file: SealedFile, offset: int, end: int) -> memoryview:
+        reads.append((offset, end))
+        return read(file, offset, end)
+
+    monkeypatch.setattr(transfers, "_PATIENCE_MILLISECONDS", 10_000)
+    monkeypatch.setattr(transfers, "run_to_end", visited)
+    monkeypatch.setattr(SealedFile, "read", watched)
+    monkeypatch.setattr(socket, "socket", full(2000))
+
+    assert (await connection.took("GET", path))[0].body == LONG[:100_000]
+    assert len(visits) == 1
+    assert reads == ([] if mode == "plain" else [(0, 100_000)])
 
 
 @plain_and_sealed()
