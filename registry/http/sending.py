@@ -61,7 +61,7 @@ class SendingConnection(Lender):
             pass
         finally:
             self._sending = None
-            if is_over:
+            if is_over or transport.is_closing():
                 self.force_close()
         self._go_on(given_back)
 

@@ -26,6 +26,7 @@ class Answers:
     begun: asyncio.Event = field(default_factory=asyncio.Event)
     may_end: asyncio.Event = field(default_factory=asyncio.Event)
     failure: Exception | None = None
+    is_cut_off: bool = False
     ended: list[str] = field(default_factory=list)
 
     def find(self, data: bytes) -> SendTo | None:
@@ -40,9 +41,12 @@ class Answers:
             self.ended.append("cancelled")
             raise
         self.ended.append("ended")
+        if self.is_cut_off:
+            transport.abort()
         if self.failure is not None:
             raise self.failure
-        transport.write(ANSWER)
+        if not self.is_cut_off:
+            transport.write(ANSWER)
 
 
 @dataclass
@@ -204,6 +208,21 @@ async def test_answer_that_is_broken_off_ends_the_connection(sending: Sending) -
     await until(lambda: not sending.server.connections)
     gc.collect()
     assert told == []
+
+
+@pytest.mark.parametrize("failure", [None, NotBegun()])
+async def test_nothing_is_handled_after_the_end_of_a_connection(sending: Sending, failure: Exception | None) -> None:
+    """Also where the client goes away at the very moment that the answer is over, or is not begun."""
+    told = unexpected_errors()
+    sending.writer.write(SHORT)
+    await until(lambda: bool(sending.connection._ahead))
+    sending.answers.is_cut_off, sending.answers.failure = True, failure
+    sending.answers.may_end.set()
+
+    await until(lambda: not sending.server.connections)
+    gc.collect()
+    assert told == []
+    assert sending.server.requests_count == 1
 
 
 async def test_answer_that_fails_ends_the_connection(sending: Sending) -> None:
