@@ -15,6 +15,7 @@ from registry.http.transfers import Source
 from registry.http.waiting import writable
 from tests.http.client import Registry
 from tests.http.kept_connection import TAGGED, Kept
+from tests.http.uploading import stored
 
 LONG: Final = random.Random(1).randbytes(3_000_000)
 VERY_LONG: Final = LONG * 3
@@ -103,6 +104,18 @@ def full(room: int) -> type[socket.socket]:
             return self.send(b"".join(buffers)[:room])
 
     return Full
+
+
+def copy_of(registry: Registry) -> Path:
+    """The file of the longest blob, the newest if there are several."""
+    return max(stored(registry), key=lambda path: (path.stat().st_size, path.stat().st_mtime_ns))
+
+
+def spoil(path: Path, offset: int) -> None:
+    """Change a byte, past what a header takes."""
+    content = bytearray(path.read_bytes())
+    content[offset] ^= 1
+    path.write_bytes(content)
 
 
 def open_copies(registry: Registry) -> int:

@@ -1,6 +1,7 @@
 """How long answers end that are begun where the request arrives, and what is told of them."""
 
 import asyncio
+import gc
 import json
 import socket
 import ssl
@@ -10,7 +11,9 @@ import pytest
 import trustme
 
 from registry.core import audit
+from registry.http.auditing import Pulls
 from tests.http.client import Registry, Start
+from tests.http.documents import sha256
 from tests.http.kept_connection import LAYER, TAGGED, Kept, kept
 from tests.http.long_answers import (
     LONG,
@@ -18,6 +21,7 @@ from tests.http.long_answers import (
     Stalled,
     ask,
     ask_deaf,
+    copy_of,
     full,
     open_copies,
     plain,
@@ -25,8 +29,10 @@ from tests.http.long_answers import (
     pushed,
     read_on,
     sealed,
+    spoil,
 )
 from tests.http.people import PULL, administered, allow
+from tests.http.reading import until_reset
 from tests.http.test_metrics import numbers, requests
 from tests.http.trail import Event, noted, recorded
 from tests.registry.http.body_server import until
@@ -117,6 +123,73 @@ async def test_answers_broken_off_are_told_of_alike(
     assert (lines[1]["status"], lines[1]["sent_bytes"], lines[1]["level"]) == (499, 0, "info")
     found = await numbers(registry)
     assert found[requests("GET", "ecr:GetDownloadUrlForLayer", 499)] == 2
+
+
+@sealed
+async def test_answers_broken_off_by_damage_are_told_of_alike(
+    registry: Registry, connection: Kept, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """With the cause in the log, once, and under the same request."""
+    unexpected = list[object]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unexpected.append(context))
+    fresh = Kept(registry, connection.authorization)
+    await fresh.open()
+    for each in (fresh, connection):
+        path = await pushed(connection, LONG)
+        spoil(copy_of(registry), 2_000_000)
+        ask(each, path)
+        await until_reset(each.reader)
+        await until(lambda: not open_copies(registry))
+
+    assert callable(connection.shortcuts[-1])
+    _, ordinary, _, long = await noted(registry, 4, "pull")
+    events = ordinary, long
+    lines = [line for line in "".join(capfd.readouterr()).splitlines() if "answer broken off" in line]
+    assert [line.rpartition("request_id=")[2] for line in lines] == [event["request_id"] for event in events]
+    assert [event["details"]["status"] for event in events] == [499, 499]
+    assert (await numbers(registry))[requests("GET", "ecr:GetDownloadUrlForLayer", 499)] == 2
+    gc.collect()
+    assert unexpected == []
+
+
+async def test_answer_that_the_trail_does_not_take_is_counted(
+    registry: Registry, connection: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever becomes of the one, the others hear of it."""
+    path = await pushed(connection, LONG)
+
+    async def fail(*_: object) -> None:
+        raise ConnectionAbortedError
+
+    monkeypatch.setattr(Pulls, "note_ended", fail)
+
+    assert (await connection.took("GET", path))[0].body == LONG
+
+    await gone(connection)
+    assert (await numbers(registry))[requests("GET", "ecr:GetDownloadUrlForLayer", 200)] == 2
+
+
+@sealed
+async def test_requests_sent_ahead_of_damage_are_not_handled(
+    registry: Registry, connection: Kept, stalled: Stalled
+) -> None:
+    """Nobody could be answered."""
+    path = await pushed(connection, LONG)
+    spoil(copy_of(registry), 2_000_000)
+    stalled.may.clear()
+    stalled.in_thread.clear()
+    ask(connection, path)
+    await stalled.in_thread.wait()
+    ask(connection, f"/v2/team/app/blobs/{sha256(LAYER)}")
+    side = connection.side
+    await until(lambda: bool(side._ahead))
+
+    stalled.may.set()
+    await until_reset(connection.reader)
+
+    await gone(connection)
+    events = await noted(registry, 2, "pull")
+    assert [event["details"]["status"] for event in events] == [200, 499]
 
 
 @plain_and_sealed()

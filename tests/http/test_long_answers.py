@@ -6,7 +6,6 @@ import os
 import socket
 from collections.abc import Callable
 from concurrent.futures import Executor
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +25,7 @@ from tests.http.long_answers import (
     Stalled,
     ask,
     ask_deaf,
+    copy_of,
     full,
     open_copies,
     plain,
@@ -33,10 +33,10 @@ from tests.http.long_answers import (
     pushed,
     read_on,
     sealed,
+    spoil,
 )
 from tests.http.reading import until_reset
 from tests.http.trail import recorded
-from tests.http.uploading import stored
 from tests.registry.http.body_server import until
 
 
@@ -154,18 +154,6 @@ async def test_blob_that_is_deleted_in_mid_pull_comes_whole(
 
     assert (await connection.reply()).body == VERY_LONG
     assert (await connection.ask("GET", path)).status == 404
-
-
-def copy_of(registry: Registry) -> Path:
-    """The file of the longest blob."""
-    return max(stored(registry), key=lambda path: path.stat().st_size)
-
-
-def spoil(path: Path, offset: int) -> None:
-    """Change a byte, past what a header takes."""
-    content = bytearray(path.read_bytes())
-    content[offset] ^= 1
-    path.write_bytes(content)
 
 
 @sealed
