@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Callable
 from concurrent.futures import Executor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -50,6 +51,16 @@ async def test_answer_is_the_ordinary_one(connection: Kept, size: int, mode: str
 
     assert [await connection.took("GET", path) for _ in range(2)] == [(ordinary, True)] * 2
     await until(lambda: not open_copies(connection.registry))
+
+
+@plain_and_sealed()
+async def test_blob_is_long_where_it_is_more_than_a_short_answer_holds(connection: Kept, mode: str) -> None:
+    """Shorter ones are read at once, and closed."""
+    for size, kind in ((64 * 1024, bytes), (64 * 1024 + 1, partial)):
+        path = await pushed(connection, LONG[:size])
+        assert (await connection.ask("GET", path)).body == LONG[:size]
+        assert isinstance(connection.shortcuts[-1], kind)
+        await until(lambda: not open_copies(connection.registry))
 
 
 @plain_and_sealed()

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import pytest
 
+from registry.http import transfers
 from registry.http.transfers import Sender, Source
 from storage.blobs.interface import Span
 from storage.budget import BufferBudget
@@ -103,8 +104,9 @@ async def test_answer_is_sent_past_the_transport(answering: Answering) -> None:
     await sending
 
 
-async def test_part_of_the_content_is_sent(answering: Answering) -> None:
-    """From where it begins to where it ends."""
+async def test_part_of_the_content_is_sent(answering: Answering, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From where it begins to where it ends, in several visits of a thread."""
+    monkeypatch.setattr(transfers, "_BYTES_AT_ONCE", 1000)
     answering.span = Span(1500, 3000)
     sending = answering.begin()
 
