@@ -1,6 +1,7 @@
 """Answers that are sent by a task of the connection, without a request: what the connection does meanwhile.
 
-- It is busy: nothing closes it as idle, and what stops the server waits for it.
+- It is busy: nothing closes it as idle, and what stops the server waits for it, also where the client has closed its
+  side.
 - What the client sends ahead waits, and is taken up after the answer; too much of it is left in the socket.
 """
 
@@ -30,33 +31,37 @@ class SendingConnection(Lender):
         self._sending: asyncio.Task[None] | None = None
         self._ahead = b""
 
-    async def shutdown(self, timeout: float | None = 15.0) -> None:  # noqa: ASYNC109  the signature is aiohttp's
-        """Close, after the answer if it ends in time."""
-        await super().shutdown(timeout)
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Have the server know of the connection until nothing is sent over it any more: a client may read on."""
         if self._sending is not None:
-            self._sending.cancel()
+            self._task_handler = self._sending
+        super().connection_lost(exc)
+
+    async def shutdown(self, timeout: float | None = 15.0) -> None:  # noqa: ASYNC109  the signature is aiohttp's
+        """Close, after the answer if it ends in time; if not, whom it concerns is told before this returns."""
+        self._force_close = True
+        if self._sending is not None:
+            _, late = await asyncio.wait([self._sending], timeout=timeout)
+            for sending in late:
+                sending.cancel()
+                await asyncio.wait(late, timeout=timeout)
+        await super().shutdown(timeout)
 
     def _begin_sending(self, transport: asyncio.Transport, send: SendTo, request: bytes) -> None:
-        self._request_in_progress = True  # which `shutdown` waits for
         self._sending = self._loop.create_task(self._send(transport, send, request))
 
     async def _send(self, transport: asyncio.Transport, send: SendTo, request: bytes) -> None:
-        is_over, given_back = False, b""
+        is_over, given_back = True, b""
         try:
             await send(transport)
             is_over = self._ends_with_answer()
         except NotBegun:
-            given_back = request
-        except BaseException as error:
-            is_over = True
-            if not isinstance(error, ConnectionError):
-                raise
+            is_over, given_back = False, request
+        except ConnectionError:
+            pass
         finally:
             self._sending = None
-            self._request_in_progress = False
-            if self._handler_waiter is not None:
-                self._handler_waiter.set_result(None)
-            if is_over:
+            if is_over or transport.is_closing():
                 self.force_close()
         self._go_on(given_back)
 
@@ -69,7 +74,7 @@ class SendingConnection(Lender):
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
         if given_back:
             self._handle(given_back)
-        if self._ahead and self.transport is not None:
+        if self._ahead:
             ahead, self._ahead = self._ahead, b""
             self._resume_transport_reading()
             self.data_received(ahead)
@@ -82,10 +87,6 @@ class SendingConnection(Lender):
         self._ahead += data
         if len(self._ahead) > _AHEAD_BYTES:
             self._pause_transport_reading()
-
-    def _resume_transport_reading(self) -> None:
-        if self._sending is None:
-            super()._resume_transport_reading()
 
     def _process_keepalive(self) -> None:
         if self._sending is not None:  # asked again when a whole time without requests has passed

@@ -197,8 +197,7 @@ class Sender:
         with sockets.socket(fileno=_duplicate(transport)) as connection:
             sent, unsent = await run_to_end(self._threads, source.begin_answer, connection, head, span)
             if unsent:
-                transport.write(unsent)
-                await _flushed(transport)
+                await _written(transport, unsent)
             rest = Span(span.offset + sent, span.length - sent)
             await self._send_by_threads(source, rest, connection.fileno())
 
@@ -278,14 +277,26 @@ def _duplicate(transport: asyncio.Transport) -> int:
     return os.dup(transport.get_extra_info("socket").fileno())
 
 
+async def _written(transport: asyncio.Transport, content: bytes) -> None:
+    """Send what must go before anything else; raises ConnectionResetError where the connection is closing."""
+    if transport.is_closing():
+        raise ConnectionResetError
+    transport.write(content)
+    await _flushed(transport)
+
+
 async def _flushed(transport: asyncio.Transport) -> None:
-    """Wait until the response's head has left the transport, so that the body cannot overtake it."""
+    """Wait until the response's head has left the transport, so that the body cannot overtake it.
+
+    Raises ConnectionResetError where the connection is closing: what is written then may be dropped without a word.
+    """
     pause = 0.0
-    while transport.get_write_buffer_size():
-        if transport.is_closing():
-            raise ConnectionResetError
+    while not transport.is_closing():
+        if not transport.get_write_buffer_size():
+            return
         await asyncio.sleep(pause)
         pause = min(pause + 0.001, 0.05)
+    raise ConnectionResetError
 
 
 async def _send_at_once(content: bytes, _request: web.Request, response: web.StreamResponse) -> None:

@@ -89,17 +89,14 @@ class _Blobs:
         reader = await self._blobs.reader_now(found)
         if reader is None:
             return None
-        file = reader.file if isinstance(reader, FileReader) else None
-        source, span, is_sent = Source(reader, file), Span(0, found.size), False
-        try:
-            if found.size <= SMALL_BYTES:
-                return Ready(headers_of_blob(digest), found.size, source.whole(span), asked.reference)
-            is_sent = True
+        source = Source(reader, reader.file if isinstance(reader, FileReader) else None)
+        if found.size > SMALL_BYTES:
             send = partial(self._send, asked.name, found, source)
             return Begun(headers_of_blob(digest), found.size, asked.reference, send)
+        try:
+            return Ready(headers_of_blob(digest), found.size, source.whole(Span(0, found.size)), asked.reference)
         finally:
-            if not is_sent:
-                reader.close()
+            reader.close()
 
     async def _send(
         self, repository: RepositoryName, found: StoredBlob, source: Source, transport: asyncio.Transport, head: bytes

@@ -26,6 +26,7 @@ from tests.http.admin import FURNISHED, furnish
 from tests.http.cheap_passwords import CheapPasswords
 from tests.http.client import ADMIN_PASSWORD, USER_PASSWORD, Registry, Start, serving
 from tests.http.kept_connection import LAYER, Kept, kept
+from tests.http.long_answers import Stalled, stalling
 
 EPOCH = bytes(range(32))
 
@@ -128,3 +129,9 @@ async def connection(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Asy
     token = await registry.token("repository:team/app:pull,push")
     async with asyncio.timeout(30), kept(registry, token, monkeypatch) as opened:
         yield opened
+
+
+@pytest.fixture
+async def stalled(monkeypatch: pytest.MonkeyPatch) -> Stalled:
+    """Hears of long answers that stop on their way."""
+    return stalling(monkeypatch)

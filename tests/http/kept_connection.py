@@ -1,5 +1,6 @@
 """A client that keeps its connection, as all real ones do, and sees which answers came by a shortcut."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -7,6 +8,7 @@ from typing import Final
 
 import pytest
 
+from registry.http.connection import Connection
 from registry.http.sending import SendTo
 from registry.http.shortcuts import Shortcut
 from tests.http.client import Registry
@@ -52,12 +54,27 @@ class Kept:
         self.send(self.registry.request_head(method, path, *lines, authorization=self.authorization))
         return await self.reply(is_head=method == "HEAD")
 
+    @property
+    def side(self) -> Connection:
+        """The server's side of it."""
+        name = self.writer.get_extra_info("sockname")
+        (side,) = [each for each in self.registry.server.connections if each.peername == name]
+        assert isinstance(side, Connection)
+        return side
+
+    async def rested(self) -> None:
+        """Wait until the server has done with the last request: a client has the last byte of a long answer before."""
+        async with asyncio.timeout(10):
+            while not self.side._is_at_rest():  # noqa: ASYNC110 (it has no event for it)
+                await asyncio.sleep(0)
+
     def send(self, sent: bytes) -> None:
         self.writer.write(sent)
 
     async def reply(self, *, is_head: bool = False) -> Reply:
         first, *rest = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1").rstrip().split("\r\n")
         headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in rest)}
+        assert (first[:7], len(headers)) == ("HTTP/1.", len(rest))
         length = 0 if is_head or first.split()[1] == "304" else int(headers.get("content-length", 0))
         body = await self.reader.readexactly(length)
         kept = {name: value for name, value in headers.items() if name not in _CHANGING}

@@ -181,16 +181,6 @@ async def test_blob_that_may_be_collected_gets_its_grace(registry: Registry, con
     assert [(await connection.took("GET", path))[1] for _ in range(2)] == [True, True]
 
 
-async def test_long_blobs_are_begun_so_too(registry: Registry, connection: Kept) -> None:
-    """Threads send them; the answers are the same."""
-    digest = await registry.push_blob("team/app", bytes(3 * 1024 * 1024) + b"end")
-    ordinary, took = await connection.took("GET", f"/v2/team/app/blobs/{digest}")
-    assert not took
-
-    for _ in range(2):
-        assert await connection.took("GET", f"/v2/team/app/blobs/{digest}") == (ordinary, True)
-
-
 class TestAccess:
     """Who may do what is asked at every request."""
 

@@ -8,7 +8,7 @@ import uvloop
 
 from tests.registry.http.body_server import Served, serving_bodies
 
-_ON_BOTH = {"test_receiving.py", "test_receiving_chunks.py", "test_connection.py"}
+_ON_BOTH = {"test_receiving.py", "test_receiving_chunks.py", "test_connection.py", "test_sending.py"}
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
