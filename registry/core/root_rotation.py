@@ -81,8 +81,13 @@ class RootRotation:
     async def _rewrap_all(self) -> Rotated | None:
         """Wrap everything anew; None, and nothing done, where something was wrapped or destroyed meanwhile."""
         seen = await self._database.scan(_held)
-        secrets_key = None if seen.secrets_key is None else await self._rewrap_secrets_key(seen.secrets_key)
-        anew = [await self._rewrap(key, seen) for key in seen.keys]
+        try:
+            secrets_key = None if seen.secrets_key is None else await self._rewrap_secrets_key(seen.secrets_key)
+            anew = [await self._rewrap(key, seen) for key in seen.keys]
+        except (KeyFileInvalid, KeyUnavailable, WrongKey):
+            if await self._database.scan(_held) != seen:  # another rotation was faster, and gave up the key before
+                return None
+            raise
         keys = [key for key in anew if key is not None]
 
         def change(connection: Connection) -> bool:

@@ -15,6 +15,7 @@ from registry.http.auditing import Pulls
 from tests.http.client import Registry, Start
 from tests.http.documents import sha256
 from tests.http.kept_connection import LAYER, TAGGED, Kept, kept
+from tests.http.kinds_of_content import plain, plain_and_sealed, sealed
 from tests.http.long_answers import (
     LONG,
     VERY_LONG,
@@ -24,11 +25,8 @@ from tests.http.long_answers import (
     copy_of,
     full,
     open_copies,
-    plain,
-    plain_and_sealed,
     pushed,
     read_on,
-    sealed,
     spoil,
 )
 from tests.http.people import PULL, administered, allow

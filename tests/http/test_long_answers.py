@@ -20,6 +20,7 @@ from storage.errors import StoreUnavailable
 from tests.http.client import Registry
 from tests.http.documents import sha256
 from tests.http.kept_connection import LAYER, Kept
+from tests.http.kinds_of_content import plain, plain_and_sealed, sealed
 from tests.http.long_answers import (
     LONG,
     VERY_LONG,
@@ -29,11 +30,8 @@ from tests.http.long_answers import (
     copy_of,
     full,
     open_copies,
-    plain,
-    plain_and_sealed,
     pushed,
     read_on,
-    sealed,
     spoil,
 )
 from tests.http.reading import until_reset

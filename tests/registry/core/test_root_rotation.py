@@ -197,6 +197,21 @@ async def test_rotations_at_once_leave_one_root_key_that_wraps_everything(regist
     assert await registry.secrets() == before
 
 
+async def test_a_rotation_that_another_one_overtakes_begins_again(registry: Registry) -> None:
+    """The root key that wrapped what it saw may be given up by then."""
+    before, gate = await registry.secrets(), asyncio.Event()
+    registry.roots.gate = gate
+    slow = asyncio.ensure_future(registry.rotation.run(registry.turn))
+    await registry.roots.is_asked.wait()
+    registry.roots.gate = None
+    await registry.rotation.run(registry.turn)
+    gate.set()
+
+    assert (await slow).root == "root-2"
+    assert await registry.wrapped_by() == {"root-2"}
+    assert await registry.secrets() == before
+
+
 async def test_a_process_that_remembers_keys_goes_on_over_a_rotation(registry: Registry) -> None:
     """It asks for nothing again; when it must, the row names the next root key."""
     keyring = Keyring(DomainKeyRows(registry.database), registry.roots, REGISTRY, registry.clock)
