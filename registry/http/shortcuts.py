@@ -25,7 +25,7 @@ from aiohttp.helpers import rfc822_formatted_time
 from multidict import MultiDict
 
 from auth.actions import REGISTRY, Resource
-from auth.authorizer import Facts
+from auth.authorizer import Decision, Facts
 from auth.callers import STRANGER, Caller
 from auth.errors import AuthError
 from registry.core.errors import RegistryError
@@ -63,7 +63,7 @@ class _Target:
     facts: Facts
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Seen:
     """An answer as those see it who observe; `began` is a reading of the performance counter."""
 
@@ -176,15 +176,13 @@ class Shortcut:
         found = at_once(read.find(target.asked, self))
         if found is None or (isinstance(found, Ready) and len(found.body) > SMALL_BYTES):
             return None
-        request_id = self._ground.new_id()
-        named = target.resource, decision, request_id, target.asked.reference
-        pull = Pull(caller, read.actions[0], *named, found.digest, found.length)
-        if isinstance(found, Ready) and read.is_pull and not self._pulls.note(pull):
+        seen = _Seen(target, caller, self._ground.new_id(), began)
+        if isinstance(found, Begun):
+            access.last_use.note(caller, self._client)
+            return partial(self._send, found, _pull(seen, decision, found), seen)
+        if read.is_pull and not self._pulls.note(_pull(seen, decision, found)):
             return None
         access.last_use.note(caller, self._client)
-        seen = _Seen(target, caller, request_id, began)
-        if isinstance(found, Begun):
-            return partial(self._send, found, pull, seen)
         self._observe(seen, HTTPStatus.OK, len(found.body))
         return self._head(found) + found.body
 
@@ -266,6 +264,12 @@ class Shortcut:
                     seconds=seconds,
                 )
             )
+
+
+def _pull(seen: _Seen, decision: Decision, found: Ready | Begun) -> Pull:
+    target = seen.target
+    named = target.resource, decision, seen.request_id, target.asked.reference
+    return Pull(seen.caller, target.read.actions[0], *named, found.digest, found.length)
 
 
 def _is_plain(request: web.Request) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from auth.last_use import LastUse
 from registry.http.connection import Connection
 from tests.http.client import ADMIN, Registry
 from tests.http.documents import image, sha256
@@ -267,6 +268,22 @@ class TestRecords:
         for event in events:
             del event["id"], event["time"]
         assert events[0::2] == events[1::2]
+
+    async def test_use_of_credentials_is_noted(
+        self, registry: Registry, connection: Kept, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As at any other request, whether the answer is short or long."""
+        blob = f"/v2/team/app/blobs/{await registry.push_blob('team/app', bytes(100_000))}"
+        await connection.ask("GET", blob)
+        noted: list[tuple[str, str]] = []
+        monkeypatch.setattr(LastUse, "note", lambda _, caller, client: noted.append((caller.principal.name, client)))
+
+        for path in (TAGGED, blob):
+            await connection.rested()
+            _, took = await connection.took("GET", path)
+            assert took
+
+        assert noted == [("admin", "127.0.0.1")] * 2
 
     async def test_answers_are_counted(self, registry: Registry, connection: Kept) -> None:
         """By method, action and status, with their bytes."""
