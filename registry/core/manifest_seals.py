@@ -55,10 +55,7 @@ class ManifestSeals:
         """The annotations of a manifest, a JSON object; raises what `payload` raises."""
         if self.keys is None or not domain or annotations is None:
             return annotations
-        try:
-            sealed = base64.b64decode(annotations, validate=True)
-        except (binascii.Error, ValueError) as error:
-            raise SealBroken("its annotations are damaged") from error
+        sealed = _decoded(annotations)
         key = await self._key(sealed, domain)
         bound, newline, plain = (await _run(len(sealed), lambda: open_whole(key, sealed))).partition(b"\n")
         if not newline or bound != digest.encode():
@@ -91,6 +88,11 @@ class ManifestSeals:
         if self.keys is not None and domain:
             await self._key(sealed, domain)
 
+    async def require_key_of_annotations(self, annotations: str | None, domain: str) -> None:
+        """The same for annotations."""
+        if self.keys is not None and domain and annotations is not None:
+            await self._key(_decoded(annotations), domain)
+
     async def _key(self, sealed: bytes, domain: str) -> DomainKey:
         if self.keys is None:
             raise AssertionError  # who has no keys opens nothing
@@ -98,6 +100,13 @@ class ManifestSeals:
         if key.domain != domain:
             raise SealBroken("it is sealed in another domain")
         return key
+
+
+def _decoded(annotations: str) -> bytes:
+    try:
+        return base64.b64decode(annotations, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise SealBroken("its annotations are damaged") from error
 
 
 def _sealed(key: DomainKey, digest: str, payload: bytes, annotations: str | None) -> tuple[bytes, str | None]:

@@ -66,6 +66,7 @@ class Referrer:
     artifact_type: str | None
     annotations: str | None
     domain: str = ""
+    key_version: int = 0
 
 
 _SERVED = (manifest.c.digest, manifest.c.media_type, manifest.c.payload, manifest.c.domain)
@@ -275,6 +276,7 @@ _ENTRIES = _Referring(
     manifest.c.artifact_type,
     manifest.c.annotations,
     manifest.c.domain,
+    manifest.c.key_version,
 )
 
 

@@ -180,6 +180,54 @@ async def test_the_others_of_a_list_are_shown_where_one_is_damaged(sealed_core: 
     assert [damage.reason for damage in sealed_core.damaged] == ["its annotations are damaged"]
 
 
+async def referrers(core: Core) -> dict[str, str | None]:
+    """The annotations of what refers to the subject, by digest."""
+    listed = await core.images.referrers(ALPHA, SUBJECT.digest, artifact_type=None, page=Page())
+    return {entry.digest: entry.annotations for entry in listed.entries}
+
+
+async def test_the_annotations_of_a_list_are_opened_once(sealed_core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
+    digests = [await push_index(sealed_core, number) for number in range(3)]
+    listed = await referrers(sealed_core)
+    monkeypatch.setattr("registry.core.manifest_seals.open_whole", None)
+
+    assert await referrers(sealed_core) == listed
+    assert set(listed) == {str(digest) for digest in digests}
+
+
+async def test_a_list_that_was_opened_needs_its_key_all_the_same(sealed_core: Core, domain_keys: MemoryKeys) -> None:
+    """Of a domain whose keys are destroyed, nothing is shown that this process remembers."""
+    await push_index(sealed_core, 0)
+    await referrers(sealed_core)
+    domain_keys.failure = KeyUnavailable("away")
+
+    with pytest.raises(KeyUnavailable):
+        await referrers(sealed_core)
+
+
+async def test_annotations_that_rot_are_not_remembered(sealed_core: Core) -> None:
+    digest = await push_index(sealed_core, 0)
+    await referrers(sealed_core)
+    broken = update(manifest).where(manifest.c.digest == str(digest)).values(annotations="x")
+    await sealed_core.database.write(lambda c: c.execute(broken).close())
+
+    assert await referrers(sealed_core) == {str(digest): None}
+    assert [damage.reason for damage in sealed_core.damaged] == ["its annotations are damaged"]
+
+
+async def test_others_have_their_turn_while_many_annotations_are_opened(sealed_core: Core) -> None:
+    for number in range(50):
+        await push_index(sealed_core, number)
+    listing = asyncio.ensure_future(referrers(sealed_core))
+    turns = 0
+    while not listing.done():
+        await asyncio.sleep(0)
+        turns += 1
+
+    assert len(await listing) == 50
+    assert turns > 1
+
+
 async def test_verification_opens_what_is_sealed(sealed_core: Core) -> None:
     """Blobs and manifests of every domain, and annotations."""
     await sealed_core.repositories.create(BETA, "{}", 1.0, TEAM)

@@ -4,8 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from registry.core.opened_manifests import OpenedManifests
+from registry.core.opened import Opened
 from storage.metadata.manifests import StoredManifest
+
+
+def manifests() -> Opened[StoredManifest]:
+    return Opened(lambda manifest: len(manifest.payload))
 
 
 def stored(number: int, size: int = 100) -> StoredManifest:
@@ -17,7 +21,7 @@ def opened(number: int) -> StoredManifest:
 
 
 def test_the_same_stored_bytes_are_known() -> None:
-    known = OpenedManifests()
+    known = manifests()
     known.keep(stored(1), opened(1))
 
     assert known.find(stored(1)) == opened(1)
@@ -27,14 +31,14 @@ def test_the_same_stored_bytes_are_known() -> None:
 @pytest.mark.parametrize("change", [{"payload": b"other"}, {"domain": ""}, {"domain": "other"}, {"media_type": "x"}])
 def test_what_is_stored_otherwise_is_not(change: dict[str, object]) -> None:
     """Rotten bytes, or bytes that were sealed again: they are opened as if nothing were known."""
-    known = OpenedManifests()
+    known = manifests()
     known.keep(stored(1), opened(1))
 
     assert known.find(replace(stored(1), **change)) is None  # type: ignore[arg-type]
 
 
 def test_memory_is_bounded() -> None:
-    known = OpenedManifests()
+    known = manifests()
     for number in range(1000):
         known.keep(stored(number, 50_000), opened(number))
         known.find(stored(0, 50_000))
@@ -46,14 +50,14 @@ def test_memory_is_bounded() -> None:
 
 
 def test_what_is_large_is_not_remembered() -> None:
-    known = OpenedManifests()
+    known = manifests()
     known.keep(stored(1, 100_000), opened(1))
 
     assert known.find(stored(1, 100_000)) is None
 
 
 def test_what_replaces_counts_once() -> None:
-    known = OpenedManifests()
+    known = manifests()
     for _ in range(1000):
         known.keep(stored(1, 50_000), opened(1))
     known.keep(stored(2, 50_000), opened(2))
