@@ -6,7 +6,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 from sqlalchemy import Connection
@@ -247,8 +247,8 @@ class Images:
             annotations = await self._seals.annotations(entry.digest, entry.annotations, entry.domain)
         except SealBroken as error:
             await self._tell(repository, entry.digest, error)
-            return replace(entry, annotations=None)
-        opened = replace(entry, annotations=annotations)
+            return entry._replace(annotations=None)
+        opened = entry._replace(annotations=annotations)
         self._known_entries.keep(entry, opened)
         return opened
 

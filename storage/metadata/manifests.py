@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Column, Connection, bindparam, delete, func, insert, select, update
 
@@ -56,9 +56,8 @@ class NewManifest:
     key_version: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Referrer:
-    """A manifest whose subject is another, as a referrers list shows it."""
+class Referrer(NamedTuple):
+    """A manifest whose subject is another, as a referrers list shows it; a tuple, for there are many."""
 
     digest: str
     media_type: str
@@ -235,7 +234,7 @@ def referrer_sizes(connection: Connection, asked: ReferrersOf, *, after: str, li
 
 def list_referrers(connection: Connection, asked: ReferrersOf, *, after: str, limit: int) -> list[Referrer]:
     """Manifests that refer to a subject, by digest, after `after`, at most `limit`."""
-    return [Referrer(*row) for row in _ENTRIES.rows(connection, asked, after, limit)]
+    return [Referrer._make(row) for row in _ENTRIES.rows(connection, asked, after, limit)]
 
 
 class _Referring:

@@ -6,15 +6,17 @@ import os
 import stat
 import threading
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Protocol
 
-from storage.blobs.disk import Durability, FileOperations
+from storage.blobs.disk import SYSTEM, Durability, FileOperations
 from storage.blobs.filesystem import FilesystemStore
 from storage.blobs.interface import BlobStore, StoredCopy
 from storage.digest import Algorithm, Digest
 
 UPLOAD = "11111111-1111-4111-8111-111111111111"
+OWNER = "11111111-2222-4333-8444-555555555555"
 HELLO = Digest.parse("sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824")
 HELLO_PATH = f"sha256/2c/f2/{HELLO.hex}"
 MEBIBYTE = 1024 * 1024
@@ -113,6 +115,19 @@ async def push(store: BlobStore, content: bytes, upload_id: str = UPLOAD) -> Sto
     async with store.stage(upload_id, Algorithm.SHA256, at(0)) as writer:
         await writer.write([content])
         return await writer.commit(Digest.of(content))
+
+
+def owned_store(root: Path, executor: Executor, operations: FileOperations = SYSTEM) -> FilesystemStore:
+    """A store that needs the mark of its owner in its directory."""
+    return FilesystemStore(
+        root,
+        durability="full",
+        reserve_bytes=0,
+        new_suffix=iter(f"copy{number}" for number in range(9)).__next__,
+        executor=executor,
+        operations=operations,
+        registry_id=OWNER,
+    )
 
 
 async def stage(store: BlobStore, content: bytes) -> None:

@@ -18,6 +18,7 @@ from storage.digest import Algorithm
 from storage.errors import DatabaseUnavailable, NoSpace, StagedBytesBusy, StoreUnavailable
 from tests.storage.blobs.faulty_disk import (
     HELLO,
+    OWNER,
     UPLOAD,
     FaultyOperations,
     MakeStore,
@@ -25,6 +26,7 @@ from tests.storage.blobs.faulty_disk import (
     at,
     files,
     open_descriptors,
+    owned_store,
     push,
     stage,
 )
@@ -198,14 +200,7 @@ async def test_a_first_write_that_is_cancelled_counts(make_store: MakeStore) -> 
 
 
 async def test_a_late_writer_makes_nothing_where_the_disk_is_away(root: Path, executor: ThreadPoolExecutor) -> None:
-    store = FilesystemStore(
-        root,
-        durability="full",
-        reserve_bytes=0,
-        new_suffix=lambda: "copy0",
-        executor=executor,
-        registry_id="11111111-2222-4333-8444-555555555555",
-    )
+    store = owned_store(root, executor)
 
     with pytest.raises(StoreUnavailable):
         async with store.begin(UPLOAD, Algorithm.SHA256, at(0)) as writer:
@@ -215,15 +210,8 @@ async def test_a_late_writer_makes_nothing_where_the_disk_is_away(root: Path, ex
 
 
 async def test_a_file_that_is_opened_on_the_loop_needs_its_disk_too(root: Path, executor: ThreadPoolExecutor) -> None:
-    store = FilesystemStore(
-        root,
-        durability="full",
-        reserve_bytes=0,
-        new_suffix=lambda: "copy0",
-        executor=executor,
-        registry_id="11111111-2222-4333-8444-555555555555",
-    )
-    await store.claim("11111111-2222-4333-8444-555555555555")
+    store = owned_store(root, executor)
+    await store.claim(OWNER)
     await stage(store, b"hello")
     (root / "blobs" / ".store").unlink()
 

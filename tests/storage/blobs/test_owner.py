@@ -12,9 +12,20 @@ from storage.blobs.filesystem import FilesystemStore
 from storage.blobs.interface import Span
 from storage.digest import Algorithm
 from storage.errors import StoredBytesMissing, StoreUnavailable
-from tests.storage.blobs.faulty_disk import HELLO, UPLOAD, FaultyOperations, MakeStore, at, files, modes, push, stage
+from tests.storage.blobs.faulty_disk import (
+    HELLO,
+    OWNER,
+    UPLOAD,
+    FaultyOperations,
+    MakeStore,
+    at,
+    files,
+    modes,
+    owned_store,
+    push,
+    stage,
+)
 
-OWNER = "6f0f0c3e-3c55-4d6e-8f6c-3c8b1b1f9a11"
 MISSING = f"sha256/2c/f2/{HELLO.hex}.gone"
 
 
@@ -22,14 +33,7 @@ MISSING = f"sha256/2c/f2/{HELLO.hex}.gone"
 async def owned(root: Path, executor: ThreadPoolExecutor, make_store: MakeStore) -> FilesystemStore:
     """A store whose directory is marked."""
     await make_store(operations=SYSTEM).claim(OWNER)
-    return FilesystemStore(
-        root,
-        durability="full",
-        reserve_bytes=0,
-        new_suffix=iter(f"copy{n}" for n in range(9)).__next__,
-        executor=executor,
-        registry_id=OWNER,
-    )
+    return owned_store(root, executor)
 
 
 def unmount(root: Path, mountpoint: str) -> None:
@@ -171,15 +175,7 @@ async def test_a_disk_that_goes_away_while_it_stores_at_once_takes_the_upload_an
             return super().write(descriptor, buffers, offset)
 
     gone: list[int] = []
-    store = FilesystemStore(
-        root,
-        durability="full",
-        reserve_bytes=0,
-        new_suffix=iter(f"copy{n}" for n in range(9)).__next__,
-        executor=executor,
-        operations=GoesAway(),
-        registry_id=OWNER,
-    )
+    store = owned_store(root, executor, GoesAway())
     await store.claim(OWNER)
     with pytest.raises(StoreUnavailable):
         await store.store(UPLOAD, [b"hello"], HELLO)
