@@ -127,7 +127,7 @@ async def test_storing_at_once_closes_what_it_opens(store: FilesystemStore) -> N
         assert await store.store(UPLOAD, [b"hello"], HELLO) is None
     assert await store.store(UPLOAD, [b"hello"], HELLO) is None
 
-    assert open_descriptors() == before
+    assert open_descriptors() <= before
 
 
 async def test_nothing_is_made_for_other_bytes_than_the_digest_names(store: FilesystemStore, root: Path) -> None:
@@ -163,7 +163,7 @@ async def test_a_short_upload_that_fails_leaves_nothing(
             break
 
         assert files(place) == set()
-        assert open_descriptors() == before
+        assert open_descriptors() <= before
         assert await store.store(UPLOAD, [b"hello"], HELLO) is not None
         assert files(place) == {COPY_PATH}
 
@@ -218,7 +218,7 @@ async def test_bytes_that_came_before_the_lock_are_another_writers(root: Path, e
 
     assert files(root) == {STAGED_PATH}
     assert (root / STAGED_PATH).read_bytes() == b"something longer"
-    assert open_descriptors() == before
+    assert open_descriptors() <= before
 
 
 async def test_a_lock_that_another_writer_won_is_its_own(root: Path, executor: ThreadPoolExecutor) -> None:
@@ -259,7 +259,7 @@ async def test_a_file_that_was_removed_before_the_lock_is_made_again(root: Path,
     assert await store.store(UPLOAD, [b"hello"], HELLO) is not None
 
     assert files(root) == {COPY_PATH}
-    assert open_descriptors() == before
+    assert open_descriptors() <= before
 
 
 async def test_who_is_cancelled_waits_for_the_disk(root: Path) -> None:
@@ -275,6 +275,6 @@ async def test_who_is_cancelled_waits_for_the_disk(root: Path) -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
 
-        assert open_descriptors() == before
+        assert open_descriptors() <= before
     assert files(root) == {COPY_PATH}
     assert (root / COPY_PATH).read_bytes() == b"hello"

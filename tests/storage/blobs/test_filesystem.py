@@ -186,7 +186,7 @@ async def test_readers_close_what_they_open(store: FilesystemStore) -> None:
     with pytest.raises(StoredBytesMissing):
         await anext(store.read(copy.key, Span(0, 3 * MEBIBYTE)))
 
-    assert open_descriptors() == before
+    assert open_descriptors() <= before
 
 
 async def test_walk_skips_what_it_does_not_know(store: FilesystemStore, root: Path) -> None:

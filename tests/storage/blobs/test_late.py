@@ -115,7 +115,7 @@ async def test_a_late_writer_whose_file_cannot_be_opened_can_try_again(
         copy = await writer.commit(HELLO)
 
     assert copy.size == 5
-    assert open_descriptors() == before
+    assert open_descriptors() <= before
 
 
 async def test_a_first_write_that_fails_leaves_the_writer_where_it_was(make_store: MakeStore) -> None:
@@ -149,7 +149,7 @@ async def test_late_writers_close_what_they_open(store: FilesystemStore) -> None
         with pytest.raises(StagedBytesBusy):
             await write(at(0))
 
-    assert open_descriptors() == before
+    assert open_descriptors() <= before
 
 
 async def test_a_late_writer_that_could_not_ask_asks_again(store: FilesystemStore) -> None:
@@ -194,7 +194,7 @@ async def test_a_first_write_that_is_cancelled_counts(make_store: MakeStore) -> 
         await writing
 
     assert offsets == [5]
-    assert open_descriptors() == before
+    assert open_descriptors() <= before
     async with store.stage(UPLOAD, Algorithm.SHA256, at(5)) as writer:
         assert writer.offset == 5
 

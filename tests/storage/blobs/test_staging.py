@@ -54,7 +54,7 @@ async def test_writers_close_what_they_open(store: FilesystemStore) -> None:
         async with store.stage(UPLOAD, Algorithm.SHA256, committed):
             pass
 
-    assert open_descriptors() == before
+    assert open_descriptors() <= before
 
 
 async def test_a_finished_writer_takes_nothing(store: FilesystemStore) -> None:
