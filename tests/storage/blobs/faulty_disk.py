@@ -1,6 +1,7 @@
 """A disk that fails on demand, and shorthands for the tests of the filesystem store."""
 
 import asyncio
+import gc
 import os
 import stat
 import threading
@@ -146,5 +147,11 @@ def modes(root: Path) -> set[tuple[bool, int]]:
 
 
 def open_descriptors() -> set[str]:
-    """Every descriptor that this process has open; what earlier tests left may be closed at any time."""
+    """Every descriptor that this process has open."""
     return {path.name for path in Path("/dev/fd").iterdir()}
+
+
+def settled_descriptors() -> set[str]:
+    """The same, when what earlier tests left to the collector has let go of its own."""
+    gc.collect()
+    return open_descriptors()

@@ -27,6 +27,7 @@ from tests.storage.blobs.faulty_disk import (
     modes,
     open_descriptors,
     push,
+    settled_descriptors,
 )
 
 COPY_PATH = f"blobs/{HELLO_PATH}.copy0"
@@ -118,7 +119,7 @@ async def test_what_is_stored_at_once_is_for_its_owner_alone(store: FilesystemSt
 
 async def test_storing_at_once_closes_what_it_opens(store: FilesystemStore) -> None:
     """Whether it stores, refuses, or finds another there."""
-    before = open_descriptors()
+    before = settled_descriptors()
 
     await store.store(UPLOAD, [b"hello"], HELLO)
     with pytest.raises(DigestMismatch):
@@ -127,7 +128,7 @@ async def test_storing_at_once_closes_what_it_opens(store: FilesystemStore) -> N
         assert await store.store(UPLOAD, [b"hello"], HELLO) is None
     assert await store.store(UPLOAD, [b"hello"], HELLO) is None
 
-    assert open_descriptors() <= before
+    assert open_descriptors() == before
 
 
 async def test_nothing_is_made_for_other_bytes_than_the_digest_names(store: FilesystemStore, root: Path) -> None:
@@ -146,7 +147,7 @@ async def test_a_short_upload_that_fails_leaves_nothing(
     root: Path, executor: ThreadPoolExecutor, error: int, raised: type[Exception]
 ) -> None:
     """Whichever call it is that fails: nothing is stored or staged or open, and the same succeeds afterwards."""
-    before = open_descriptors()
+    before = settled_descriptors()
     for number in itertools.count(1):
         place = root / str(number)
         place.mkdir()
@@ -163,7 +164,7 @@ async def test_a_short_upload_that_fails_leaves_nothing(
             break
 
         assert files(place) == set()
-        assert open_descriptors() <= before
+        assert open_descriptors() == before
         assert await store.store(UPLOAD, [b"hello"], HELLO) is not None
         assert files(place) == {COPY_PATH}
 
@@ -212,13 +213,13 @@ async def test_a_suffix_that_is_drawn_twice_overwrites_nothing(root: Path, execu
 async def test_bytes_that_came_before_the_lock_are_another_writers(root: Path, executor: ThreadPoolExecutor) -> None:
     """Written over, they would stay behind the end of a shorter blob, and what was promised of them be lost."""
     store = store_on(root, Meanwhile(), executor)
-    before = open_descriptors()
+    before = settled_descriptors()
 
     assert await store.store(UPLOAD, [b"hello"], HELLO) is None
 
     assert files(root) == {STAGED_PATH}
     assert (root / STAGED_PATH).read_bytes() == b"something longer"
-    assert open_descriptors() <= before
+    assert open_descriptors() == before
 
 
 async def test_a_lock_that_another_writer_won_is_its_own(root: Path, executor: ThreadPoolExecutor) -> None:
@@ -254,19 +255,19 @@ async def test_a_file_that_was_removed_before_the_lock_is_made_again(root: Path,
 
     removed: list[Path] = []
     store = store_on(root, Removed(), executor)
-    before = open_descriptors()
+    before = settled_descriptors()
 
     assert await store.store(UPLOAD, [b"hello"], HELLO) is not None
 
     assert files(root) == {COPY_PATH}
-    assert open_descriptors() <= before
+    assert open_descriptors() == before
 
 
 async def test_who_is_cancelled_waits_for_the_disk(root: Path) -> None:
     """The descriptor is not closed while a thread writes to it, and nothing is left of what is staged."""
     disk, loop = SlowDisk(), asyncio.get_running_loop()
     with ThreadPoolExecutor(1) as executor:
-        before = open_descriptors()
+        before = settled_descriptors()
         task = asyncio.create_task(store_on(root, disk, executor).store(UPLOAD, [b"hello"], HELLO))
         await disk.is_writing.wait()
         task.cancel()
@@ -275,6 +276,6 @@ async def test_who_is_cancelled_waits_for_the_disk(root: Path) -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
 
-        assert open_descriptors() <= before
+        assert open_descriptors() == before
     assert files(root) == {COPY_PATH}
     assert (root / COPY_PATH).read_bytes() == b"hello"

@@ -28,6 +28,7 @@ from tests.storage.blobs.faulty_disk import (
     open_descriptors,
     owned_store,
     push,
+    settled_descriptors,
     stage,
 )
 
@@ -103,7 +104,7 @@ async def test_a_late_writer_whose_file_cannot_be_opened_can_try_again(
     """Nothing was taken of what it was to write."""
     disk = FailsToOpen()
     disk.error = error
-    before = open_descriptors()
+    before = settled_descriptors()
 
     async with make_store(operations=disk).begin(UPLOAD, Algorithm.SHA256, at(0)) as writer:
         for attempt in (writer.keep(), writer.write([b"hello"]), writer.abort()):
@@ -115,7 +116,7 @@ async def test_a_late_writer_whose_file_cannot_be_opened_can_try_again(
         copy = await writer.commit(HELLO)
 
     assert copy.size == 5
-    assert open_descriptors() <= before
+    assert open_descriptors() == before
 
 
 async def test_a_first_write_that_fails_leaves_the_writer_where_it_was(make_store: MakeStore) -> None:
@@ -139,7 +140,7 @@ async def test_late_writers_close_what_they_open(store: FilesystemStore) -> None
         async with store.begin(UPLOAD, Algorithm.SHA256, committed) as writer:
             await writer.write([b"hello"])
 
-    before = open_descriptors()
+    before = settled_descriptors()
 
     await write(at(0))
     for committed, raised in ((at(5), StagedBytesBusy), (unknown, DatabaseUnavailable)):
@@ -149,7 +150,7 @@ async def test_late_writers_close_what_they_open(store: FilesystemStore) -> None
         with pytest.raises(StagedBytesBusy):
             await write(at(0))
 
-    assert open_descriptors() <= before
+    assert open_descriptors() == before
 
 
 async def test_a_late_writer_that_could_not_ask_asks_again(store: FilesystemStore) -> None:
@@ -177,7 +178,7 @@ async def test_a_first_write_that_is_cancelled_counts(make_store: MakeStore) -> 
     disk = SlowDisk()
     store = make_store(operations=disk)
     offsets = []
-    before = open_descriptors()
+    before = settled_descriptors()
 
     async def write() -> None:
         async with store.begin(UPLOAD, Algorithm.SHA256, at(0)) as writer:
@@ -194,7 +195,7 @@ async def test_a_first_write_that_is_cancelled_counts(make_store: MakeStore) -> 
         await writing
 
     assert offsets == [5]
-    assert open_descriptors() <= before
+    assert open_descriptors() == before
     async with store.stage(UPLOAD, Algorithm.SHA256, at(5)) as writer:
         assert writer.offset == 5
 

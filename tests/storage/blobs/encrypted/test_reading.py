@@ -130,7 +130,7 @@ async def test_a_reader_that_nobody_waits_for_is_closed(local: LocalEncryptedSto
             found.close()
     await asyncio.sleep(0.02)
 
-    assert open_descriptors() <= before
+    assert open_descriptors() <= before  # what tests before this one left may be closed meanwhile
 
 
 async def test_a_copy_that_changes_place_is_read_again(
