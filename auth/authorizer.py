@@ -186,7 +186,7 @@ class Authorizer:
         others = is_visible(names[0]) if names and are_about_everything(common) else None
         seen, decided = [], 0
         for name in names:
-            is_seen = others if others is not None and not rules[name] else None
+            is_seen = None if rules[name] else others
             if is_seen is None:
                 decided += 1
                 if decided % _DECIDED_AT_ONCE == 0:

@@ -228,14 +228,15 @@ class Images:
         """
         opened, work, keys = [], 0, set()
         for entry in entries:
-            is_plain = not entry.domain or entry.annotations is None
-            known = entry if is_plain else self._known_entries.find(entry)
-            if known is None:
+            known = self._known_entries.find(entry)
+            if not entry.domain or entry.annotations is None:
+                known = entry
+            elif known is None:
                 work += 1
                 if work % _OPENED_AT_ONCE == 0:
                     await asyncio.sleep(0)
                 known = await self._opened_entry(repository, entry)
-            elif not is_plain and (key := (entry.domain, entry.key_version)) not in keys:
+            elif (key := (entry.domain, entry.key_version)) not in keys:
                 await self._seals.require_key_of_annotations(entry.annotations, entry.domain)
                 keys.add(key)
             opened.append(known)

@@ -39,7 +39,7 @@ class Sessions:
 
     async def find(self, owner: Owner, upload_id: str) -> StoredUpload:
         """The row of a session; raises UploadUnknown for everybody but its owner."""
-        row = await self._activity.read(lambda c: uploads.find_upload(c, upload_id))
+        row = await self._row(upload_id)
         if row is None or row.repository != owner.repository.text or row.principal != owner.principal:
             raise UploadUnknown
         return row
@@ -47,18 +47,8 @@ class Sessions:
     @asynccontextmanager
     async def held(self, row: StoredUpload) -> AsyncIterator[tuple[StoredUpload, BlobWriter]]:
         """Hold the session's bytes, and its row as it is while they are held; raises UploadBusy or UploadUnknown."""
-        held: StoredUpload | None = None
-
-        async def committed() -> int:
-            nonlocal held
-            held = await self._activity.read(lambda c: uploads.find_upload(c, row.id))
-            return held.committed if held else 0
-
-        store = await self._store_of(row)
-        async with _written(row, store.stage(row.id, Algorithm(row.algorithm), committed)) as writer:
-            if held is None:
-                raise UploadUnknown
-            yield held, writer
+        async with self._held(row, await self._store_of(row)) as found:
+            yield found
 
     @asynccontextmanager
     async def begun(self, row: StoredUpload) -> AsyncIterator[tuple[StoredUpload, BlobWriter]]:
@@ -68,16 +58,29 @@ class Sessions:
         """
         store = await self._store_of(row)
         if row.committed or not offers(store, BeginsLate):
-            async with self.held(row) as found:
+            async with self._held(row, store) as found:
                 yield found
             return
 
         async def committed() -> int:
-            held = await self._activity.read(lambda c: uploads.find_upload(c, row.id))
-            return held.committed if held else 0
+            return _promised(await self._row(row.id))
 
         async with _written(row, store.begin(row.id, Algorithm(row.algorithm), committed)) as writer:
             yield row, writer
+
+    @asynccontextmanager
+    async def _held(self, row: StoredUpload, store: BlobStore) -> AsyncIterator[tuple[StoredUpload, BlobWriter]]:
+        held: StoredUpload | None = None
+
+        async def committed() -> int:
+            nonlocal held
+            held = await self._row(row.id)
+            return _promised(held)
+
+        async with _written(row, store.stage(row.id, Algorithm(row.algorithm), committed)) as writer:
+            if held is None:
+                raise UploadUnknown
+            yield held, writer
 
     async def move(self, row: StoredUpload, offset: int) -> StoredUpload:
         """Promise the bytes up to an offset; raises UploadUnknown, or StagedBytesBusy where somebody else moved it."""
@@ -97,8 +100,16 @@ class Sessions:
         """End a session; False where somebody else did."""
         return await self._activity.write(lambda c: uploads.remove_upload(c, upload_id))
 
+    async def _row(self, upload_id: str) -> StoredUpload | None:
+        return await self._activity.read(lambda c: uploads.find_upload(c, upload_id))
+
     async def _store_of(self, row: StoredUpload) -> BlobStore:
         return self._places.staging(await self._places.domain_of(RepositoryName(row.repository)))
+
+
+def _promised(row: StoredUpload | None) -> int:
+    """How many bytes of a session count, none where it is over."""
+    return row.committed if row else 0
 
 
 @asynccontextmanager

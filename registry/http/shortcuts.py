@@ -177,12 +177,11 @@ class Shortcut:
         if found is None or (isinstance(found, Ready) and len(found.body) > SMALL_BYTES):
             return None
         seen = _Seen(target, caller, self._ground.new_id(), began)
-        if isinstance(found, Begun):
-            access.last_use.note(caller, self._client)
-            return partial(self._send, found, _pull(seen, decision, found), seen)
-        if read.is_pull and not self._pulls.note(_pull(seen, decision, found)):
+        if isinstance(found, Ready) and read.is_pull and not self._pulls.note(_pull(seen, decision, found)):
             return None
         access.last_use.note(caller, self._client)
+        if isinstance(found, Begun):
+            return partial(self._send, found, _pull(seen, decision, found), seen)
         self._observe(seen, HTTPStatus.OK, len(found.body))
         return self._head(found) + found.body
 

@@ -204,8 +204,9 @@ class EncryptedStore:
         self, upload_id: str, algorithm: Algorithm, committed: Callable[[], Awaitable[int]]
     ) -> AsyncGenerator[BlobWriter, None]:
         inner = self._inner
-        is_late = offers(inner, BeginsLate) and not await self._tools.records.have(upload_id)
-        hold = inner.begin if offers(inner, BeginsLate) and is_late else self.stage
+        hold: Callable[..., AbstractAsyncContextManager[BlobWriter]] = self.stage
+        if offers(inner, BeginsLate) and not await self._tools.records.have(upload_id):
+            hold = inner.begin
         async with hold(upload_id, algorithm, committed) as writer:
             yield writer
 
