@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -54,8 +55,9 @@ COLUMNS = (
 
 
 def machine() -> str:
-    """What the figures were measured on."""
-    return f"{os.cpu_count()} cores, Linux {platform.release()}, Python {platform.python_version()}"
+    """What the figures were measured on; builds of one version of Python differ by a quarter."""
+    python = f"Python {platform.python_version()} of {sys.base_prefix}"
+    return f"{os.cpu_count()} cores, Linux {platform.release()}, {python}"
 
 
 @contextmanager
