@@ -3,7 +3,7 @@
 - Measured with pushes of 100 MiB: the event loop copies each chunk into memory of its own, parses it, and hops to a
   thread with every batch of them. A thread with one buffer does the same work for a quarter less CPU time.
 - A slow client holds no thread, and no memory: the thread goes when the socket is empty, and the loop waits. Whoever
-  sends little at a time is asked less often.
+  sends little at a time is asked less often; who has only just begun, a moment later.
 - A body in chunks, whose length nobody knows, begins on the event loop: most that are short end there.
 - Framing costs more than what it frames, so there is a bound on that too: on the loop, and for a thread's turn.
 - Bodies over TLS come through the loop.
@@ -21,7 +21,7 @@ from aiohttp import web
 
 from registry.http.lending import LEAST_BYTES, Lender, Loan
 from registry.http.refusals import BodyTooSlow
-from registry.http.waiting import Patience, readable
+from registry.http.waiting import Pace, Patience, readable
 from storage.blobs.interface import WriteFrom
 
 Write = Callable[[Sequence[bytes]], Awaitable[None]]
@@ -32,8 +32,9 @@ _RAW_BYTES: Final = 256 * 1024
 # Each of many clients gets its turn with the few threads, and the core its chance to note how far they are.
 _BYTES_AT_ONCE: Final = 8 * 1024 * 1024
 _PATIENCE_MILLISECONDS: Final = 20
+# Of most bodies little is there when the first thread looks, and the rest comes right after.
+_FIRST_PATIENCE_MILLISECONDS: Final = 3
 _TRICKLE_BYTES: Final = 64 * 1024
-_TRICKLE_SECONDS: Final = 0.05
 _SHORT_BYTES: Final = 64 * 1024
 # Of chunks of one byte as many as a thread takes in 20 ms; of those of 1 KiB, more than it may have at once.
 _FRAMING_BYTES: Final = 64 * 1024
@@ -86,16 +87,18 @@ async def _receive(body: "_SocketBody", write: Write, write_from: WriteFrom, idl
             await write([bytes(begun)])
             return
         body.give_back(begun)
+    pace = Pace()
+    body.allow(_BYTES_AT_ONCE, patience_milliseconds=_FIRST_PATIENCE_MILLISECONDS, is_trusted=True)
     while True:
-        body.allow(_BYTES_AT_ONCE)
         before, left = body.came_bytes, body.framing.left
         await write_from(body.take, _BYTES_AT_ONCE if left is None else left)
         body.raise_error()
         if body.is_done:
             return
-        if body.came_bytes - before < _TRICKLE_BYTES:
-            await asyncio.sleep(_TRICKLE_SECONDS)
+        if pause := pace.pause_after(is_little=body.came_bytes - before < _TRICKLE_BYTES):
+            await asyncio.sleep(pause)
         await _more(body, idle_seconds)
+        body.allow(_BYTES_AT_ONCE)
 
 
 async def _begin(body: "_SocketBody", begun: bytearray, idle_seconds: float) -> None:
@@ -153,9 +156,12 @@ class _SocketBody:
         """What came with it, and is left: of what follows or, where it is not done, of itself."""
         return b"".join([self._after, *self._begun])
 
-    def allow(self, most: int, *, patience_milliseconds: float = _PATIENCE_MILLISECONDS) -> None:
-        """Let a thread take so many bytes, and wait for some of them."""
+    def allow(
+        self, most: int, *, patience_milliseconds: float = _PATIENCE_MILLISECONDS, is_trusted: bool = False
+    ) -> None:
+        """Let a thread take so many bytes, and wait for some of them; if not trusted, after much came without."""
         self._allowed = most
+        self._is_trusted = is_trusted
         self._framing_allowed = _FRAMING_BYTES
         self._came_before = self.came_bytes
         self._patience = Patience(self.socket, select.POLLIN, patience_milliseconds)
@@ -199,7 +205,8 @@ class _SocketBody:
         try:
             read = os.readv(self.socket, [into])
         except BlockingIOError:
-            is_fast = self.came_bytes - self._came_before >= _TRICKLE_BYTES  # worth a thread's waiting
+            # worth a thread's waiting
+            is_fast = self._is_trusted or self.came_bytes - self._came_before >= _TRICKLE_BYTES
             return 0 if is_fast and self._patience.waits() else None
         except OSError as error:
             self._error = error

@@ -8,6 +8,10 @@ import termios
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Final
+
+_SHORTEST_PAUSE_SECONDS: Final = 0.001
+_LONGEST_PAUSE_SECONDS: Final = 0.05
 
 
 async def writable(socket: int, seconds: float) -> None:
@@ -35,6 +39,26 @@ async def _ready(socket: int, add: Callable[..., object], remove: Callable[[int]
 def _wake(ready: "asyncio.Future[None]") -> None:
     if not ready.done():
         ready.set_result(None)
+
+
+class Pace:
+    """How long a client that sends little is left alone before it is asked again.
+
+    It grows while little comes, for a thread's turn costs as much for few bytes as for many; but it begins with next to
+    nothing, for of most bodies little is there when the first thread looks, and the rest comes right after.
+    """
+
+    def __init__(self) -> None:
+        self._seconds = _SHORTEST_PAUSE_SECONDS
+
+    def pause_after(self, *, is_little: bool) -> float:
+        """Seconds to wait after a turn in which so much came; none where it was worth the turn."""
+        seconds = self._seconds
+        if is_little:
+            self._seconds = min(2 * seconds, _LONGEST_PAUSE_SECONDS)
+            return seconds
+        self._seconds = max(seconds / 2, _SHORTEST_PAUSE_SECONDS)
+        return 0.0
 
 
 class Patience:
