@@ -141,7 +141,7 @@ class Authorizer:
         if is_login and caller.ceiling is not None and not self._is_turned_away(caller.principal):
             return _HOLDER
         edition = self._directory.edition
-        known = None if unknown else self._permitted.find(edition, caller, action, resource.arn, facts)
+        known = self._permitted.find(edition, caller, action, resource.arn, None if unknown else facts)
         if known is not None:
             return known
         decision, policies = await self._weigh(caller.principal, action, resource, facts, unknown)
@@ -154,14 +154,14 @@ class Authorizer:
                 raise ScopeInsufficient(action, resource)
         elif caller is not STRANGER:
             return decision
-        if not unknown:
-            relevant = dict(facts) if look_at_facts(policies) else None
+        relevant = dict(facts) if look_at_facts(policies) else None
+        if relevant is None or not unknown:
             self._permitted.keep(edition, caller, action, resource.arn, relevant, decision)
         return decision
 
     def lasting(self, caller: Caller, action: str, resource: Resource) -> Decision | None:
         """Why the caller may do this, whatever the facts, if that was found and nothing has changed since."""
-        return self._permitted.find_lasting(self._directory.edition, caller, action, resource.arn)
+        return self._permitted.find(self._directory.edition, caller, action, resource.arn, None)
 
     async def authorize_role(
         self, principal: Principal, role_arn: str, trust: NamedPolicy, facts: Facts = NO_FACTS
@@ -234,12 +234,11 @@ class Authorizer:
     async def _weigh(
         self, principal: Principal, action: str, resource: Resource, facts: Facts, unknown: Collection[str]
     ) -> tuple[Decision, Policies]:
-        """A decision, and the policies that it rests on."""
+        """A decision, and the policies that apply."""
         subject = await self._subject(principal)
         policies, facts = await self._applying(subject, resource, facts)
-        if unknown:
-            policies = without_conditions_on(unknown, policies)
-        return self._decide(subject, action, resource, facts, policies), policies
+        asked = without_conditions_on(unknown, policies) if unknown else policies
+        return self._decide(subject, action, resource, facts, asked), policies
 
     async def _subject(self, principal: Principal) -> _Subject:
         if principal.kind is PrincipalKind.ANONYMOUS:

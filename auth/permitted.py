@@ -35,22 +35,20 @@ class Permitted(Generic[DecisionT]):
         self._edition: object = None
         self._kept: dict[tuple[int, str, str], _Kept[DecisionT]] = {}
 
-    def find(self, edition: object, caller: Caller, action: str, resource: str, facts: Facts) -> DecisionT | None:
-        """Why this very caller was allowed to do this, if it was and nothing has changed since."""
-        kept = self._find(edition, caller, action, resource)
-        return None if kept is None or (kept.facts is not None and kept.facts != facts) else kept.decision
+    def find(
+        self, edition: object, caller: Caller, action: str, resource: str, facts: Facts | None
+    ) -> DecisionT | None:
+        """Why this very caller was allowed to do this, if it was and nothing has changed since.
 
-    def find_lasting(self, edition: object, caller: Caller, action: str, resource: str) -> DecisionT | None:
-        """The same, where no facts could have decided otherwise."""
-        kept = self._find(edition, caller, action, resource)
-        return None if kept is None or kept.facts is not None else kept.decision
-
-    def _find(self, edition: object, caller: Caller, action: str, resource: str) -> "_Kept[DecisionT] | None":
+        Where not all facts are known, for None, it is only what none of them could have decided otherwise.
+        """
         if edition is not self._edition:
             return None
         kept = self._kept.get((id(caller), action, resource))
         # The caller that is kept keeps its id from being another's.
-        return kept if kept is not None and kept.caller is caller else None
+        if kept is None or kept.caller is not caller:
+            return None
+        return kept.decision if kept.facts is None or kept.facts == facts else None
 
     def keep(
         self, edition: object, caller: Caller, action: str, resource: str, facts: Facts | None, decision: DecisionT

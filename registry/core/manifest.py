@@ -12,7 +12,7 @@ import binascii
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -125,7 +125,7 @@ def _load(payload: bytes, max_depth: int) -> dict[str, Any]:
         raise ManifestInvalid("not a JSON object")
     _check_depth(document, max_depth)
     try:
-        json.loads(payload, object_pairs_hook=_object)
+        _MEMBERS.decode(payload.decode())
     except (ValueError, RecursionError):
         raise ManifestInvalid("not a JSON document") from None
     return document
@@ -137,6 +137,9 @@ def _object(pairs: list[tuple[str, Any]]) -> None:
         if name in names:
             raise ManifestInvalid("the member occurs twice, so that readers may disagree", name[:100])
         names.add(name)
+
+
+_MEMBERS: Final = json.JSONDecoder(object_pairs_hook=_object)
 
 
 def _check_depth(document: dict[str, Any], max_depth: int) -> None:

@@ -75,6 +75,9 @@ async def read_body(
     """
     if (request.content_length or 0) > limit_bytes:
         raise BodyTooLong(limit_bytes)
+    content = request.content
+    if content.is_eof() and content.total_bytes <= min(limit_bytes, _UNCOUNTED_BYTES):
+        return content.read_nowait()  # it came with its head
     await _invite(request)
     _let_come(request)
     body = bytearray()

@@ -159,6 +159,32 @@ async def test_what_nobody_could_tell_yet_is_not_kept(rules: Rules) -> None:
     assert not await rules.ask()
 
 
+async def test_what_no_fact_could_change_is_worked_out_once_though_not_all_are_known(rules: Rules) -> None:
+    """Before a manifest is read, and after."""
+    await rules.give(allow())
+    await rules.directory.refresh()
+    repository = rules.authorizer.repository("a/b")
+
+    for _ in range(2):
+        await rules.authorizer.permit(rules.caller, PULL, repository, unknown=("ecr:artifacttype",))
+        assert await rules.ask(ecr_ArtifactType="image")
+
+    assert rules.authorizer.count == 1
+
+
+async def test_what_was_kept_for_some_facts_says_nothing_while_not_all_are_known(rules: Rules) -> None:
+    """The decision is another one's: a lenient answer is worked out, and the real question asked."""
+    await rules.give(allow(Condition={"StringEquals": {"ecr:ArtifactType": "image"}}))
+    repository = rules.authorizer.repository("a/b")
+    assert await rules.ask(ecr_ArtifactType="image")
+
+    for _ in range(2):
+        await rules.authorizer.permit(rules.caller, PULL, repository, {}, unknown=("ecr:artifacttype",))
+        assert not await rules.ask(ecr_ArtifactType="chart")
+
+    assert rules.authorizer.count == 1 + 2 + 2
+
+
 def test_keeping_is_bounded() -> None:
     """A crowd of questions makes it forget."""
     permitted: Permitted[str] = Permitted()
@@ -183,3 +209,4 @@ def test_caller_that_only_looks_the_same_finds_nothing() -> None:
     assert permitted.find(edition, Caller(BOB, EVERYTHING), PULL, "a", {"k": "v"}) is None
     assert permitted.find(object(), caller, PULL, "a", {"k": "v"}) is None
     assert permitted.find(edition, caller, PULL, "a", {"k": "w"}) is None
+    assert permitted.find(edition, caller, PULL, "a", None) is None

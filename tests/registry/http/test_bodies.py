@@ -279,6 +279,15 @@ async def test_silent_small_body_is_given_up() -> None:
         await read_body(request_with(stream()), limit_bytes=5, idle_seconds=0.01)
 
 
+async def test_a_short_body_that_came_with_its_head_and_broke_is_told() -> None:
+    content = stream()
+    content.feed_data(b"hello")
+    content.feed_eof()
+    content.set_exception(web.RequestPayloadError("broken"))
+    with pytest.raises(web.RequestPayloadError, match="broken"):
+        await read_body(request_with(content), limit_bytes=5, idle_seconds=5)
+
+
 async def test_what_arrived_before_the_connection_broke_is_poured() -> None:
     """A client goes on from the offset that it is told, so nothing that came may be dropped."""
     content, sink, budget = stream(), Sink(), BufferBudget(64 * MIB)
