@@ -1,7 +1,10 @@
 # `make serve` and `make test` work on a fresh clone with nothing but Python 3.11+ and make.
 # `make bench BENCH='--quick --markdown speed.md'` hands arguments on.
 # Asked where .venv is made: builds of Python differ by a quarter in what everything takes.
-PYTHON ?= $(shell python3 bench/fastest_python.py)
+PYTHON ?= $(shell $(FIND_PYTHON))
+FIND_PYTHON = for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+  "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 8))' 2>/dev/null && exec "$$python" bench/fastest_python.py; \
+  done; echo "no Python 3.11 or newer is on the PATH: install one" >&2
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready

@@ -71,8 +71,7 @@ def interpreters(folders: Sequence[Path]) -> list[Interpreter]:
     """Every CPython in these folders that is new enough, each once, in the order in which a shell finds them."""
     found: dict[Path, Interpreter] = {}
     for folder in folders:
-        # `python3` before those that name their version
-        for name in sorted(path for path in folder.glob("python3*") if _NAME.fullmatch(path.name)):
+        for name in _names(folder):
             interpreter = _run(name)
             if interpreter is not None:
                 found.setdefault(interpreter.path.resolve(), interpreter)
@@ -91,17 +90,25 @@ def measured(found: Sequence[Interpreter]) -> list[Interpreter]:
     return [min((run[index] for run in rounds), key=lambda each: each.seconds) for index in range(len(found))]
 
 
+def _names(folder: Path) -> list[Path]:
+    """What a folder has of them, `python3` before those that name their version."""
+    try:
+        return [folder / name for name in sorted(os.listdir(folder)) if _NAME.fullmatch(name)]  # noqa: PTH208  for its errors
+    except OSError:
+        return []  # it is not there, or somebody else's
+
+
 def _run(command: Path) -> Interpreter | None:
     try:
         run = subprocess.run(
             [command, "-c", _PROBE], capture_output=True, text=True, timeout=_PATIENCE_SECONDS, check=True
         )
         path, version, is_cpython, seconds = json.loads(run.stdout)
-    except (OSError, subprocess.SubprocessError, ValueError):
-        return None  # it does not start, or lacks a part
-    if not is_cpython or tuple(version) < OLDEST:
-        return None
-    return Interpreter(Path(path), tuple(version), seconds)
+        if not is_cpython or tuple(version) < OLDEST or not seconds > 0:
+            return None
+        return Interpreter(Path(path), tuple(version), seconds)
+    except (OSError, subprocess.SubprocessError, TypeError, ValueError):
+        return None  # it does not start, lacks a part, or is something else
 
 
 def main() -> int:

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from auth.credentials import has_control_characters
 from registry.config_encryption import EncryptionSettings
 from registry.config_storage import StorageSettings
 from registry.config_values import KIB, MIB, Bytes, Names, Networks, Seconds, Section, WholeSeconds
@@ -71,7 +72,7 @@ class ServerSettings(Section):
     )
     trusted_proxies: Networks = Field(
         default=(),
-        description="Networks whose Forwarded and X-Forwarded-* headers are believed, as in 10.0.0.0/8,::1/128.",
+        description="Networks whose X-Forwarded-For, -Host and -Proto headers are believed, as in 10.0.0.0/8,::1/128.",
     )
     drain_seconds: Seconds = Field(default=10, description="How long running transfers may take to finish on SIGTERM.")
 
@@ -165,6 +166,14 @@ class AuthSettings(Section):
         default=(),
         description="Other registries that trust our tokens, each by the service that its challenges name.",
     )
+
+    @field_validator("admin_password")
+    @classmethod
+    def _check_admin_password(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and has_control_characters(value.get_secret_value()):
+            msg = "a password holds no control characters, as the line break at the end of a file: nobody could log in"
+            raise ValueError(msg)
+        return value
 
 
 class ManifestsSettings(Section):

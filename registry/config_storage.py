@@ -79,6 +79,14 @@ class StorageSettings(Section):
         description="Send clients to the bucket for blobs, with URLs that hold for a minute, instead of through here.",
     )
 
+    @field_validator("root", mode="before")
+    @classmethod
+    def _require_name(cls, value: object) -> object:
+        if value == "":
+            msg = "name the data directory: an empty name would be that of the working directory"
+            raise ValueError(msg)
+        return value
+
     @field_validator("root")
     @classmethod
     def _make_absolute(cls, value: Path) -> Path:

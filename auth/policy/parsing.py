@@ -153,7 +153,7 @@ class _Document:
 
     def _sid(self, field: str, member: Member | None) -> str | None:
         text = text_of(member.node, join(field, "Sid"), self._findings) if member is not None else None
-        if text is None:
+        if text is None or not text.value:  # tools write an empty one where there is none
             return None
         if self._kind is PolicyKind.IDENTITY and not _IDENTITY_SID.fullmatch(text.value):
             message = "Update the characters in the Sid element to use [a-z, A-Z, 0-9]."

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+import orjson
+
 from registry.admin.operation import AnyOperation
 
 Json = Any
@@ -25,6 +27,14 @@ class Api(Protocol):
 
 class Refused(Exception):
     """A server did not do what was asked, or cannot be reached; the text says why and what to do."""
+
+
+def body_text(body: Mapping[str, object] | None) -> bytes:
+    """A document as it is sent; raises Refused for what a terminal took for text and is none."""
+    try:
+        return orjson.dumps(body or {})
+    except TypeError as error:
+        raise Refused("what was given is not UTF-8 text: give it in other characters") from error
 
 
 def query_text(query: Mapping[str, object]) -> dict[str, str]:

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, closing
 from typing import Any, Final
 
-import orjson
 from pydantic import BaseModel
 
 from auth.actions import QUESTIONS
@@ -20,7 +19,7 @@ from registry.admin.resources import resource_of
 from registry.admin.services import Services
 from registry.administration import administration, deciders_of
 from registry.audit_parts import recording
-from registry.commands.api import Refused, query_text
+from registry.commands.api import Refused, body_text, query_text
 from registry.config import Settings
 from registry.core.audit import AuditTrail
 from registry.core.inert_text import inert
@@ -76,7 +75,7 @@ class LocalApi:
 
 def _body(model: type[BaseModel] | None, given: Mapping[str, object] | None) -> BaseModel | None:
     """The document as a server would read it; raises Refused in the same words."""
-    return None if model is None else _read(read_document, model, orjson.dumps(given or {}))
+    return None if model is None else _read(read_document, model, body_text(given))
 
 
 def _query(model: type[BaseModel] | None, given: Mapping[str, object] | None) -> BaseModel | None:

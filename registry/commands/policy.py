@@ -14,7 +14,16 @@ from registry.commands import simulation
 from registry.commands.api import Api, Json, pages
 from registry.commands.documents import add_file, read_document
 from registry.commands.running import run_with_api
-from registry.commands.subcommands import Report, Subcommand, UsageInvalid, add_subcommands, complain, table, tell
+from registry.commands.subcommands import (
+    Report,
+    Subcommand,
+    UsageInvalid,
+    add_subcommands,
+    complain,
+    refuse,
+    table,
+    tell,
+)
 
 if TYPE_CHECKING:
     from registry.admin.operation import AnyOperation
@@ -198,6 +207,10 @@ def run(arguments: argparse.Namespace) -> int:
             return _validate(arguments)
         case "simulate" if arguments.input is not None:
             return simulation.run_offline(arguments)
+        case "simulate" if not simulation.is_question(arguments):
+            return refuse(
+                UsageInvalid("simulate what? Give --input FILE, or --user (or --role), --action and --resource")
+            )
     return run_with_api(arguments)
 
 

@@ -15,8 +15,9 @@ from pydantic import ValidationError
 from yarl import URL
 
 from auth.bootstrap import ROOT_USER
+from auth.credentials import has_control_characters
 from registry.admin.operation import ROOT, AnyOperation
-from registry.commands.api import Refused, query_text
+from registry.commands.api import Refused, body_text, query_text
 
 _SECONDS: Final = 60
 _DONE: Final = range(200, 300)
@@ -43,7 +44,7 @@ class RemoteApi:
         """Ask for the operation; raises Refused."""
         quoted = {name: quote(value, safe="") for name, value in (names or {}).items()}
         url = self._url + ROOT + operation.path.format(**quoted)
-        content = None if operation.body is None else orjson.dumps(body or {})
+        content = None if operation.body is None else body_text(body)
         headers = {"Content-Type": "application/json"} if content is not None else {}
         parameters = query_text(query or {})
         target = URL(url, encoded=True).update_query(parameters)
@@ -86,8 +87,12 @@ def _is_server(url: str) -> bool:
 def _authorization(url: str) -> str:
     """The credentials of the environment; a person at a terminal is asked for the password."""
     if token := os.environ.get("LADING_TOKEN"):
+        if has_control_characters(token):
+            raise Refused("LADING_TOKEN holds a control character, a line break perhaps: give the token and no more")
         return f"Bearer {token}"
     user, password = os.environ.get("LADING_USER", ROOT_USER), os.environ.get("LADING_PASSWORD")
+    if ":" in user:
+        raise Refused("LADING_USER holds a colon, which no user name can: the password goes into LADING_PASSWORD")
     if password is None and sys.stdin.isatty():
         password = getpass.getpass(f"Password of {user} at {url}: ")
     if password is None:

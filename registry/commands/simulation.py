@@ -41,15 +41,20 @@ def run_offline(arguments: argparse.Namespace) -> int:
         for line in _lines(arguments.input):
             answer = simulate_line(line)
             sys.stdout.write((answer if arguments.json else _in_words(orjson.loads(answer))) + "\n")
+    except BrokenPipeError:  # nothing failed: the reader of our output has seen enough
+        raise
     except (OSError, UnicodeDecodeError) as error:
         return complain(f"{arguments.input} cannot be read: {error}")
     return 0
 
 
+def is_question(arguments: argparse.Namespace) -> bool:
+    """Whether the arguments say all that there is to decide."""
+    return bool((arguments.user or arguments.role) and arguments.action and arguments.resource)
+
+
 async def ask(api: "Api", arguments: argparse.Namespace) -> Report:
     """Ask the registry's own policies about one of its users or roles; raises NotThere."""
-    if not ((arguments.user or arguments.role) and arguments.action and arguments.resource):
-        raise UsageInvalid("simulate what? Give --input FILE, or --user (or --role), --action and --resource")
     question = {
         "user": arguments.user,
         "role": arguments.role,

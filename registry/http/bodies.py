@@ -156,11 +156,13 @@ class _SilenceBound:
         self._listening_since = self._loop.time()
         try:
             return await self._content.readany()
-        except (ConnectionError, web.RequestPayloadError):
+        except (OSError, RuntimeError, web.RequestPayloadError) as error:
             arrived = self._content._read_nowait(-1)  # noqa: SLF001  aiohttp lets go of it no other way
-            if not arrived:
+            if arrived:
+                return arrived
+            if isinstance(error, ConnectionError | web.RequestPayloadError):
                 raise
-            return arrived
+            raise ConnectionResetError from error  # a broken record of TLS; or it was lost before anybody read
         finally:
             self._listening_since = None
 

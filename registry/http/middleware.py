@@ -1,6 +1,7 @@
 """What happens around every handler: a request id, access, errors turned into answers, a log line, the metrics."""
 
 import asyncio
+import re
 import socket
 import struct
 import time
@@ -27,6 +28,8 @@ SENT_BYTES = web.RequestKey("sent_bytes", int)
 """Bytes of the body that a handler sent past aiohttp's own count."""
 
 SIGNATURE: Final = {"Server": "Lading"}
+
+_HOST: Final = re.compile(r"([\w.~!$&'()*+,;=%-]*|\[[\w.:~!$&'()*+,;=-]+\])(:\d*)?", re.ASCII)
 
 _RESET = struct.pack("ii", 1, 0)  # linger for no time: nothing that is unsent is sent
 
@@ -76,7 +79,7 @@ def answering(
 
 async def _answer(request: web.Request, handler: Handler, render: Render) -> web.StreamResponse:
     try:
-        _check_framing(request)
+        _check_head(request)
         await request.app[ACCESS].check(request)
         return await handler(request)
     except (ConnectionError, asyncio.CancelledError):
@@ -93,8 +96,10 @@ async def _answer(request: web.Request, handler: Handler, render: Render) -> web
         return response
 
 
-def _check_framing(request: web.Request) -> None:
-    """Refuse a body that a proxy could see end elsewhere (RFC 9112 section 6.1)."""
+def _check_head(request: web.Request) -> None:
+    """Refuse what a proxy could read otherwise: the host, and where the body ends (RFC 9112 sections 3.2 and 6.1)."""
+    if _HOST.fullmatch(request.headers.get("Host", "")) is None:
+        raise web.HTTPBadRequest(reason="the Host header names no host")
     codings = request.headers.getall("Transfer-Encoding", None)
     if codings is None:
         return

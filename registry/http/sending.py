@@ -12,6 +12,7 @@ from typing import Any, Final
 from registry.http.lending import Lender
 
 _AHEAD_BYTES: Final = 64 * 1024
+_PUTTING_AWAY_SECONDS: Final = 2.0
 
 SendTo = Callable[[asyncio.Transport], Awaitable[None]]
 """Sends a whole answer. Raises NotBegun; or ConnectionError where it could not, after whom it concerns was told."""
@@ -38,14 +39,20 @@ class SendingConnection(Lender):
         super().connection_lost(exc)
 
     async def shutdown(self, timeout: float | None = 15.0) -> None:  # noqa: ASYNC109  the signature is aiohttp's
-        """Close, after the answer if it ends in time; if not, whom it concerns is told before this returns."""
+        """Close, after the answer if it ends in time; if not, whom it concerns is told before this returns.
+
+        A handler that is cancelled has so long to put away what it has: what it needs for that is closed next.
+        """
         self._force_close = True
+        handling = self._task_handler
         if self._sending is not None:
             _, late = await asyncio.wait([self._sending], timeout=timeout)
             for sending in late:
                 sending.cancel()
                 await asyncio.wait(late, timeout=timeout)
         await super().shutdown(timeout)
+        if handling is not None and not handling.done():
+            await asyncio.wait([handling], timeout=_PUTTING_AWAY_SECONDS)
 
     def _begin_sending(self, transport: asyncio.Transport, send: SendTo, request: bytes) -> None:
         self._sending = self._loop.create_task(self._send(transport, send, request))

@@ -89,3 +89,16 @@ def test_where_no_python_will_do_it_is_said_which_are_needed(
     monkeypatch.setenv("PATH", str(folder))
     assert main() == 1
     assert "no Python 3.11 or newer" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "said", ["null", "5", "[1, 2, 3, 4]", '["/x", ["3", "12"], true, 1]', '["/x", [3, 12], true, 0]']
+)
+def test_what_says_something_else_is_left_out(folder: Path, said: str) -> None:
+    command(folder, "python3.12", f"echo '{said}'")
+    assert [each.path for each in interpreters([folder])] == [folder / "python3"]
+
+
+def test_an_entry_of_the_path_that_cannot_be_looked_at_is_passed_over(folder: Path) -> None:
+    found = interpreters([folder / "python3", Path("/" + "x" * 300), folder])
+    assert [each.path for each in found] == [folder / "python3"]

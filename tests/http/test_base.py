@@ -60,3 +60,19 @@ async def test_bad_credentials_are_refused_with_the_challenge(registry: Registry
 
     assert answer.refusal == (401, "UNAUTHORIZED")
     assert answer.headers["WWW-Authenticate"].startswith(f'Bearer realm="http://{registry.host}/auth/token"')
+
+
+@pytest.mark.parametrize("host", ["a b", "a/c", 'a"', "a:b", "[::1", "x@y", "a,b:1:2"])
+async def test_host_that_is_none_is_refused(registry: Registry, host: str) -> None:
+    """What stands there would stand in the challenge (RFC 9112 section 3.2)."""
+    answer = await registry.exchange(f"GET /v2/ HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert b'{"errors":[{"code":"' in answer
+
+
+@pytest.mark.parametrize("host", ["", "a", "a.b-c_d", "a:5000", "127.0.0.1:5000", "[::1]", "[::1]:5000", "a:"])
+async def test_host_that_is_one_is_challenged(registry: Registry, host: str) -> None:
+    answer = await registry.exchange(f"GET /v2/ HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+
+    assert answer.startswith(b"HTTP/1.1 401")

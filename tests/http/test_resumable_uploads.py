@@ -110,6 +110,27 @@ async def test_upload_survives_a_restart(start: Start) -> None:
 
 
 @pytest.mark.parametrize("framing", ["Content-Length: 5000000", "Transfer-Encoding: chunked"])
+async def test_what_arrived_before_the_server_stopped_is_kept(start: Start, framing: str) -> None:
+    """A client that stands still when the time to drain is over goes on after the start."""
+    async with start() as before:
+        location = await before.start_upload("a")
+        _, writer = await before.connect()
+        body = b"%x\r\n%b\r\n" % (len(LARGE), LARGE) if "chunked" in framing else LARGE
+        writer.write(before.request_head("PATCH", location, framing) + body)
+        await writer.drain()
+        await asyncio.sleep(0.3)
+
+    async with start(epoch=bytes(32)) as after:
+        offset = await offset_of(after, location)
+        said = [("Content-Range", f"{offset}-2999999")] if offset < len(LARGE) else []
+        resumed = await after.patch(location, LARGE[offset:], headers=said)
+        closed = await after.put(with_query(resumed.location, f"digest={sha256(LARGE)}"))
+
+        assert closed.status == 201
+    writer.close()
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: 5000000", "Transfer-Encoding: chunked"])
 async def test_interrupted_patch_is_resumed_where_it_stopped(registry: Registry, framing: str) -> None:
     """What arrived before the connection broke is kept, and GET tells how much that is."""
     location = await registry.start_upload("a")

@@ -298,3 +298,15 @@ def test_no_command_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None
     """Exit code 2 and the help."""
     assert main([]) == 2
     assert "COMMAND" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("password", ["correct-horse\n", "a\tb", "a\udcff"])
+def test_first_password_that_nobody_could_log_in_with_is_refused(password: str) -> None:
+    with pytest.raises(SettingsInvalid, match="a password holds no control characters"):
+        load({"auth.admin_password": password}, None)
+
+
+def test_data_directory_without_a_name_is_refused(tmp_path: Path) -> None:
+    """An empty variable must not make the working directory one."""
+    with pytest.raises(SettingsInvalid, match="name the data directory"):
+        load({"storage.root": ""}, None)

@@ -224,6 +224,7 @@ def test_warnings(rule: Rule, field: str, kind: PolicyKind, text: str) -> None:
 VALID: list[tuple[PolicyKind, Any]] = [
     (IDENTITY, {"Version": "2012-10-17", "Statement": allow()}),
     (IDENTITY, {"Version": "2008-10-17", "Statement": [allow(Sid=""), deny(Sid="Deny1")]}),
+    (IDENTITY, {"Statement": [allow(Sid=""), deny(Sid="")]}),
     (IDENTITY, {"Statement": allow("s3:Anything", "arn:aws:s3:::bucket/*")}),
     (IDENTITY, {"Statement": allow(["lading:CreateUser", "sts:AssumeRole", "ecr:ReplicateImage"])}),
     (IDENTITY, {"Statement": allow(Condition={"ForAllValues:StringLike": {"aws:TagKeys": "x"},

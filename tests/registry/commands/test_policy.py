@@ -2,12 +2,16 @@
 
 import io
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from registry.__main__ import main
+from tests.registry.serving import ROOT
 
 ALICE = "arn:aws:iam::123456789012:user/alice"
 REPOSITORY = "arn:aws:ecr:local:123456789012:repository/team/app"
@@ -93,3 +97,24 @@ def test_what_is_wrong_is_named_by_line_and_member(capsys: pytest.CaptureFixture
 
     (finding,) = json.loads(capsys.readouterr().out)["findings"]
     assert (finding["severity"], finding["line"], finding["field"]) == ("error", 4, "Statement.Effect")
+
+
+def test_simulation_without_a_question_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whether there is a registry or not."""
+    assert main(["policy", "simulate"]) == 2
+    assert "simulate what?" in capsys.readouterr().err
+
+
+def test_reader_that_has_seen_enough_is_no_failure(tmp_path: Path) -> None:
+    file = tmp_path / "requests"
+    file.write_text((json.dumps(asked()) + "\n") * 20_000)
+    command = [sys.executable, "-m", "registry", "policy", "simulate", "--json", "--input", str(file)]
+
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        running.stdout.readline()
+        running.stdout.close()
+        assert running.stderr.read() == b""
+
+    assert running.returncode == 128 + signal.SIGPIPE

@@ -361,3 +361,25 @@ def test_what_is_no_url_of_a_server_is_refused(lading: Run, monkeypatch: pytest.
 
 def test_slash_at_the_end_of_the_url_means_nothing(lading: Run, server: str) -> None:
     assert lading("user", "list", "--server", f"{server}/").code == 0
+
+
+@pytest.mark.parametrize(("name", "value"), [("LADING_TOKEN", "a\nb"), ("LADING_USER", "a:b")])
+def test_credentials_that_no_header_can_hold_are_told_in_a_line(
+    lading: Run, server: str, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    ran = lading("user", "list", "--server", server)
+
+    assert ran.code == 1
+    assert ran.err.startswith(f"lading: {name} holds ")
+    assert ran.err.count("\n") == 1
+
+
+def test_what_is_no_text_is_told_in_a_line(both: Both) -> None:
+    """As the shell hands on what is not UTF-8."""
+    for more in ((), ("--server", both.server)):
+        ran = both.run("user", "create", "\udcff", *more)
+        assert ran.code == 1
+        assert "is not UTF-8 text" in ran.err
+        assert ran.err.count("\n") == 1

@@ -1,7 +1,7 @@
 """The bounds and manners of one connection."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -77,6 +77,19 @@ async def _serve() -> AsyncIterator[Served]:
     await runner.cleanup()
 
 
+def _putting_away(met: list[BaseException]) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def put_away(_: web.Request) -> web.Response:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError as error:
+            await asyncio.sleep(0.05)
+            met.append(error)
+            raise
+        return web.Response()
+
+    return put_away
+
+
 def _application(met: list[BaseException]) -> web.Application:
     async def receive(request: web.Request) -> web.Response:
         try:
@@ -102,7 +115,7 @@ def _application(met: list[BaseException]) -> web.Application:
     app = web.Application()
     app.on_response_prepare.append(close_when_draining)
     app.add_routes([web.put("/receive", receive), web.get("/pour", pour), web.get("/ok", answer)])
-    app.add_routes([web.get("/broken", break_down)])
+    app.add_routes([web.get("/broken", break_down), web.get("/put-away", _putting_away(met))])
     return app
 
 
@@ -252,3 +265,15 @@ async def test_draining_connection_ends_with_its_next_answer(serve: Serve) -> No
         answer = await reader.read()
 
     assert b"Connection: close\r\n" in answer
+
+
+async def test_handler_that_is_cancelled_when_the_server_stops_may_put_away_what_it_has(serve: Serve) -> None:
+    """What it needs for that is closed after the connections."""
+    async with serve() as served:
+        _, writer = await served.connect()
+        writer.write(b"GET /put-away HTTP/1.1\r\nHost: x\r\n\r\n")
+        await asyncio.sleep(0.05)
+
+        await served.server.shutdown(0.01)
+
+        assert [type(error) for error in served.met] == [asyncio.CancelledError]
