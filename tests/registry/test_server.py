@@ -30,7 +30,7 @@ def _read_all(stream: socket.socket) -> bytes:
 def _is_up(server: Server) -> bool:
     try:
         server.connect()
-    except ConnectionRefusedError:
+    except (ConnectionRefusedError, ConnectionResetError):  # reset: it closed while the connection was being made
         return False
     return True
 
