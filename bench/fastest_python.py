@@ -93,7 +93,7 @@ def measured(found: Sequence[Interpreter]) -> list[Interpreter]:
 def _names(folder: Path) -> list[Path]:
     """What a folder has of them, `python3` before those that name their version."""
     try:
-        return [folder / name for name in sorted(os.listdir(folder)) if _NAME.fullmatch(name)]  # noqa: PTH208  for its errors
+        return sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name))
     except OSError:
         return []  # it is not there, or somebody else's
 

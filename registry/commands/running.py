@@ -19,8 +19,6 @@ def run_with_api(arguments: argparse.Namespace) -> int:
         report = asyncio.run(_work(arguments, work))
     except UsageInvalid as error:
         return refuse(error)
-    except BrokenPipeError:  # nothing failed: the reader of our output has seen enough
-        raise
     except (SettingsInvalid, AuthError, RegistryError, StorageError, Refused, OSError) as error:
         return complain(error)
     tell(report, as_json=arguments.json)

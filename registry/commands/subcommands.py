@@ -101,7 +101,12 @@ def tell_in_a_line(document: object, lines: Iterable[str], *, as_json: bool) -> 
 
 
 def complain(error: object) -> int:
-    """Say on standard error why nothing came of it; returns the exit code of a failure."""
+    """Say on standard error why nothing came of it; returns the exit code of a failure.
+
+    That the reader of our output has seen enough is none: raises the BrokenPipeError, which `main` knows.
+    """
+    if isinstance(error, BrokenPipeError):
+        raise error
     said = error.in_full if isinstance(error, StorageError) else error
     print(f"lading: {said}", file=sys.stderr)  # noqa: T201 (a command speaks)
     return 1

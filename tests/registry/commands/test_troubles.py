@@ -1,11 +1,16 @@
 """What a person is told when a data directory cannot be used."""
 
+import os
+import signal
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.registry.commands.conftest import Run
+from tests.registry.serving import ROOT
 
 
 def test_a_folder_without_a_registry_is_left_as_it_was(lading: Run, tmp_path: Path) -> None:
@@ -51,3 +56,20 @@ def test_reading_goes_on_while_another_process_writes(lading: Run, root: Path, w
         other.execute("BEGIN IMMEDIATE")
 
         assert lading(*words).code == 0
+
+
+@pytest.mark.parametrize("words", ["doctor", "audit export"])
+def test_a_reader_that_has_gone_is_no_trouble(lading: Run, root: Path, words: str) -> None:
+    """As with `head`: the command ends as any other does whose pipe is closed."""
+    assert lading("user", "create", "bob").code == 0  # an event to export
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "registry", *words.split(), "--root", str(root)]
+    # unbuffered, so that it is met where the command writes and not at its end
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    try:
+        ran = subprocess.run(command, cwd=ROOT, env=environment, stdout=writing, stderr=subprocess.PIPE, check=False)
+    finally:
+        os.close(writing)
+
+    assert (ran.returncode, ran.stderr) == (128 + signal.SIGPIPE, b"")
