@@ -33,6 +33,7 @@ from storage.metadata.policies import (
     policies_of,
 )
 from storage.metadata.principals import StoredPrincipal, find_principal, find_role
+from storage.metadata.remembered import Remembered
 from storage.metadata.revoked_tokens import is_token_revoked
 from storage.metadata.stored_tokens import StoredToken, find_stored_token
 from storage.names import is_repository_name
@@ -125,6 +126,7 @@ class Directory:
 
     def __init__(self, database: Database, secrets_key: bytes, ring: KeyRing | None = None) -> None:
         self.database = database
+        self._generation = Remembered[None, int](database, lambda connection, _: current_generation(connection))
         self._secrets_key = secrets_key
         self._ring = ring
         self._seal = Seal(secrets_key, ACCESS_KEYS)
@@ -137,7 +139,7 @@ class Directory:
 
         The signing keys are read again before this returns: a token is verified by the newest keys.
         """
-        generation = await self.database.read(current_generation)
+        generation = await self._generation.read(None)
         if generation != self._kept.generation:
             if self._ring is not None:
                 await self._ring.reload(self.database, self._secrets_key)
@@ -145,7 +147,7 @@ class Directory:
 
     async def is_current(self) -> bool:
         """Whether nothing has changed since `refresh`."""
-        return await self.database.read(current_generation) == self._kept.generation
+        return await self._generation.read(None) == self._kept.generation
 
     @property
     def generation(self) -> int:

@@ -20,9 +20,13 @@ from storage.digest import Digest
 from storage.errors import StoreUnavailable
 from storage.metadata import blobs, repositories
 from storage.metadata.database import Database
+from storage.metadata.remembered import Remembered
 
 # A mount that names no source looks at this many repositories before it gives up and asks for an upload.
 _SOURCES_TRIED = 100
+
+_Sought = tuple[str, str, int]
+"""A repository, a digest, and the generation in which who asks may see it."""
 
 
 class Blobs:
@@ -41,6 +45,9 @@ class Blobs:
         redirects: bool = False,
     ) -> None:
         self._database = database
+        self._found = Remembered[_Sought, blobs.StoredBlob | None](
+            database, lambda c, sought: blobs.find_blob_while(c, *sought)
+        )
         self._places = places
         self._now = now
         self._reading = Reading(database, places, damaged, redirects=redirects)
@@ -69,7 +76,7 @@ class Blobs:
 
     async def find_while(self, repository: RepositoryName, digest: Digest, generation: int) -> blobs.StoredBlob | None:
         """The blob of a repository; None where it is unknown, or who may do what has changed since then."""
-        return await self._database.read(lambda c: blobs.find_blob_while(c, repository.text, str(digest), generation))
+        return await self._found.read((repository.text, str(digest), generation))
 
     def vouch_now(self, found: blobs.StoredBlob) -> bool:
         """Whether the caller may rely on a blob that was found just then; False where it takes more than a look.

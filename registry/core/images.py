@@ -24,6 +24,7 @@ from storage.errors import DigestMismatch, SealBroken, StoreUnavailable
 from storage.metadata import blobs, manifests, repositories, tags
 from storage.metadata.database import Database
 from storage.metadata.manifests import NewManifest, Referrer, StoredManifest
+from storage.metadata.remembered import Remembered
 
 # Clients read a referrers list as a manifest, and many take 4 MiB of that at most.
 _REFERRERS_PAGE_BYTES = 3 * 1024 * 1024
@@ -38,6 +39,12 @@ _READ_ON_LOOP_BYTES = 128 * 1024
 _OPENED_AT_ONCE = 20
 # So many damaged manifests are remembered to have been told of.
 _TOLD = 1000
+# What was found since the last commit; one that is not there counts as well.
+_REMEMBERED_BYTES = 8 * 1024 * 1024
+_ROW_BYTES = 512
+
+_Sought = tuple[str, str, int]
+"""A repository, a tag or digest, and the generation in which who asks may see it."""
 
 
 class Sparse(StrEnum):
@@ -86,6 +93,9 @@ class Images:
         self._most = most
         self._now = now
         self._told: dict[tuple[str, str], asyncio.Future[None]] = {}
+        self._found = Remembered[_Sought, StoredManifest | None](
+            database, lambda c, sought: manifests.find_while(c, *sought), weight=_bytes_of, most=_REMEMBERED_BYTES
+        )
         self._known = Opened[StoredManifest](lambda manifest: len(manifest.payload))
         self._known_entries = Opened[Referrer](lambda entry: len(entry.digest) + len(entry.annotations or ""))
 
@@ -101,7 +111,7 @@ class Images:
 
     async def find_while(self, repository: RepositoryName, reference: str, generation: int) -> StoredManifest | None:
         """The manifest under a tag or digest; None where it is unknown, or who may do what has changed since then."""
-        found = await self._database.read(lambda c: manifests.find_while(c, repository.text, reference, generation))
+        found = await self._found.read((repository.text, reference, generation))
         return None if found is None else await self._opened(repository, found)
 
     async def _opened(self, repository: RepositoryName, found: StoredManifest) -> StoredManifest | None:
@@ -275,6 +285,10 @@ class Images:
                 raise _wrong_size(descriptor, size)
         if missing:
             raise ManifestNamesUnknown(tuple(dict.fromkeys(missing)))
+
+
+def _bytes_of(found: StoredManifest | None) -> int:
+    return _ROW_BYTES + (0 if found is None else len(found.payload))
 
 
 async def _require_intact(found: StoredManifest) -> None:

@@ -50,6 +50,17 @@ class ReadsAtOnce(Protocol):
 
 
 @runtime_checkable
+class TellsOfCommits(Protocol):
+    """A database that knows without a query whether anything was committed."""
+
+    def last_commit(self) -> bytes | None:
+        """Another one after every commit, whoever made it, from before it is acknowledged; None where nobody can tell.
+
+        What is read after this was asked is at least as new.
+        """
+
+
+@runtime_checkable
 class Forgetful(Protocol):
     """A database of files, where whoever can read them may find what was changed or removed."""
 

@@ -13,6 +13,7 @@ from storage.metadata.blobs import BlobState
 from storage.metadata.database import Database, insert
 from storage.metadata.generation import touch_generation
 from storage.metadata.prepared import Prepared
+from storage.metadata.remembered import Remembered
 from storage.metadata.schema import blob, domain_key, encryption_domain, manifest, repository, repository_blob
 
 
@@ -73,15 +74,16 @@ class DomainKeyRows:
     """The keys of all domains, for whoever unwraps them."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self._newest = Remembered[str, StoredKey | None](database, newest_key)
+        self._found = Remembered[tuple[bytes, int], StoredKey | None](database, lambda c, sought: find_key(c, *sought))
 
     async def newest(self, domain: str) -> StoredKey | None:
         """The highest version of a domain's key, None for a domain that there is not."""
-        return await self._database.read(lambda c: newest_key(c, domain))
+        return await self._newest.read(domain)
 
     async def find(self, domain_id: bytes, version: int) -> StoredKey | None:
         """A version of a domain's key, None where there is none such."""
-        return await self._database.read(lambda c: find_key(c, domain_id, version))
+        return await self._found.read((domain_id, version))
 
 
 def newest_key(connection: Connection, domain: str) -> StoredKey | None:

@@ -27,6 +27,7 @@ from sqlalchemy.pool import QueuePool, StaticPool
 from storage.errors import DatabaseUnavailable, NoSpace
 from storage.metadata.database import DRIVERS_ERRORS, translated, translated_errors
 from storage.metadata.prepared import on_sqlite
+from storage.metadata.wal_index import WalIndex, wal_index_of
 from storage.outcome import Arrival, Outcome, hand_over
 
 T = TypeVar("T")
@@ -81,6 +82,10 @@ class SqliteDatabase:
         except DRIVERS_ERRORS as error:
             raise translated(error) from error
 
+    def last_commit(self) -> bytes | None:
+        """What the index of the log says of the newest commit; None where it cannot be looked at."""
+        return None if self._closed or self._wal_index is None else self._wal_index.header
+
     async def scan(self, query: Callable[[Connection], T]) -> T:
         """Run a longer query in a thread, on a connection of its own."""
 
@@ -116,6 +121,8 @@ class SqliteDatabase:
             await asyncio.get_running_loop().run_in_executor(None, self._writer.join)
         if "_scan_threads" in self.__dict__:
             self._scan_threads.shutdown(wait=True)
+        if (index := self.__dict__.pop("_wal_index", None)) is not None:
+            index.close()
         if "_reader" in self.__dict__:
             self._reader.close()  # a connection that is checked out is kept for good, and this database with it
         for engine in ("_reader_engine", "_scanners"):
@@ -129,6 +136,13 @@ class SqliteDatabase:
     @cached_property
     def _reader(self) -> Connection:
         return self._reader_engine.connect()
+
+    @cached_property
+    def _wal_index(self) -> WalIndex | None:
+        self.read_now(
+            lambda c: on_sqlite(c, "SELECT count(*) FROM sqlite_schema").fetchall()
+        )  # by now the index is there
+        return wal_index_of(self._path)
 
     @cached_property
     def _writing_engine(self) -> Engine:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from storage.errors import DatabaseUnavailable
 from storage.metadata.accounts import add_setting, find_setting
 from storage.metadata.database import Database
+from storage.metadata.remembered import Remembered
 from tests.contracts.database_places import Place
 
 ROOT = Path(__file__).parents[2]
@@ -55,6 +56,17 @@ async def test_a_scan_sees_a_write_that_returned(database: Database) -> None:
     await database.write(lambda c: add_setting(c, "a", "1"))
 
     assert await database.scan(lambda c: find_setting(c, "a")) == "1"
+
+
+async def test_what_is_remembered_is_what_the_newest_commit_of_another_process_left(
+    database: Database, other_database: Database
+) -> None:
+    settings = Remembered(database, find_setting)
+    found = [await settings.read("a"), await settings.read("a")]
+
+    await other_database.write(lambda c: add_setting(c, "a", "1"))
+
+    assert [*found, await settings.read("a"), await settings.read("a")] == [None, None, "1", "1"]
 
 
 async def test_a_read_sees_the_newest_commit_of_another_process(database: Database, other_database: Database) -> None:
