@@ -175,8 +175,11 @@ class SqliteDatabase:
             cursor.execute(f"PRAGMA synchronous={self._synchronous}")
             cursor.execute("PRAGMA foreign_keys=ON")
             cursor.execute("PRAGMA secure_delete=ON")  # what was removed is in no free page
-            # The one that writes waits by itself, in `_begin`.
-            cursor.execute("PRAGMA query_only=ON" if query_only else "PRAGMA busy_timeout=0")
+            if query_only:
+                cursor.execute("PRAGMA query_only=ON")
+            else:
+                cursor.execute("PRAGMA busy_timeout=0")  # it waits by itself, in `_begin`
+                cursor.execute("PRAGMA temp_store=MEMORY")  # to undo one statement takes no file in the folder for such
             cursor.close()
 
         event.listen(engine, "do_connect", lambda *_: self._require_file())  # opening would make another

@@ -55,6 +55,11 @@ async def test_the_writer_waits_for_the_disk(file: SqliteDatabase, name: str, ex
     assert await file.write(lambda c: pragma(c, name)) == expected
 
 
+async def test_what_undoes_a_statement_is_kept_in_memory(file: SqliteDatabase) -> None:
+    """Not in a file that anybody may find where the system keeps such: 2 is MEMORY."""
+    assert await file.write(lambda c: pragma(c, "temp_store")) == 2
+
+
 async def test_a_database_may_be_written_without_waiting_for_the_disk(tmp_path: Path) -> None:
     """What changes with every request may lose its last seconds, never the file: 1 is NORMAL."""
     database = SqliteDatabase(tmp_path / "activity.db", durable=False)
