@@ -6,6 +6,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
@@ -231,11 +232,18 @@ class Blobs:
             repository_id = locked_repository(connection, repository, create=create, now=now)
             if domain and repositories.domain_of(connection, repository.text) != domain:
                 raise UploadUnknown
-            blob_id, is_served = _serving_copy(connection, digest, domain, copy, now)
-            if blob_id is None:
+            served = _serving_copy(connection, digest, domain, copy, now)
+            if served is None:
                 return False, False
-            blobs.link_blob(connection, repository_id=repository_id, digest=str(digest), blob_id=blob_id, now=now)
-            return True, not is_served
+            blobs.link_blob(
+                connection,
+                repository_id=repository_id,
+                digest=str(digest),
+                blob_id=served.id,
+                now=now,
+                is_new=served.is_new,
+            )
+            return True, served.is_superfluous
 
         linked, superfluous = await self._database.write(change)
         if superfluous and copy is not None:
@@ -260,22 +268,31 @@ class Blobs:
         return RepositoryUnknown(repository.text) if known is None else BlobUnknown(str(digest))
 
 
+class _Serving(NamedTuple):
+    """The copy that serves a digest: recorded just now or before; in the latter case the new one may be superfluous."""
+
+    id: int
+    is_new: bool
+    is_superfluous: bool
+
+
 def _serving_copy(
     connection: Connection, digest: Digest, domain: str, copy: StoredCopy | None, now: float
-) -> tuple[int | None, bool]:
-    """The id of the copy that serves a digest, and whether that is the new one, or was recorded as such before."""
+) -> _Serving | None:
+    """The copy that serves a digest, which is the new one if none did before."""
     served = blobs.find_stored_copy(connection, str(digest), domain)
-    if served is not None or copy is None:
-        is_recorded = served is not None and copy is not None and served.storage_key == copy.key
-        return (served.id if served else None), is_recorded
+    if served is not None:
+        return _Serving(served.id, is_new=False, is_superfluous=copy is not None and served.storage_key != copy.key)
+    if copy is None:
+        return None
     new = blobs.NewCopy(str(digest), copy.size, copy.key, domain, copy.key_version)
     added = blobs.add_copy(connection, new, now)
     if added is not None:
         blobs.repair_readers(connection, digest=str(digest), domain=domain, blob_id=added, now=now)
-        return added, True
+        return _Serving(added, is_new=True, is_superfluous=False)
     # Another push of the same bytes was faster; its row is visible since add_copy waited for it.
     served = blobs.find_stored_copy(connection, str(digest), domain)
     if served is None:
         message = "the blob was pushed and removed by others meanwhile: push it again"
         raise StoreUnavailable(message)
-    return served.id, False
+    return _Serving(served.id, is_new=False, is_superfluous=True)

@@ -175,8 +175,10 @@ class Images:
                 message = "the repository was made anew at this moment: push again"
                 raise StoreUnavailable(message)
             self._check_named(connection, repository_id, manifest)
-            if not manifests.put_manifest(connection, repository_id, new, now):
-                _check_type(new, manifests.mend_manifest(connection, repository_id, new))
+            stored_type = manifests.type_of_the_same(connection, repository_id, new)
+            if stored_type is None and not manifests.put_manifest(connection, repository_id, new, now):
+                stored_type = manifests.mend_manifest(connection, repository_id, new)
+            _check_type(new, stored_type)
             for tag in every_tag:
                 tags.put_tag(connection, repository_id, tag.text, new.digest, now)
 
@@ -302,9 +304,9 @@ async def _require_intact(found: StoredManifest) -> None:
         raise SealBroken("its bytes are not what its digest names")
 
 
-def _check_type(new: NewManifest, stored_type: str) -> None:
+def _check_type(new: NewManifest, stored_type: str | None) -> None:
     """A document that names no type of its own has one meaning: that of its first push."""
-    if stored_type != new.media_type:
+    if stored_type not in {None, new.media_type}:
         raise ManifestInvalid(f"the same bytes were pushed as {stored_type}, not {new.media_type}", "mediaType")
 
 

@@ -8,8 +8,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection
-
 from registry.core.errors import UploadBusy, UploadUnknown
 from registry.core.names import RepositoryName
 from registry.core.places import Places
@@ -17,7 +15,7 @@ from storage.blobs.interface import BeginsLate, BlobStore, BlobWriter, offers
 from storage.digest import Algorithm
 from storage.errors import StagedBytesBusy
 from storage.metadata import uploads
-from storage.metadata.database import Database
+from storage.metadata.database import Database, OneStatement
 from storage.metadata.uploads import StoredUpload
 
 
@@ -86,19 +84,18 @@ class Sessions:
         """Promise the bytes up to an offset; raises UploadUnknown, or StagedBytesBusy where somebody else moved it."""
         now = self._now()
 
-        def change(connection: Connection) -> None:
-            if uploads.move_upload(connection, row.id, before=row.committed, after=offset, now=now):
-                return
-            if uploads.find_upload(connection, row.id) is None:
-                raise UploadUnknown
-            raise StagedBytesBusy(row.id)  # whoever moved it has it by now, and needs what is staged
-
-        await self._activity.write(change)
-        return replace(row, committed=offset)
+        is_moved = await self._activity.write(
+            OneStatement(lambda c: uploads.move_upload(c, row.id, before=row.committed, after=offset, now=now))
+        )
+        if is_moved:
+            return replace(row, committed=offset)
+        if await self._row(row.id) is None:
+            raise UploadUnknown
+        raise StagedBytesBusy(row.id)  # whoever moved it has it by now, and needs what is staged
 
     async def end(self, upload_id: str) -> bool:
         """End a session; False where somebody else did."""
-        return await self._activity.write(lambda c: uploads.remove_upload(c, upload_id))
+        return await self._activity.write(OneStatement(lambda c: uploads.remove_upload(c, upload_id)))
 
     async def _row(self, upload_id: str) -> StoredUpload | None:
         return await self._activity.read(lambda c: uploads.find_upload(c, upload_id))

@@ -10,8 +10,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection
-
 from registry.core.blobs import Blobs
 from registry.core.errors import (
     BlobTooLarge,
@@ -32,7 +30,7 @@ from storage.blobs.interface import BlobWriter, StoredCopy, StoresAtOnce, offers
 from storage.digest import Algorithm, Digest
 from storage.errors import NoSpace, StagedBytesBusy, StoreUnavailable
 from storage.metadata import uploads
-from storage.metadata.database import Database
+from storage.metadata.database import Database, OneStatement
 from storage.metadata.uploads import StoredUpload
 
 # So that a killed server loses at most this much of a long upload.
@@ -94,13 +92,9 @@ class Uploads:
             committed=0,
             started_at=self._now(),
         )
-
-        def change(connection: Connection) -> None:
-            if uploads.count_uploads(connection, owner.principal) >= self._limits.sessions:
-                raise TooManyUploads(self._limits.sessions)
-            uploads.add_upload(connection, row)
-
-        await self._activity.write(change)
+        most = self._limits.sessions
+        if not await self._activity.write(OneStatement(lambda c: uploads.add_upload(c, row, most=most))):
+            raise TooManyUploads(most)
         return Progress(row.id, 0)
 
     async def status(self, owner: Owner, upload_id: str) -> Progress:
@@ -177,7 +171,7 @@ class Uploads:
         """End a session that was not locked, before its blob appears; drop that where another request was faster."""
         is_over = False
         try:
-            is_over = await self._activity.write(lambda c: uploads.remove_empty_upload(c, upload_id))
+            is_over = await self._activity.write(OneStatement(lambda c: uploads.remove_empty_upload(c, upload_id)))
         finally:
             if not is_over:
                 await self._blobs.drop_unrecorded(copy)
@@ -214,7 +208,7 @@ class Uploads:
         try:
             async with self._sessions.held(row) as (_, writer):
                 is_idle = await self._activity.write(
-                    lambda c: uploads.remove_idle_upload(c, upload_id, before=idle_since)
+                    OneStatement(lambda c: uploads.remove_idle_upload(c, upload_id, before=idle_since))
                 )
                 if is_idle:
                     await writer.abort()

@@ -5,10 +5,11 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, delete, exists, literal_column, select, text, update
+import orjson
+from sqlalchemy import Connection, and_, bindparam, delete, exists, func, literal_column, select, text, update
 
 from storage.metadata.generation import IS_STILL
-from storage.metadata.prepared import Prepared, in_place_of_another
+from storage.metadata.prepared import Prepared, in_list, in_place_of_another
 from storage.metadata.schema import blob, gc_candidate, manifest_blob, repository, repository_blob
 
 NO_REPOSITORY = 0
@@ -89,11 +90,20 @@ _NEW_COPY = Prepared(
         .returning(blob.c.id)
     )
 )
-_READ_BEFORE = Prepared(
-    select(repository_blob.c.blob_id).where(
-        repository_blob.c.repository_id == bindparam("repository_id"), repository_blob.c.digest == bindparam("digest")
+_BEFORE = Prepared(
+    select(
+        select(repository_blob.c.blob_id)
+        .where(
+            repository_blob.c.repository_id == bindparam("repository_id"),
+            repository_blob.c.digest == bindparam("digest"),
+        )
+        .scalar_subquery(),
+        exists().where(
+            manifest_blob.c.repository_id == bindparam("repository_id"), manifest_blob.c.digest == bindparam("digest")
+        ),
     )
 )
+"""Which copy a repository reads under a digest, and whether a manifest names it there."""
 _LINK = Prepared(lambda insert: in_place_of_another(insert(repository_blob), ["repository_id", "digest"], "blob_id"))
 _RESTART_GRACE = Prepared(
     lambda insert: in_place_of_another(insert(gc_candidate), ["blob_id", "repository_id"], "since")
@@ -103,24 +113,18 @@ _NO_CANDIDATE = Prepared(
         gc_candidate.c.blob_id == bindparam("blob_id"), gc_candidate.c.repository_id == bindparam("repository_id")
     )
 )
-_NAMED = Prepared(
-    select(
-        exists().where(
-            manifest_blob.c.repository_id == bindparam("repository_id"), manifest_blob.c.digest == bindparam("digest")
-        )
-    )
-)
 _RENEW = Prepared(
     update(gc_candidate)
     .where(gc_candidate.c.blob_id == bindparam("id"), gc_candidate.c.repository_id == bindparam("reader"))
     .values(since=bindparam("now"))
 )
-_SIZE = Prepared(
-    select(blob.c.size)
-    .join(repository_blob, repository_blob.c.blob_id == blob.c.id)
+_SIZES = Prepared(
+    select(func.json_group_object(repository_blob.c.digest, blob.c.size))
+    .select_from(repository_blob)
+    .join(blob, repository_blob.c.blob_id == blob.c.id)
     .where(
         repository_blob.c.repository_id == bindparam("repository_id"),
-        repository_blob.c.digest == bindparam("digest"),
+        repository_blob.c.digest.in_(in_list("digests")),
         _IS_STORED,
     )
 )
@@ -130,7 +134,7 @@ _HOLD = Prepared(
         gc_candidate.c.blob_id.in_(
             select(repository_blob.c.blob_id).where(
                 repository_blob.c.repository_id == bindparam("reader"),
-                repository_blob.c.digest == bindparam("named"),
+                repository_blob.c.digest.in_(in_list("named")),
             )
         ),
     )
@@ -191,12 +195,18 @@ def add_copy(connection: Connection, new: NewCopy, now: float) -> int | None:
     return _NEW_COPY.value(connection, **asdict(new), state=BlobState.STORED.value, created_at=now)
 
 
-def link_blob(connection: Connection, *, repository_id: int, digest: str, blob_id: int, now: float) -> None:
-    """Let a repository read a copy; one that it read before in its place becomes a candidate if nobody reads it now."""
-    before = _READ_BEFORE.value(connection, repository_id=repository_id, digest=digest)
+def link_blob(
+    connection: Connection, *, repository_id: int, digest: str, blob_id: int, now: float, is_new: bool = False
+) -> None:
+    """Let a repository read a copy; one that it read before in its place becomes a candidate if nobody reads it now.
+
+    A copy that `is_new` was recorded in this transaction.
+    """
+    before, is_named = _BEFORE.row(connection, repository_id=repository_id, digest=digest) or (None, False)
     _LINK.change(connection, repository_id=repository_id, digest=digest, blob_id=blob_id, linked_at=now)
-    _NO_CANDIDATE.change(connection, blob_id=blob_id, repository_id=NO_REPOSITORY)
-    if not _NAMED.value(connection, repository_id=repository_id, digest=digest):
+    if not is_new:
+        _NO_CANDIDATE.change(connection, blob_id=blob_id, repository_id=NO_REPOSITORY)
+    if not is_named:
         restart_grace(connection, blob_id=blob_id, repository_id=repository_id, now=now)
     if before is not None and before != blob_id:
         _let_go(connection, repository_id, before, now)
@@ -241,10 +251,9 @@ def _let_go(connection: Connection, repository_id: int, blob_id: int, now: float
 def sizes_of(connection: Connection, repository_id: int, digests: Iterable[str]) -> dict[str, int]:
     """Sizes of those of the digests that the repository may read."""
     found: dict[str, int] = {}
-    if connection.dialect.name == "sqlite":  # where asking often costs less than building one question
-        for digest in set(digests):
-            if (size := _SIZE.value(connection, repository_id=repository_id, digest=digest)) is not None:
-                found[digest] = size
+    if connection.dialect.name == "sqlite":
+        wanted = orjson.dumps(list(set(digests))).decode()
+        found.update(orjson.loads(_SIZES.value(connection, repository_id=repository_id, digests=wanted) or "{}"))
         return found
     for part in _in_parts(digests):
         rows = connection.execute(
@@ -263,7 +272,7 @@ def sizes_of(connection: Connection, repository_id: int, digests: Iterable[str])
 def hold_blobs(connection: Connection, repository_id: int, digests: Iterable[str]) -> None:
     """These blobs are named by a manifest: they are no candidates."""
     if connection.dialect.name == "sqlite":
-        _HOLD.many(connection, [{"reader": repository_id, "named": digest} for digest in set(digests)])
+        _HOLD.change(connection, reader=repository_id, named=orjson.dumps(list(set(digests))).decode())
         return
     for part in _in_parts(digests):
         named = select(repository_blob.c.blob_id).where(

@@ -7,7 +7,7 @@
 
 from collections.abc import Callable
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, runtime_checkable
 
 from sqlalchemy import Connection, Table
 from sqlalchemy.dialects import postgresql, sqlite
@@ -19,6 +19,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 T = TypeVar("T")
+
+
+class OneStatement(Generic[T]):
+    """A change that one `Prepared` statement makes, or that is not made where it found nothing to change.
+
+    Such a change is a transaction by itself, and SQLite is spared the two statements around it.
+    """
+
+    def __init__(self, change: Callable[[Connection], T]) -> None:
+        self._change = change
+
+    def __call__(self, connection: Connection) -> T:
+        """Make the change."""
+        return self._change(connection)
 
 
 class Database(Protocol):

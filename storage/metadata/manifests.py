@@ -4,11 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import orjson
 from sqlalchemy import Column, Connection, bindparam, delete, func, insert, select, update
 
 from storage.metadata.blobs import hold_blobs, release_blobs
 from storage.metadata.generation import IS_STILL
-from storage.metadata.prepared import Prepared, Value
+from storage.metadata.prepared import Prepared, Value, in_list
 from storage.metadata.schema import manifest, manifest_blob, manifest_child, repository, tag
 
 _IN_ONE_QUERY = 500
@@ -97,7 +98,16 @@ _MEND = Prepared(
     )
 )
 _TYPE = Prepared(select(manifest.c.media_type).where(_THERE))
+_TYPE_OF_THE_SAME = Prepared(
+    select(manifest.c.media_type).where(_THERE, manifest.c.payload == bindparam("true_payload"))
+)
 _NAME_BLOB, _NAME_CHILD = Prepared(insert(manifest_blob)), Prepared(insert(manifest_child))
+_NAME_BLOBS = Prepared(
+    insert(manifest_blob).from_select(
+        ["repository_id", "manifest", "digest"],
+        select(bindparam("repository_id"), bindparam("manifest"), in_list("named").subquery().c.value),
+    )
+)
 _SUMMARY = Prepared(select(manifest.c.digest, manifest.c.media_type, manifest.c.size).where(_THERE))
 
 
@@ -120,6 +130,14 @@ def find_while(connection: Connection, repository_name: str, reference: str, gen
     else:
         row = _STILL_BY_TAG.row(connection, repository=repository_name, tag=reference, generation=generation)
     return None if row is None else StoredManifest(*row)
+
+
+def type_of_the_same(connection: Connection, repository_id: int, new: NewManifest) -> str | None:
+    """The media type of a manifest that is there byte for byte; None where none is. What is sealed always differs."""
+    if new.domain:
+        return None
+    found = _TYPE_OF_THE_SAME.value(connection, reader=repository_id, named=new.digest, true_payload=new.payload)
+    return None if found is None else str(found)
 
 
 def put_manifest(connection: Connection, repository_id: int, new: NewManifest, now: float) -> bool:
@@ -166,8 +184,14 @@ def mend_manifest(connection: Connection, repository_id: int, new: NewManifest) 
 
 def _name(connection: Connection, repository_id: int, new: NewManifest) -> None:
     """Record which blobs and manifests a new manifest names."""
+    named = sorted(new.blobs)
+    if named and connection.dialect.name == "sqlite":
+        _NAME_BLOBS.change(
+            connection, repository_id=repository_id, manifest=new.digest, named=orjson.dumps(named).decode()
+        )
+        named = []
     blobs: list[dict[str, Value]] = [
-        {"repository_id": repository_id, "manifest": new.digest, "digest": named} for named in sorted(new.blobs)
+        {"repository_id": repository_id, "manifest": new.digest, "digest": each} for each in named
     ]
     _NAME_BLOB.many(connection, blobs)
     children: list[dict[str, Value]] = [

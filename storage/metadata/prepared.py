@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias, cast
 
-from sqlalchemy import Connection, Executable, Table
+from sqlalchemy import Connection, Executable, Table, bindparam, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql import ClauseElement
@@ -39,6 +39,11 @@ def _driver(connection: Connection) -> sqlite3.Connection:
 def in_place_of_another(new: Any, key: list[str], *columns: str) -> Any:  # noqa: ANN401  an INSERT of either dialect
     """The INSERT, which gives a row of the same key these columns where there is one."""
     return new.on_conflict_do_update(index_elements=key, set_={column: new.excluded[column] for column in columns})
+
+
+def in_list(name: str) -> Any:  # noqa: ANN401  a SELECT of one column
+    """Every text of a parameter that is a list in JSON, in its order; on SQLite."""
+    return select(func.json_each(bindparam(name)).table_valued("value").c.value)
 
 
 class Prepared:

@@ -25,7 +25,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from storage.errors import DatabaseUnavailable, NoSpace
-from storage.metadata.database import DRIVERS_ERRORS, translated, translated_errors
+from storage.metadata.database import DRIVERS_ERRORS, OneStatement, translated, translated_errors
 from storage.metadata.prepared import on_sqlite
 from storage.metadata.wal_index import WalIndex, wal_index_of
 from storage.outcome import Arrival, Outcome, hand_over
@@ -238,17 +238,15 @@ def _refuse(group: list[_Waiting], error: Exception) -> None:
     hand_over((waiting.outcome, None, error) for waiting in group)
 
 
-def _begin(connection: Connection, busy_seconds: float) -> None:
-    """Become the one that writes, once nobody else does; raises DBAPIError where that takes too long."""
+def _once_free(work: Callable[[], T], busy_seconds: float) -> T:
+    """Do what takes the lock, once nobody else has it; raises DBAPIError where that takes too long."""
     deadline, pause = time.monotonic() + busy_seconds, _FIRST_PAUSE_SECONDS
     while True:
         try:
-            on_sqlite(connection, "BEGIN IMMEDIATE")
+            return work()
         except DBAPIError as error:
             if not _is_busy(error) or time.monotonic() >= deadline:
                 raise
-        else:
-            return
         time.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
@@ -280,16 +278,31 @@ def _commit_group(connection: Connection, group: list[_Waiting], busy_seconds: f
 def _committed(connection: Connection, group: list[_Waiting], busy_seconds: float) -> list[Arrival]:
     """What changes came to in a transaction of the driver's, within one of SQLAlchemy's that knows of it.
 
-    What is not committed is undone. A change that is alone needs no savepoint.
+    What is not committed is undone. A change that is alone needs no savepoint; if it is one statement, neither.
     """
+    if len(group) == 1 and isinstance(group[0].change, OneStatement):
+        return [(group[0].outcome, _once_free(lambda: group[0].change(connection), busy_seconds), None)]
     with closing(connection.begin()):
-        _begin(connection, busy_seconds)
+        _once_free(lambda: on_sqlite(connection, "BEGIN IMMEDIATE"), busy_seconds)
         if len(group) == 1:
             arrivals: list[Arrival] = [(group[0].outcome, group[0].change(connection), None)]
         else:
-            arrivals = [(waiting.outcome, *_run_in_savepoint(connection, waiting.change)) for waiting in group]
+            arrivals = [(waiting.outcome, *_run_apart(connection, waiting.change)) for waiting in group]
         on_sqlite(connection, "COMMIT")
     return arrivals
+
+
+def _run_apart(connection: Connection, change: Callable[[Connection], T]) -> tuple[T | None, Exception | None]:
+    """What a change comes to that takes no other with it: in a savepoint, which one statement needs not."""
+    if not isinstance(change, OneStatement):
+        return _run_in_savepoint(connection, change)
+    try:
+        with translated_errors():
+            return change(connection), None
+    except Exception as error:  # it belongs to the caller of this change alone
+        if not _is_in_transaction(connection):
+            raise
+        return None, error
 
 
 def _run_in_savepoint(connection: Connection, change: Callable[[Connection], T]) -> tuple[T | None, Exception | None]:

@@ -31,7 +31,19 @@ _COLUMNS = (
 
 
 _UPLOAD = Prepared(select(*_COLUMNS).where(upload.c.id == bindparam("id")))
-_NEW = Prepared(insert(upload))
+_REMOVE_IDLE = Prepared(
+    delete(upload).where(upload.c.id == bindparam("upload_id"), upload.c.touched_at < bindparam("before"))
+)
+_OPEN = select(func.count()).select_from(upload).where(upload.c.principal == bindparam("holder"))
+_NEW = Prepared(
+    insert(upload).from_select(
+        [column.name for column in (*_COLUMNS, upload.c.touched_at)],
+        select(
+            *(bindparam(column.name, type_=column.type) for column in _COLUMNS),
+            bindparam("touched_at", type_=upload.c.touched_at.type),
+        ).where(_OPEN.scalar_subquery() < bindparam("most")),
+    )
+)
 _MOVE = Prepared(
     update(upload)
     .where(upload.c.id == bindparam("upload_id"), upload.c.committed == bindparam("before"))
@@ -39,12 +51,14 @@ _MOVE = Prepared(
 )
 _REMOVE = Prepared(delete(upload).where(upload.c.id == bindparam("upload_id")))
 _REMOVE_EMPTY = Prepared(delete(upload).where(upload.c.id == bindparam("upload_id"), upload.c.committed == 0))
-_COUNT = Prepared(select(func.count()).select_from(upload).where(upload.c.principal == bindparam("principal")))
 
 
-def add_upload(connection: Connection, new: StoredUpload) -> None:
-    """Open an upload session."""
-    _NEW.change(
+def add_upload(connection: Connection, new: StoredUpload, *, most: int) -> bool:
+    """Open an upload session; False where the principal has so many already.
+
+    PostgreSQL may let in a few more that come at the same moment: a bound on waste need not cost them a lock.
+    """
+    added = _NEW.change(
         connection,
         id=new.id,
         repository=new.repository,
@@ -53,7 +67,10 @@ def add_upload(connection: Connection, new: StoredUpload) -> None:
         committed=new.committed,
         started_at=new.started_at,
         touched_at=new.started_at,
+        holder=new.principal,
+        most=most,
     )
+    return added > 0
 
 
 def find_upload(connection: Connection, upload_id: str) -> StoredUpload | None:
@@ -79,13 +96,7 @@ def remove_empty_upload(connection: Connection, upload_id: str) -> bool:
 
 def remove_idle_upload(connection: Connection, upload_id: str, *, before: float) -> bool:
     """Close an upload session that nobody touched since `before`; False when somebody did, or it was closed."""
-    removed = connection.execute(delete(upload).where(upload.c.id == upload_id, upload.c.touched_at < before))
-    return removed.rowcount > 0
-
-
-def count_uploads(connection: Connection, principal: str) -> int:
-    """How many upload sessions a principal has open."""
-    return _COUNT.value(connection, principal=principal) or 0
+    return _REMOVE_IDLE.change(connection, upload_id=upload_id, before=before) > 0
 
 
 def list_idle_uploads(connection: Connection, *, before: float, limit: int) -> list[str]:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, create_engine
 
 from storage.metadata import schema
 from storage.metadata.access_keys import find_access_key, list_access_keys
-from storage.metadata.blobs import StoredBlob, find_blob, find_stored_copy
+from storage.metadata.blobs import StoredBlob, find_blob, find_stored_copy, hold_blobs, link_blob, sizes_of
 from storage.metadata.domain_keys import find_key, newest_key
 from storage.metadata.generation import current_generation
 from storage.metadata.groups import groups_of, list_members
@@ -43,6 +43,9 @@ _LOOK_UPS: dict[str, Callable[[Connection], object]] = {
     "domain_of": lambda c: domain_of(c, "a"),
     "find_blob": lambda c: find_blob(c, "a", "b"),
     "find_stored_copy": lambda c: find_stored_copy(c, "a", "b"),
+    "sizes_of": lambda c: sizes_of(c, 1, ["a", "b"]),
+    "hold_blobs": lambda c: hold_blobs(c, 1, ["a", "b"]),
+    "link_blob": lambda c: link_blob(c, repository_id=1, digest="a", blob_id=1, now=1.0),
     "newest_key": lambda c: newest_key(c, "a"),
     "find_key": lambda c: find_key(c, b"a", 1),
     "read_secrets_key": read_secrets_key,
