@@ -26,6 +26,7 @@ _MAX_SIZE = 2**63 - 1
 _DOCUMENT = ("schemaVersion", "mediaType", "artifactType", "config", "layers", "manifests", "subject", "annotations")
 _DESCRIPTOR = ("mediaType", "digest", "size", "urls", "annotations", "data", "artifactType", "platform")
 _SPELLED = {name.casefold(): name for name in _DOCUMENT + _DESCRIPTOR}
+_WELL_SPELLED = frozenset(_SPELLED.values())
 _OF_SCHEMA_1 = frozenset({"fsLayers", "history", "signatures"})
 
 
@@ -180,6 +181,8 @@ def _refuse_ambiguity(document: dict[str, Any], *, is_index: bool) -> None:
 
 
 def _refuse_other_spelling(members: dict[str, Any], place: str | None) -> None:
+    if members.keys() <= _WELL_SPELLED:
+        return
     for name in members:
         known = _SPELLED.get(name.casefold())
         if known is not None and known != name:
