@@ -117,6 +117,14 @@ class ManifestUnknown(RegistryError):
         self.reference = reference
 
 
+class ConditionFailed(RegistryError):
+    """What a reference names is not what the request was made for."""
+
+    def __init__(self, header: str, reference: str, digest: str | None) -> None:
+        names = "names nothing" if digest is None else f"names {digest}"
+        super().__init__(f"{header} does not hold, and nothing was done: {reference} {names}")
+
+
 class ManifestInvalid(RegistryError):
     """The manifest breaks a rule; `place` names the member that does."""
 

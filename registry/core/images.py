@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from sqlalchemy import Connection
 
+from registry.core.condition import NO_CONDITION, Condition
 from registry.core.damage import Damage, HearOfDamage, unheard
 from registry.core.errors import ManifestInvalid, ManifestNamesUnknown, ManifestUnknown, RepositoryUnknown
 from registry.core.listing import SHORT_NAMES, read_run
@@ -155,11 +156,12 @@ class Images:
         *,
         more_tags: Sequence[Tag],
         create: bool,
+        condition: Condition = NO_CONDITION,
     ) -> Pushed:
         """Accept a manifest under a tag or its digest, and under more tags.
 
-        Raises DigestMismatch, ManifestInvalid, ManifestNamesUnknown, or RepositoryUnknown where a push may not create
-        the repository.
+        Raises DigestMismatch, ManifestInvalid, ManifestNamesUnknown, ConditionFailed, or RepositoryUnknown where a push
+        may not create the repository.
         """
         digest = manifest.digest
         if isinstance(reference, Digest) and reference != digest:
@@ -175,6 +177,7 @@ class Images:
                 message = "the repository was made anew at this moment: push again"
                 raise StoreUnavailable(message)
             self._check_named(connection, repository_id, manifest)
+            _check_condition(connection, repository_id, reference, condition)
             stored_type = manifests.type_of_the_same(connection, repository_id, new)
             if stored_type is None and not manifests.put_manifest(connection, repository_id, new, now):
                 stored_type = manifests.mend_manifest(connection, repository_id, new)
@@ -186,12 +189,20 @@ class Images:
         self._told.pop((repository.text, new.digest), None)
         return Pushed(digest, every_tag)
 
-    async def delete(self, repository: RepositoryName, reference: Tag | Digest) -> None:
-        """Delete a tag, or a manifest with every tag that names it; raises ManifestUnknown or RepositoryUnknown."""
+    async def delete(
+        self, repository: RepositoryName, reference: Tag | Digest, condition: Condition = NO_CONDITION
+    ) -> None:
+        """Delete a tag, or a manifest with every tag that names it.
+
+        Raises ManifestUnknown or RepositoryUnknown, and ConditionFailed for what is there.
+        """
         now = self._now()
 
         def change(connection: Connection) -> bool:
             repository_id = locked_repository(connection, repository, create=False, now=now)
+            if condition and _named_by(connection, repository_id, reference) is None:
+                return False
+            _check_condition(connection, repository_id, reference, condition)
             if isinstance(reference, Tag):
                 return tags.delete_tag(connection, repository_id, reference.text)
             return manifests.delete_manifest(connection, repository_id, str(reference), now)
@@ -291,6 +302,18 @@ class Images:
 
 def _bytes_of(found: StoredManifest | None) -> int:
     return _ROW_BYTES + (0 if found is None else len(found.payload))
+
+
+def _named_by(connection: Connection, repository_id: int, reference: Tag | Digest) -> str | None:
+    """The digest of the manifest that a tag or digest names, or None."""
+    if isinstance(reference, Tag):
+        return tags.digest_of(connection, repository_id, reference.text)
+    return next(iter(manifests.summaries_of(connection, repository_id, (str(reference),))), None)
+
+
+def _check_condition(connection: Connection, repository_id: int, reference: Tag | Digest, condition: Condition) -> None:
+    if condition:
+        condition.check(str(reference), _named_by(connection, repository_id, reference))
 
 
 async def _require_intact(found: StoredManifest) -> None:

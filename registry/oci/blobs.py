@@ -11,7 +11,7 @@ from aiohttp import web
 from registry.core.errors import CopyReplaced
 from registry.core.reading import OpenBlob
 from registry.http.access import REPOSITORY
-from registry.http.conditions import is_unchanged
+from registry.http.conditions import is_unchanged, require_wanted
 from registry.http.middleware import SENT_BYTES, has_begun
 from registry.http.ranges import requested_spans
 from registry.http.transfers import Send, Source
@@ -36,6 +36,7 @@ async def head_blob(request: web.Request) -> web.StreamResponse:
     """Tell whether the repository has a blob; whoever is told so may rely on it."""
     digest = Digest.parse(request.match_info["digest"])
     size = await request.app[SERVICES].blobs.vouch(request[REPOSITORY], digest)
+    require_wanted(request, str(digest), str(digest))
     headers = headers_of(digest)
     if is_unchanged(request, headers["ETag"]):
         return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
@@ -51,6 +52,7 @@ async def delete_blob(request: web.Request) -> web.Response:
 async def _pull(request: web.Request) -> web.StreamResponse:
     digest = Digest.parse(request.match_info["digest"])
     async with request.app[SERVICES].blobs.open(request[REPOSITORY], digest) as blob:
+        require_wanted(request, str(digest), str(digest))
         headers = headers_of(digest)
         if is_unchanged(request, headers["ETag"]):
             return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)

@@ -11,7 +11,7 @@ from registry.core.media_types import essence
 from registry.core.names import Tag, parse_reference
 from registry.http.access import ACCESS, REPOSITORY
 from registry.http.bodies import BodyTooLong, read_body
-from registry.http.conditions import is_unchanged
+from registry.http.conditions import condition_of, is_unchanged, require_wanted
 from registry.oci.services import SERVICES
 from storage.blobs.blocking import run_to_end
 from storage.digest import Algorithm, Digest
@@ -59,6 +59,7 @@ async def put_manifest(request: web.Request) -> web.Response:
         manifest,
         more_tags=more_tags,
         create=services.create_on_push and await access.may_create(request),
+        condition=condition_of(request),
     )
     response = web.Response(
         status=HTTPStatus.CREATED,
@@ -78,13 +79,15 @@ async def put_manifest(request: web.Request) -> web.Response:
 async def delete_manifest(request: web.Request) -> web.Response:
     """Delete a tag, or a manifest with all its tags."""
     reference = parse_reference(request.match_info["reference"])
-    await request.app[SERVICES].images.delete(request[REPOSITORY], reference)
+    await request.app[SERVICES].images.delete(request[REPOSITORY], reference, condition_of(request))
     return web.Response(status=HTTPStatus.ACCEPTED, headers={"Content-Length": "0"})
 
 
 async def _find(request: web.Request) -> StoredManifest:
     reference = parse_reference(request.match_info["reference"])
-    return await request.app[SERVICES].images.find(request[REPOSITORY], reference)
+    found = await request.app[SERVICES].images.find(request[REPOSITORY], reference)
+    require_wanted(request, str(reference), found.digest)
+    return found
 
 
 async def _received(request: web.Request, algorithm: Algorithm) -> Manifest:

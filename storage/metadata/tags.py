@@ -27,6 +27,14 @@ _LIST = NameList(
 )
 
 
+def digest_of(connection: Connection, repository_id: int, name: str) -> str | None:
+    """The digest of the manifest that a tag names, or None."""
+    digest: str | None = connection.execute(
+        select(tag.c.digest).where(tag.c.repository_id == repository_id, tag.c.name == name)
+    ).scalar_one_or_none()
+    return digest
+
+
 def put_tag(connection: Connection, repository_id: int, name: str, digest: str, now: float) -> None:
     """Point a tag to a manifest, wherever it pointed before."""
     _PUT.change(connection, repository_id=repository_id, name=name, digest=digest, updated_at=now)

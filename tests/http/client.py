@@ -167,10 +167,10 @@ class Registry:
         return digest
 
     async def put_manifest(
-        self, repository: str, reference: str, payload: bytes, *, media_type: str | None = IMAGE
+        self, repository: str, reference: str, payload: bytes, *, media_type: str | None = IMAGE, headers: Headers = ()
     ) -> Answer:
-        headers = () if media_type is None else (("Content-Type", media_type),)
-        return await self.put(f"/v2/{repository}/manifests/{reference}", payload, headers=headers)
+        typed = () if media_type is None else (("Content-Type", media_type),)
+        return await self.put(f"/v2/{repository}/manifests/{reference}", payload, headers=(*typed, *headers))
 
     async def push_manifest(
         self, repository: str, reference: str, payload: bytes, *, media_type: str | None = IMAGE
