@@ -4,8 +4,6 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import cast
 
-import orjson
-
 from registry.config import Settings
 from registry.config_sources import LoadedSettings, sections
 
@@ -27,7 +25,8 @@ def toml_text(loaded: LoadedSettings) -> str:
 def json_text(loaded: LoadedSettings) -> str:
     """Every value under its section, and `origins` for those that are not defaults."""
     document = {"settings": _values(loaded.settings), "origins": dict(loaded.origins)}
-    return orjson.dumps(document, option=orjson.OPT_INDENT_2).decode() + "\n"
+    # In ASCII: a path may hold what is no text.
+    return json.dumps(document, indent=2) + "\n"
 
 
 def listed(settings: Settings) -> list[dict[str, object]]:

@@ -88,7 +88,8 @@ def _line(report: Report, total: int) -> str:
 
 
 def _summary(report: Report) -> str:
-    verdict = f"{len(report.bad)} bad: push them again to repair them" if report.bad else "all well"
+    remedy = "push again what is missing or damaged, and give back the keys of what cannot be opened"
+    verdict = f"{len(report.bad)} bad: {remedy}" if report.bad else "all well"
     return f"checked {report.checked} objects, {report.checked_bytes} bytes: {verdict}"
 
 

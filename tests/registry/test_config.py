@@ -212,6 +212,13 @@ def test_secrets_are_never_shown() -> None:
         assert "hunter2" not in shown
 
 
+def test_a_path_that_is_no_text_is_shown_as_json_says_it() -> None:
+    """Names of files are bytes, and what is no UTF-8 of them still has to be told."""
+    shown = json.loads(json_text(load({"storage.root": "/data/a\udcff"})))
+
+    assert shown["settings"]["storage"]["root"] == "/data/a\udcff"
+
+
 def test_refused_secret_is_not_shown() -> None:
     """A message about a bad value does not repeat it."""
     with pytest.raises(SettingsInvalid) as refused:
