@@ -10,6 +10,7 @@ import asyncio
 import os
 import queue
 import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -197,6 +198,7 @@ class SqliteDatabase:
         raise DatabaseUnavailable(message)
 
     def _write_groups(self) -> None:
+        _interrupt_nobody()
         while (first := self._waiting.get()) is not None:
             group = [first]
             last = False
@@ -232,6 +234,17 @@ class SqliteDatabase:
         )
         if patient := [waiting for waiting in group if waiting.deadline > now]:
             _commit_group(connection, patient, self._busy_seconds)
+
+
+def _interrupt_nobody() -> None:
+    """Have this thread wait its turn for a core, where the system knows of such threads.
+
+    Beside a busy event loop it is woken whenever the interpreter is free for a moment, and would take the loop's core
+    to find that it came too late. Measured: a twentieth of the CPU time of manifests that are pulled, or pushed.
+    """
+    if sys.platform == "linux":
+        with suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def _refuse(group: list[_Waiting], error: Exception) -> None:
