@@ -15,6 +15,8 @@ from typing import Final
 
 _COPY_BYTES: Final = 48
 _HEADER_BYTES: Final = 2 * _COPY_BYTES
+_IS_KNOWN: Final = sys.platform == "linux" and sys.maxsize > 2**32
+"""Whether it is known how to ask the C library for memory of a file."""
 _FAILED: Final = ctypes.c_void_p(-1).value
 _DESCRIPTORS: Final = Path("/proc/self/fd")
 
@@ -44,7 +46,7 @@ def wal_index_of(database: Path) -> WalIndex | None:
     It is mapped from SQLite's own descriptor: were another one of the same file opened and closed, the kernel would
     drop the locks that SQLite has on it (POSIX: fcntl).
     """
-    descriptor = _descriptor_of(Path(f"{database.resolve()}-shm"))
+    descriptor = _descriptor_of(Path(f"{database.resolve()}-shm")) if _IS_KNOWN else None
     if descriptor is None:
         return None
     library = ctypes.CDLL(None)
@@ -58,10 +60,10 @@ def wal_index_of(database: Path) -> WalIndex | None:
 
 
 def _descriptor_of(path: Path) -> int | None:
-    if sys.platform != "linux":
-        return None
-    for descriptor in _DESCRIPTORS.iterdir():
-        with suppress(OSError):
-            if descriptor.readlink() == path:
-                return int(descriptor.name)
+    """The descriptor that this process has open of a file; None where the system does not tell."""
+    with suppress(OSError):
+        for descriptor in _DESCRIPTORS.iterdir():
+            with suppress(OSError):  # that of the look itself is closed by then
+                if descriptor.readlink() == path:
+                    return int(descriptor.name)
     return None
