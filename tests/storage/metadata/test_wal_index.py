@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from storage.metadata import wal_index
 from storage.metadata.sqlite import SqliteDatabase
 from storage.metadata.wal_index import wal_index_of
 
@@ -100,6 +101,15 @@ async def test_the_locks_of_sqlite_are_left_alone(file: SqliteDatabase, tmp_path
 
 async def test_a_database_that_nobody_has_open_has_none(tmp_path: Path) -> None:
     assert wal_index_of(tmp_path / "none.db") is None
+
+
+async def test_where_the_system_tells_of_no_descriptors_nothing_is_told_and_all_is_read(
+    file: SqliteDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wal_index, "_DESCRIPTORS", tmp_path / "none")
+
+    assert file.last_commit() is None
+    assert await file.read(lambda c: c.exec_driver_sql("SELECT count(*) FROM thing").scalar_one()) == 0
 
 
 async def test_a_closed_database_tells_nothing(tmp_path: Path) -> None:
