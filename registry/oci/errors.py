@@ -1,7 +1,7 @@
 """How this door says what went wrong: one table from facts to the specification's error codes.
 
 Source: OCI distribution specification, "Error Codes". Codes of 5xx answers are distribution's, for the specification
-has none; nor has it one for 412 (RFC 9110 section 15.5.13).
+has none.
 """
 
 from collections.abc import Iterator, Mapping
@@ -68,7 +68,7 @@ TABLE: Mapping[type[Exception], tuple[HTTPStatus, str]] = {
     core_errors.BlobUnknown: (HTTPStatus.NOT_FOUND, "BLOB_UNKNOWN"),
     core_errors.CopyReplaced: (HTTPStatus.SERVICE_UNAVAILABLE, "UNAVAILABLE"),
     core_errors.ManifestUnknown: (HTTPStatus.NOT_FOUND, "MANIFEST_UNKNOWN"),
-    core_errors.ConditionFailed: (HTTPStatus.PRECONDITION_FAILED, "PRECONDITION_FAILED"),
+    core_errors.ConditionFailed: (HTTPStatus.PRECONDITION_FAILED, "DENIED"),
     core_errors.ManifestInvalid: (HTTPStatus.BAD_REQUEST, "MANIFEST_INVALID"),
     core_errors.ManifestNamesUnknown: (HTTPStatus.BAD_REQUEST, "MANIFEST_BLOB_UNKNOWN"),
     core_errors.ManifestTooLarge: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "MANIFEST_INVALID"),
