@@ -4,7 +4,6 @@ import asyncio
 import gc
 import sqlite3
 import weakref
-from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 
@@ -13,15 +12,6 @@ from sqlalchemy import Connection
 
 from storage.errors import DatabaseUnavailable, NoSpace
 from storage.metadata.sqlite import SqliteDatabase
-
-
-@pytest.fixture
-async def file(tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
-    """A database with one empty table."""
-    database = SqliteDatabase(tmp_path / "file.db")
-    await database.write(lambda c: c.exec_driver_sql("CREATE TABLE thing (content BLOB)").close())
-    yield database
-    await database.close()
 
 
 def pragma(connection: Connection, name: str) -> object:

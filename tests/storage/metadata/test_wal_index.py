@@ -4,7 +4,6 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 
@@ -15,15 +14,6 @@ from storage.metadata.sqlite import SqliteDatabase
 from storage.metadata.wal_index import wal_index_of
 
 _ADD = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('INSERT INTO thing VALUES (1)'); c.commit()"
-
-
-@pytest.fixture
-async def file(tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
-    """A database with one empty table."""
-    database = SqliteDatabase(tmp_path / "file.db")
-    await database.write(lambda c: c.exec_driver_sql("CREATE TABLE thing (content BLOB)").close())
-    yield database
-    await database.close()
 
 
 async def said_by(program: str, file: Path) -> str:
