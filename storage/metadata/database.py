@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class OneStatement(Generic[T]):
-    """A change that one `Prepared` statement makes, or that is not made where it found nothing to change.
+    """A change that one statement makes, or that is not made where it found nothing to change.
 
     Such a change is a transaction by itself, and SQLite is spared the two statements around it.
     """

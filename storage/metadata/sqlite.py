@@ -294,7 +294,11 @@ def _committed(connection: Connection, group: list[_Waiting], busy_seconds: floa
     What is not committed is undone. A change that is alone needs no savepoint; if it is one statement, neither.
     """
     if len(group) == 1 and isinstance(group[0].change, OneStatement):
-        return [(group[0].outcome, _once_free(lambda: group[0].change(connection), busy_seconds), None)]
+        try:
+            return [(group[0].outcome, _once_free(lambda: group[0].change(connection), busy_seconds), None)]
+        finally:
+            if connection.in_transaction():  # SQLAlchemy thinks so of what was run by itself
+                connection.rollback()
     with closing(connection.begin()):
         _once_free(lambda: on_sqlite(connection, "BEGIN IMMEDIATE"), busy_seconds)
         if len(group) == 1:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from storage.errors import DatabaseUnavailable
 from storage.metadata.accounts import add_setting, find_setting
-from storage.metadata.database import Database
+from storage.metadata.database import Database, OneStatement
 from storage.metadata.remembered import Remembered
 from tests.contracts.database_places import Place
 
@@ -115,14 +115,29 @@ async def test_a_change_that_raises_takes_no_neighbour_with_it(database: Databas
     assert await database.read(names) == [f"{n:02}" for n in range(30) if n % 3]
 
 
-async def test_a_statement_that_fails_takes_no_neighbour_with_it(database: Database) -> None:
+@pytest.mark.parametrize("kind_of", [partial, OneStatement])
+async def test_a_statement_that_fails_takes_no_neighbour_with_it(
+    database: Database, kind_of: Callable[[Callable[[Connection], None]], Callable[[Connection], None]]
+) -> None:
     """A row that is there already fails in the database rather than in Python."""
-    changes = [database.write(add(str(n // 2))) for n in range(20)]
+    changes = [database.write(kind_of(add(str(n // 2)))) for n in range(20)]
 
     outcomes = await asyncio.gather(*changes, return_exceptions=True)
 
     assert sum(isinstance(outcome, DatabaseUnavailable) for outcome in outcomes) == 10
     assert await database.read(names) == [str(n) for n in range(10)]
+
+
+async def test_a_change_of_one_statement_is_made_like_any_other(database: Database, other_database: Database) -> None:
+    """Alone or beside others, after one that failed, and before one that takes more."""
+    for name in ("a", "b"):
+        await database.write(OneStatement(add(name)))
+    with pytest.raises(DatabaseUnavailable):
+        await database.write(OneStatement(add("a")))
+    await database.write(add("c"))
+    await asyncio.gather(*(database.write(OneStatement(add(f"{n}"))) for n in range(3)), database.write(add("d")))
+
+    assert await other_database.read(names) == ["0", "1", "2", "a", "b", "c", "d"]
 
 
 async def test_a_refused_statement_is_a_fact_about_storage(database: Database) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import sqlite3
 import weakref
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from sqlalchemy import Connection
 
 from storage.errors import DatabaseUnavailable, NoSpace
+from storage.metadata.database import OneStatement
 from storage.metadata.sqlite import SqliteDatabase
 
 
@@ -148,10 +150,15 @@ async def test_a_file_that_cannot_be_opened_is_a_fact_about_storage(tmp_path: Pa
     await database.close()
 
 
-async def test_a_change_waits_until_another_process_has_made_its_own(file: SqliteDatabase, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind_of", [partial, OneStatement])
+async def test_a_change_waits_until_another_process_has_made_its_own(
+    file: SqliteDatabase,
+    tmp_path: Path,
+    kind_of: Callable[[Callable[[Connection], None]], Callable[[Connection], None]],
+) -> None:
     other = sqlite3.connect(tmp_path / "file.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    writing = asyncio.ensure_future(file.write(partial(store, size=1)))
+    writing = asyncio.ensure_future(file.write(kind_of(partial(store, size=1))))
     await asyncio.sleep(0.03)
     assert not writing.done()
 
