@@ -21,7 +21,7 @@ from registry.admin.resources import resource_of, root_of
 from registry.admin.services import Services
 from registry.http.access import ACCESS, CALLER
 from registry.http.bodies import read_body
-from registry.http.conditions import is_unchanged, unwanted_tags, wanted_tags
+from registry.http.conditions import condition_of, is_unchanged
 from registry.http.routes import Handler, Named, Route
 
 SERVICES: web.AppKey[Services] = web.AppKey("admin", Services)
@@ -109,14 +109,14 @@ async def _body(request: web.Request, operation: AnyOperation) -> BaseModel | No
 def _conditional(request: web.Request, operation: AnyOperation, call: Call[Any, Any]) -> Services:
     """The services for a call: with a precondition, where the client named one."""
     services = request.app[SERVICES]
-    wanted, unwanted = wanted_tags(request), unwanted_tags(request)
-    if operation.is_read or not (wanted or unwanted):
+    condition = condition_of(request)
+    if operation.is_read or not condition:
         return services
     load = operation.load
     if load is None:
-        header = "If-Match" if wanted else "If-None-Match"
+        header = "If-Match" if condition.wanted else "If-None-Match"
         raise RequestInvalid([{"field": header, "message": "what this changes has no entity tag"}])
-    precondition = Precondition(lambda connection: load(connection, call.names), wanted, unwanted)
+    precondition = Precondition(lambda connection: load(connection, call.names), condition)
     return services.on(ConditionalDatabase(services.database, precondition))
 
 

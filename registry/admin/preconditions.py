@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from auth.errors import NotThere
 from registry.admin.facts import PreconditionFailed
+from registry.core.condition import Condition
 from registry.core.errors import RepositoryUnknown
 from storage.metadata.database import Database
 from storage.metadata.generation import hold_generation
@@ -31,29 +32,23 @@ def entity_tag(document: BaseModel) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Precondition:
-    """The entity tags of which one must be that of what `load` reads, and those of which none may be.
-
-    `*` stands for any that is there. No tags set no condition.
-    """
+    """What must hold of the document that `load` reads."""
 
     load: Callable[["Connection"], BaseModel]
-    wanted: frozenset[str] = frozenset()
-    unwanted: frozenset[str] = frozenset()
+    condition: Condition
 
     def check(self, connection: "Connection") -> None:
         """Return if the change may be made; raises PreconditionFailed."""
-        tags = self._tags(connection)
-        if self.wanted and self.wanted.isdisjoint(tags):
-            raise PreconditionFailed("If-Match")
-        if not self.unwanted.isdisjoint(tags):
-            raise PreconditionFailed("If-None-Match")
+        header = self.condition.broken_by(self._tag(connection))
+        if header is not None:
+            raise PreconditionFailed(header)
 
-    def _tags(self, connection: "Connection") -> set[str]:
-        """What names the document that is there; nothing where none is."""
+    def _tag(self, connection: "Connection") -> str | None:
+        """What names the document that is there; None where none is."""
         try:
-            return {"*", entity_tag(self.load(connection))}
+            return entity_tag(self.load(connection))
         except (NotThere, RepositoryUnknown):
-            return set()
+            return None
 
 
 class ConditionalDatabase:

@@ -11,25 +11,30 @@ ANY: Final = "*"
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """Digests of which one must be that of what is there, and those of which none may be; `*` is any.
+    """Entity tags of which one must be that of what is there, and those of which none may be; `*` is any.
 
-    None sets no condition: what names no digest at all is an empty set of wanted ones, which nothing meets.
+    No tags set no condition.
     """
 
-    wanted: frozenset[str] | None = None
+    wanted: frozenset[str] = frozenset()
     unwanted: frozenset[str] = frozenset()
 
     def __bool__(self) -> bool:
         """Whether it has to be looked at what is there."""
-        return self.wanted is not None or bool(self.unwanted)
+        return bool(self.wanted or self.unwanted)
+
+    def broken_by(self, tag: str | None) -> str | None:
+        """The header that does not hold of what has this tag, or None for nothing; None where both hold."""
+        tags = set() if tag is None else {ANY, tag}
+        if self.wanted and self.wanted.isdisjoint(tags):
+            return "If-Match"
+        return None if self.unwanted.isdisjoint(tags) else "If-None-Match"
 
     def check(self, reference: str, digest: str | None) -> None:
-        """Return if what a reference names, or None for nothing, is as expected; raises ConditionFailed."""
-        names = set() if digest is None else {ANY, digest}
-        if self.wanted is not None and self.wanted.isdisjoint(names):
-            raise ConditionFailed("If-Match", reference, digest)
-        if not self.unwanted.isdisjoint(names):
-            raise ConditionFailed("If-None-Match", reference, digest)
+        """Return if it holds of what a reference names, whose tag is its digest in quotes; raises ConditionFailed."""
+        header = self.broken_by(None if digest is None else f'"{digest}"')
+        if header is not None:
+            raise ConditionFailed(header, reference, digest)
 
 
 NO_CONDITION: Final = Condition()

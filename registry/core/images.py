@@ -177,7 +177,8 @@ class Images:
                 message = "the repository was made anew at this moment: push again"
                 raise StoreUnavailable(message)
             self._check_named(connection, repository_id, manifest)
-            _check_condition(connection, repository_id, reference, condition)
+            if condition:
+                condition.check(str(reference), _named_by(connection, repository_id, reference))
             stored_type = manifests.type_of_the_same(connection, repository_id, new)
             if stored_type is None and not manifests.put_manifest(connection, repository_id, new, now):
                 stored_type = manifests.mend_manifest(connection, repository_id, new)
@@ -200,9 +201,11 @@ class Images:
 
         def change(connection: Connection) -> bool:
             repository_id = locked_repository(connection, repository, create=False, now=now)
-            if condition and _named_by(connection, repository_id, reference) is None:
-                return False
-            _check_condition(connection, repository_id, reference, condition)
+            if condition:
+                named = _named_by(connection, repository_id, reference)
+                if named is None:
+                    return False
+                condition.check(str(reference), named)
             if isinstance(reference, Tag):
                 return tags.delete_tag(connection, repository_id, reference.text)
             return manifests.delete_manifest(connection, repository_id, str(reference), now)
@@ -309,11 +312,6 @@ def _named_by(connection: Connection, repository_id: int, reference: Tag | Diges
     if isinstance(reference, Tag):
         return tags.digest_of(connection, repository_id, reference.text)
     return next(iter(manifests.summaries_of(connection, repository_id, (str(reference),))), None)
-
-
-def _check_condition(connection: Connection, repository_id: int, reference: Tag | Digest, condition: Condition) -> None:
-    if condition:
-        condition.check(str(reference), _named_by(connection, repository_id, reference))
 
 
 async def _require_intact(found: StoredManifest) -> None:

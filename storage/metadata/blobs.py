@@ -9,7 +9,7 @@ import orjson
 from sqlalchemy import Connection, and_, bindparam, delete, exists, func, literal_column, select, text, update
 
 from storage.metadata.generation import IS_STILL
-from storage.metadata.prepared import Prepared, in_list, in_place_of_another
+from storage.metadata.prepared import Prepared, as_list, in_list, in_place_of_another
 from storage.metadata.schema import blob, gc_candidate, manifest_blob, repository, repository_blob
 
 NO_REPOSITORY = 0
@@ -252,8 +252,8 @@ def sizes_of(connection: Connection, repository_id: int, digests: Iterable[str])
     """Sizes of those of the digests that the repository may read."""
     found: dict[str, int] = {}
     if connection.dialect.name == "sqlite":
-        wanted = orjson.dumps(list(set(digests))).decode()
-        found.update(orjson.loads(_SIZES.value(connection, repository_id=repository_id, digests=wanted) or "{}"))
+        sizes = _SIZES.value(connection, repository_id=repository_id, digests=as_list(digests))
+        found.update(orjson.loads(sizes or "{}"))
         return found
     for part in _in_parts(digests):
         rows = connection.execute(
@@ -272,7 +272,7 @@ def sizes_of(connection: Connection, repository_id: int, digests: Iterable[str])
 def hold_blobs(connection: Connection, repository_id: int, digests: Iterable[str]) -> None:
     """These blobs are named by a manifest: they are no candidates."""
     if connection.dialect.name == "sqlite":
-        _HOLD.change(connection, reader=repository_id, named=orjson.dumps(list(set(digests))).decode())
+        _HOLD.change(connection, reader=repository_id, named=as_list(digests))
         return
     for part in _in_parts(digests):
         named = select(repository_blob.c.blob_id).where(

@@ -4,12 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import orjson
 from sqlalchemy import Column, Connection, bindparam, delete, func, insert, select, update
 
 from storage.metadata.blobs import hold_blobs, release_blobs
 from storage.metadata.generation import IS_STILL
-from storage.metadata.prepared import Prepared, Value, in_list
+from storage.metadata.prepared import Prepared, Value
 from storage.metadata.schema import manifest, manifest_blob, manifest_child, repository, tag
 
 _IN_ONE_QUERY = 500
@@ -102,12 +101,6 @@ _TYPE_OF_THE_SAME = Prepared(
     select(manifest.c.media_type).where(_THERE, manifest.c.payload == bindparam("true_payload"))
 )
 _NAME_BLOB, _NAME_CHILD = Prepared(insert(manifest_blob)), Prepared(insert(manifest_child))
-_NAME_BLOBS = Prepared(
-    insert(manifest_blob).from_select(
-        ["repository_id", "manifest", "digest"],
-        select(bindparam("repository_id"), bindparam("manifest"), in_list("named").subquery().c.value),
-    )
-)
 _SUMMARY = Prepared(select(manifest.c.digest, manifest.c.media_type, manifest.c.size).where(_THERE))
 
 
@@ -184,14 +177,8 @@ def mend_manifest(connection: Connection, repository_id: int, new: NewManifest) 
 
 def _name(connection: Connection, repository_id: int, new: NewManifest) -> None:
     """Record which blobs and manifests a new manifest names."""
-    named = sorted(new.blobs)
-    if named and connection.dialect.name == "sqlite":
-        _NAME_BLOBS.change(
-            connection, repository_id=repository_id, manifest=new.digest, named=orjson.dumps(named).decode()
-        )
-        named = []
     blobs: list[dict[str, Value]] = [
-        {"repository_id": repository_id, "manifest": new.digest, "digest": each} for each in named
+        {"repository_id": repository_id, "manifest": new.digest, "digest": named} for named in sorted(new.blobs)
     ]
     _NAME_BLOB.many(connection, blobs)
     children: list[dict[str, Value]] = [

@@ -6,9 +6,10 @@ and 150 µs when it is not. PostgreSQL's round trip costs more than either.
 
 import re
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias, cast
 
+import orjson
 from sqlalchemy import Connection, Executable, Table, bindparam, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
@@ -42,8 +43,13 @@ def in_place_of_another(new: Any, key: list[str], *columns: str) -> Any:  # noqa
 
 
 def in_list(name: str) -> Any:  # noqa: ANN401  a SELECT of one column
-    """Every text of a parameter that is a list in JSON, in its order; on SQLite."""
+    """Every text of a parameter that `as_list` made; on SQLite."""
     return select(func.json_each(bindparam(name)).table_valued("value").c.value)
+
+
+def as_list(texts: Iterable[str]) -> str:
+    """Texts, each once, as the parameter that `in_list` reads."""
+    return orjson.dumps(list(set(texts))).decode()
 
 
 class Prepared:

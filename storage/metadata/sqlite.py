@@ -140,9 +140,8 @@ class SqliteDatabase:
 
     @cached_property
     def _wal_index(self) -> WalIndex | None:
-        self.read_now(
-            lambda c: on_sqlite(c, "SELECT count(*) FROM sqlite_schema").fetchall()
-        )  # by now the index is there
+        # SQLite opens it with the first that is read.
+        self.read_now(lambda c: on_sqlite(c, "SELECT count(*) FROM sqlite_schema").fetchall())
         return wal_index_of(self._path)
 
     @cached_property
@@ -179,7 +178,7 @@ class SqliteDatabase:
             if query_only:
                 cursor.execute("PRAGMA query_only=ON")
             else:
-                cursor.execute("PRAGMA busy_timeout=0")  # it waits by itself, in `_begin`
+                cursor.execute("PRAGMA busy_timeout=0")  # it waits by itself, in `_once_free`
                 cursor.execute("PRAGMA temp_store=MEMORY")  # to undo one statement takes no file in the folder for such
             cursor.close()
 
@@ -292,7 +291,8 @@ def _commit_group(connection: Connection, group: list[_Waiting], busy_seconds: f
 def _committed(connection: Connection, group: list[_Waiting], busy_seconds: float) -> list[Arrival]:
     """What changes came to in a transaction of the driver's, within one of SQLAlchemy's that knows of it.
 
-    What is not committed is undone. A change that is alone needs no savepoint; if it is one statement, neither.
+    What is not committed is undone. A change that is alone needs no savepoint, and one statement alone no
+    transaction around it.
     """
     if len(group) == 1 and isinstance(group[0].change, OneStatement):
         try:

@@ -51,10 +51,7 @@ def wal_index_of(database: Path) -> WalIndex | None:
         return None
     library = ctypes.CDLL(None)
     library.mmap.restype = ctypes.c_void_p
-    library.mmap.argtypes = (
-        *(ctypes.c_void_p, ctypes.c_size_t),
-        *(ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long),
-    )
+    library.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long)
     address = library.mmap(None, _HEADER_BYTES, mmap.PROT_READ, mmap.MAP_SHARED, descriptor, 0)
     return None if address in {None, _FAILED} else WalIndex(address)
 
