@@ -29,7 +29,8 @@ class Connection:
         self.repository = repository
         self.is_encrypted = peer.certificate is not None
         self._http = http_connection(peer.address, peer.certificate, TIMEOUT_SECONDS)
-        self._headers = peer.headers(repository)
+        self.headers = peer.headers(repository)
+        self._http.connect()
 
     def __enter__(self) -> Self:
         return self
@@ -45,7 +46,7 @@ class Connection:
     def begin(self, method: str, path: str, headers: Mapping[str, str] = _NOTHING) -> None:
         """Send the head of a request."""
         self._http.putrequest(method, path, skip_accept_encoding=True)
-        for name, value in (self._headers | dict(headers)).items():
+        for name, value in (self.headers | dict(headers)).items():
             self._http.putheader(name, value)
         self._http.endheaders()
 

@@ -2,20 +2,15 @@
 
 import hashlib
 import secrets
-import threading
 import urllib.parse
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
-from bench.certificates import Pair, pair_in
+from bench.certificates import pair_in
 from bench.load import Base, Shape, push_all
-from bench.process import Program
-from bench.served import Peer
-from tests.bench.serving import server_context
+from tests.bench.serving import standing_in
 
 _SIZE = (17 << 20) + 5
 _UPLOADS: dict[str, bytearray] = {}
@@ -65,26 +60,10 @@ class _Registry(BaseHTTPRequestHandler):
         self.rfile.readline()
 
 
-@contextmanager
-def _peer(folder: Path, pair: Pair | None) -> Iterator[Peer]:
-    with (
-        ThreadingHTTPServer(("127.0.0.1", 0), _Registry) as server,
-        Program(["sleep", "60"], {}, folder / "log") as program,
-    ):
-        if pair:
-            server.socket = server_context(pair).wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        address = f"127.0.0.1:{server.server_port}"
-        yield Peer("registry", address, program, folder, certificate=pair.certificate if pair else None)
-        server.shutdown()
-        thread.join()
-
-
 @pytest.mark.parametrize("is_encrypted", [False, True])
 @pytest.mark.parametrize("shape", list(Shape))
 def test_every_shape_sends_what_its_digest_names(shape: Shape, tmp_path: Path, *, is_encrypted: bool) -> None:
-    with _peer(tmp_path, pair_in(tmp_path) if is_encrypted else None) as peer, Base(_SIZE) as base:
+    with standing_in(_Registry, tmp_path, pair_in(tmp_path) if is_encrypted else None) as peer, Base(_SIZE) as base:
         pushed = push_all(peer, base, shape, connections=2, each=1)
 
     assert pushed.errors == ()
