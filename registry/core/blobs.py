@@ -86,6 +86,10 @@ class Blobs:
         """
         return not found.candidate and self._reading.look_now(found)
 
+    async def content_now(self, found: blobs.StoredBlob) -> bytes | None:
+        """All of a small blob that was found just then; None where a store has to be waited for. Raises the same."""
+        return await self._reading.content_now(found)
+
     async def reader_now(self, found: blobs.StoredBlob) -> BlockingReader | None:
         """What reads a blob that was found just then, the caller's to close; None where a store has to be waited for.
 

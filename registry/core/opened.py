@@ -1,6 +1,7 @@
-"""What this process has opened and checked of manifests, so that it does neither again for the same stored bytes.
+"""What this process has opened and checked of small content, so that it does neither again for the same stored bytes.
 
-Whoever asks has read the row at this request, and has the key: only the work is remembered, no right to see it.
+Whoever asks has looked at the row or the file at this request, and has the key: only the work is remembered, no right
+to see it.
 """
 
 from collections import OrderedDict
@@ -12,18 +13,18 @@ _LARGEST_BYTES: Final = 64 * 1024
 
 
 class Stored(Protocol):
-    """What is stored of a manifest: equal, or not the same."""
+    """What is stored of something: equal, or not the same."""
 
     @property
     def digest(self) -> str:
-        """The digest of the manifest."""
+        """The digest of it."""
 
 
 Row = TypeVar("Row", bound=Stored)
 
 
 class Opened(Generic[Row]):
-    """What rows of manifests turned out to be, a few MiB of them; `size_of` counts what is large in one."""
+    """What stored things turned out to be, a few MiB of them; `size_of` counts what is large in one."""
 
     def __init__(self, size_of: Callable[[Row], int]) -> None:
         self._size_of = size_of

@@ -4,16 +4,17 @@ import os
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, NoReturn
 
 from registry.core.damage import Damage, HearOfDamage
 from registry.core.errors import BlobUnknown, CopyReplaced
 from registry.core.names import RepositoryName
+from registry.core.opened import Opened
 from registry.core.places import Places
 from storage.blobs.copying import copy_into
-from storage.blobs.file_reader import FileReader, open_file, reader_of
+from storage.blobs.file_reader import FileReader, open_file, reader_of, whole
 from storage.blobs.interface import (
     BlobStore,
     BlockingReader,
@@ -22,6 +23,7 @@ from storage.blobs.interface import (
     SealedFiles,
     SignedUrls,
     Span,
+    Stamp,
     StoredCopy,
     offers,
 )
@@ -33,6 +35,8 @@ from storage.metadata.database import Database
 
 # Long enough to begin: an answer that has begun is not cut off.
 _URL_SECONDS: Final = 60
+# Of what is remembered of a small copy beside its bytes.
+_SMALL_ROW_BYTES: Final = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,15 @@ class OpenBlob:
     signed_url: Callable[[str], Awaitable[str]] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Small:
+    """A small copy: of what, in which file, and what is in it."""
+
+    digest: str
+    stamp: Stamp
+    content: bytes = b""
+
+
 class Reading:
     """Reads stored copies; with `redirects`, clients fetch plain ones from the store if it can be asked.
 
@@ -63,6 +76,7 @@ class Reading:
         self._places = places
         self._damaged = damaged
         self._redirects = redirects
+        self._small = Opened[_Small](lambda small: _SMALL_ROW_BYTES + len(small.content))
 
     @asynccontextmanager
     async def open(self, repository: RepositoryName, found: StoredBlob) -> AsyncIterator[OpenBlob]:
@@ -115,6 +129,32 @@ class Reading:
             return FileReader(found.storage_key, open_file(store, found.storage_key, found.size))
         if offers(store, SealedFiles):
             return await store.reader_now(found.storage_key, _expected(found))
+        return None
+
+    async def content_now(self, found: StoredBlob) -> bytes | None:
+        """All of a small copy, which is remembered until its file is touched; None and raises as `reader_now`."""
+        stamp = await self._stamp_now(found)
+        if stamp is None:
+            return None
+        asked = _Small(found.digest, stamp)
+        kept = self._small.find(asked)
+        if kept is None:
+            reader = await self.reader_now(found)
+            if reader is None:
+                return None
+            try:
+                kept = replace(asked, content=whole(reader, Span(0, found.size)))
+            finally:
+                reader.close()
+            self._small.keep(asked, kept)
+        return kept.content
+
+    async def _stamp_now(self, found: StoredBlob) -> Stamp | None:
+        store = self._places.holding(found.domain)
+        if offers(store, LocalFiles):
+            return store.stamp(found.storage_key)
+        if offers(store, SealedFiles):
+            return await store.stamp_now(found.storage_key, _expected(found))
         return None
 
     @asynccontextmanager

@@ -74,7 +74,7 @@ async def _look_for_blob(blobs: Blobs, asked: Asked, asker: Asker) -> Ready | No
 
 
 class _Blobs:
-    """Pulls of blobs: short ones are read on the event loop, long ones sent by threads."""
+    """Pulls of blobs: short ones are answered on the event loop, long ones sent by threads."""
 
     def __init__(self, services: Services) -> None:
         self._blobs = services.blobs
@@ -84,19 +84,19 @@ class _Blobs:
         """The answer to a plain pull of a blob."""
         digest = _digest(asked.reference)
         found = await self._blobs.find_while(asked.name, digest, asker.generation)
-        if found is None or (found.size > SMALL_BYTES and not asker.takes_long):
+        if found is None:
+            return None
+        if found.size <= SMALL_BYTES:
+            content = await self._blobs.content_now(found)
+            return None if content is None else Ready(headers_of_blob(digest), found.size, content, asked.reference)
+        if not asker.takes_long:
             return None
         reader = await self._blobs.reader_now(found)
         if reader is None:
             return None
         source = Source(reader, reader.file if isinstance(reader, FileReader) else None)
-        if found.size > SMALL_BYTES:
-            send = partial(self._send, asked.name, found, source)
-            return Begun(headers_of_blob(digest), found.size, asked.reference, send)
-        try:
-            return Ready(headers_of_blob(digest), found.size, source.whole(Span(0, found.size)), asked.reference)
-        finally:
-            reader.close()
+        send = partial(self._send, asked.name, found, source)
+        return Begun(headers_of_blob(digest), found.size, asked.reference, send)
 
     async def _send(
         self, repository: RepositoryName, found: StoredBlob, source: Source, transport: asyncio.Transport, head: bytes

@@ -5,7 +5,7 @@ import threading
 from typing import Final
 
 from storage.blobs.disk import storage_errors
-from storage.blobs.interface import BlobStore, BlockingReader, BlockingReads, Expected, LocalFiles, offers
+from storage.blobs.interface import BlobStore, BlockingReader, BlockingReads, Expected, LocalFiles, Span, offers
 from storage.errors import StoredBytesMissing
 
 _BUFFER_BYTES: Final = 256 * 1024
@@ -46,6 +46,15 @@ class FileReader:
     def close(self) -> None:
         """Close the file."""
         os.close(self.file)
+
+
+def whole(reader: BlockingReader, span: Span) -> bytes:
+    """A copy of all bytes of a short span; raises as the reader does."""
+    pieces, offset = [], span.offset
+    while offset < span.end:
+        pieces.append(bytes(reader.read(offset, span.end)))
+        offset += len(pieces[-1])
+    return b"".join(pieces)
 
 
 async def reader_of(store: BlobStore, key: str, expected: Expected) -> BlockingReader | None:

@@ -13,7 +13,17 @@ from typing import Final
 
 from storage.blobs.blocking import run_to_end
 from storage.blobs.disk import SYSTEM, Disk, Durability, FileOperations, storage_errors
-from storage.blobs.interface import BlobWriter, Expected, Finding, Opening, Span, StoredCopy, StoredObject, Verdict
+from storage.blobs.interface import (
+    BlobWriter,
+    Expected,
+    Finding,
+    Opening,
+    Span,
+    Stamp,
+    StoredCopy,
+    StoredObject,
+    Verdict,
+)
 from storage.blobs.keys import is_key, is_upload_id, key_of
 from storage.blobs.running_hashes import RunningHashes
 from storage.blobs.staging import LatelyLeft, StagedWriter, Tools, store_at_once
@@ -80,6 +90,12 @@ class FilesystemStore:
         """A read-only descriptor of a stored copy, the caller's to close; raises StoredBytesMissing."""
         with storage_errors():
             return self._disk.look(key, lambda path: os.open(path, _READ_ONLY))
+
+    def stamp(self, key: str) -> Stamp:
+        """What is another whenever somebody has touched the file of a copy; raises StoredBytesMissing."""
+        with storage_errors():
+            status = self._disk.look(key, os.lstat)
+        return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
     @asynccontextmanager
     async def stage(

@@ -62,6 +62,9 @@ class StoredObject:
     """Seconds since the epoch."""
 
 
+Stamp = tuple[int, ...]
+"""What tells a file from another, and from itself before it was touched: device, number, length, times of changes."""
+
 Offered = TypeVar("Offered")
 
 
@@ -255,6 +258,9 @@ class LocalFiles(Protocol):
     def open(self, key: str) -> int:
         """A read-only file descriptor of a stored copy, the caller's to close; raises StoredBytesMissing."""
 
+    def stamp(self, key: str) -> Stamp:
+        """What is another whenever somebody has touched the file of a copy; raises StoredBytesMissing."""
+
 
 class BlockingReader(Protocol):
     """One stored copy, open for worker threads, one at a time."""
@@ -291,6 +297,12 @@ class SealedFiles(Protocol):
 
     def look_now(self, key: str, expected: Expected) -> None:
         """Return if a copy is there and as long as it should be; raises StoredBytesMissing where that is not plain."""
+
+    async def stamp_now(self, key: str, expected: Expected) -> Stamp | None:
+        """As `LocalFiles.stamp`, of a copy that was read before and whose key is at hand; None of another.
+
+        Raises as `reader_now` does.
+        """
 
     async def reader_now(self, key: str, expected: Expected) -> BlockingReader | None:
         """A reader of a copy that was read before, with nothing to wait for but its key; None of another.

@@ -29,6 +29,7 @@ from storage.blobs.interface import (
     LocalFiles,
     Opening,
     Span,
+    Stamp,
     StoredCopy,
     StoredObject,
     StoresAtOnce,
@@ -298,6 +299,10 @@ class LocalEncryptedStore(EncryptedStore):
     def look_now(self, key: str, expected: Expected) -> None:
         """See that a copy is there, sealed in segments of the usual length; raises StoredBytesMissing."""
         os.close(open_file(self._files, key, self._layout.length(expected.size)))
+
+    async def stamp_now(self, key: str, expected: Expected) -> Stamp | None:
+        """What is another whenever the file of a sealed copy that is remembered was touched."""
+        return None if await self._copies.known(key, expected) is None else self._files.stamp(key)
 
     async def reader_now(self, key: str, expected: Expected) -> BlockingReader | None:
         """Open a sealed copy that is remembered."""
