@@ -48,7 +48,7 @@ class Troubles(Protocol):
         """So many events are missing in the file."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # as an event
 class _Waiting:
     event: AuditEvent
     written: "asyncio.Future[None] | None" = None

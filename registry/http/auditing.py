@@ -66,20 +66,24 @@ _NO_LOGIN: Final = frozenset({CredentialKind.NONE, CredentialKind.BEARER_TOKEN})
 BROKEN_OFF: Final = 499
 """The status of a request whose answer did not reach its end."""
 
+# Looked up once: Python 3.11 takes a quarter of a microsecond to find a member of an enumeration.
+_PULL: Final = EventKind.PULL
+_ALLOWED: Final = Verdict.ALLOWED
+_OK: Final = HTTPStatus.OK.value
 _SHORT: Final = 128
 _LONG: Final = 512
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # as an event
 class Pull:
-    """What was pulled by whom, and why it was allowed; `reference` is a tag or digest.
+    """What was pulled by whom, and why it was allowed; `resource` as the trail names it, `reference` a tag or digest.
 
     `length` is None where the answer was broken off.
     """
 
     caller: Caller
     action: str
-    resource: Resource
+    resource: str
     decision: Decision
     request_id: str
     reference: str
@@ -208,7 +212,7 @@ class Pulls:
             self._caller, self._principal = pull.caller, pull.caller.principal.arn
         if pull.decision is not self._decision:
             self._decision, self._statement = pull.decision, _deciding(pull.decision)
-        status = BROKEN_OFF if pull.length is None else HTTPStatus.OK.value
+        status = BROKEN_OFF if pull.length is None else _OK
         details = {"status": status, **self._of_caller, "digest": pull.digest}
         if ":" not in pull.reference:
             details["tags"] = [pull.reference]
@@ -216,12 +220,12 @@ class Pulls:
             details["bytes"] = pull.length
         return AuditEvent(
             self._now(),
-            EventKind.PULL,
+            _PULL,
             self._principal,
             self._source,
-            str(pull.action),
-            inert(pull.resource.arn, _LONG),
-            Verdict.ALLOWED,
+            pull.action,
+            pull.resource,
+            _ALLOWED,
             pull.request_id,
             self._statement,
             details,
@@ -269,8 +273,13 @@ def _action(request: web.Request) -> str:
     return str(request.get(ACTION, Action.GET_AUTHORIZATION_TOKEN))
 
 
+def name_in_trail(resource: Resource) -> str:
+    """A resource as the trail names it."""
+    return inert(resource.arn, _LONG)
+
+
 def _resource(request: web.Request) -> str:
-    return inert(request.get(RESOURCE, REGISTRY).arn, _LONG)
+    return name_in_trail(request.get(RESOURCE, REGISTRY))
 
 
 def _source(request: web.Request) -> str:

@@ -48,7 +48,8 @@ class RequestMetrics:
         received, sent, total, buckets = series
         add = self._counts.add
         add(slot)
-        add(received, received_bytes)
+        if received_bytes:
+            add(received, received_bytes)
         add(sent, sent_bytes)
         add(total, seconds)
         add(buckets[bisect_left(_BOUNDS, seconds)])

@@ -31,7 +31,7 @@ from auth.errors import AuthError
 from registry.core.errors import RegistryError
 from registry.core.names import RepositoryName
 from registry.http.access import ACTION, Access
-from registry.http.auditing import BROKEN_OFF, Auditing, Pull
+from registry.http.auditing import BROKEN_OFF, Auditing, Pull, name_in_trail
 from registry.http.connection import Connection
 from registry.http.middleware import Observers, break_off
 from registry.http.reads import Asked, Begun, Read, Ready, Sees
@@ -53,6 +53,8 @@ _LINE: Final = re.compile(
 )
 _LONGEST_LINE: Final = 1024
 _TARGETS: Final = 4096
+_HEADS: Final = 1024
+_OK: Final = HTTPStatus.OK.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,9 @@ class _Target:
     read: Read
     asked: Asked
     resource: Resource
+    in_trail: str
+    """The resource as the audit trail names it."""
+    action: str
     facts: Facts
 
 
@@ -104,7 +109,7 @@ class Shortcuts:
 
     def __init__(self, ground: Ground, reads: tuple[Read, ...]) -> None:
         self.ground = ground
-        self.headers = _lines(ground.headers)
+        self.headers = "".join([f"{name}: {value}\r\n" for name, value in ground.headers.items()])
         self._reads = {(read.method, read.kind): read for read in reads}
         self._actions = frozenset(read.actions[0] for read in reads)
         self.target: Callable[[bytes], _Target | None] = lru_cache(_TARGETS)(self._target)
@@ -132,7 +137,8 @@ class Shortcuts:
             return None
         resource = self.ground.access.authorizer.repository(repository.text) if repository else REGISTRY
         asked = Asked(path, repository, reference, MultiDict(parse_qsl(query, keep_blank_values=True)), query)
-        return _Target(read, asked, resource, read.about(asked.reference))
+        name_there, action = name_in_trail(resource), str(read.actions[0])
+        return _Target(read, asked, resource, name_there, action, read.about(asked.reference))
 
 
 class Shortcut:
@@ -182,12 +188,12 @@ class Shortcut:
         access.last_use.note(caller, self._client)
         if isinstance(found, Begun):
             return partial(self._send, found, _pull(seen, decision, found), seen)
-        self._observe(seen, HTTPStatus.OK, len(found.body))
+        self._observe(seen, _OK, len(found.body))
         return self._head(found) + found.body
 
     def _head(self, found: Ready | Begun) -> bytes:
-        head = f"HTTP/1.1 200 OK\r\n{_lines(found.headers)}{self._shortcuts.headers}Content-Length: {found.length}\r\n"
-        return f"{head}Date: {rfc822_formatted_time()}\r\n\r\n".encode()
+        every = self._shortcuts.headers
+        return _head(tuple(found.headers.items()), every, found.length, rfc822_formatted_time())
 
     async def _send(self, begun: Begun, pull: Pull, seen: _Seen, transport: asyncio.Transport) -> None:
         """Send a long answer, and tell of it when it is over."""
@@ -208,7 +214,7 @@ class Shortcut:
         try:
             await self._pulls.note_ended(pull)
         finally:
-            self._observe(seen, BROKEN_OFF if pull.length is None else HTTPStatus.OK.value, pull.length or 0)
+            self._observe(seen, BROKEN_OFF if pull.length is None else _OK, pull.length or 0)
 
     def _asking(self, access: Access) -> Caller:
         """Who is asking: the same as before, as long as the token lasts and nothing has changed."""
@@ -237,7 +243,7 @@ class Shortcut:
 
     def _observe(self, seen: _Seen, status: int, sent_bytes: int) -> None:
         observers, read, asked = self._ground.observers, seen.target.read, seen.target.asked
-        action, seconds = str(read.actions[0]), time.perf_counter() - seen.began
+        action, seconds = seen.target.action, time.perf_counter() - seen.began
         observers.metrics.observe(
             method=read.method,
             action=action,
@@ -267,8 +273,8 @@ class Shortcut:
 
 def _pull(seen: _Seen, decision: Decision, found: Ready | Begun) -> Pull:
     target = seen.target
-    named = target.resource, decision, seen.request_id, target.asked.reference
-    return Pull(seen.caller, target.read.actions[0], *named, found.digest, found.length)
+    named = target.in_trail, decision, seen.request_id, target.asked.reference
+    return Pull(seen.caller, target.action, *named, found.digest, found.length)
 
 
 def _is_plain(request: web.Request) -> bool:
@@ -284,5 +290,8 @@ def _is_plain(request: web.Request) -> bool:
     return not authorizations or (len(authorizations) == 1 and authorizations[0].lower().startswith("bearer "))
 
 
-def _lines(headers: Mapping[str, str]) -> str:
-    return "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+@lru_cache(_HEADS)
+def _head(headers: tuple[tuple[str, str], ...], every: str, length: int, date: str) -> bytes:
+    """The head of an answer, which is the same for all that are given in one second."""
+    own = "".join([f"{name}: {value}\r\n" for name, value in headers])
+    return f"HTTP/1.1 200 OK\r\n{own}{every}Content-Length: {length}\r\nDate: {date}\r\n\r\n".encode()
