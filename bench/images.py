@@ -19,7 +19,7 @@ from bench.stock import CONFIG, LAYER, MANIFEST, Stock, descriptor, digest_of, m
 _LAYERS = 10
 _LAYER_MIB = 4
 _TAG = "latest"
-_EACH = 2
+_EACH = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def pull(connection: Connection) -> int:
 
 
 def pushing_images(registries: tuple[str, ...], count: int) -> Load:
-    """So many images at once, each into a repository of its own, and once more."""
+    """So many images at once, each into a repository of its own, and a few times over."""
 
     def run(stock: Stock) -> Came:
         base = stock.bases.of(_LAYER_MIB * MIB)
@@ -92,7 +92,7 @@ def pushing_images(registries: tuple[str, ...], count: int) -> Load:
 
 
 def pulling_images(registries: tuple[str, ...], count: int) -> Load:
-    """So many images at once, each from a repository of its own, and once more."""
+    """So many images at once, each from a repository of its own, and a few times over."""
 
     def prepare(stock: Stock) -> None:
         stock.once(("images", count), lambda: _fill(stock, count))

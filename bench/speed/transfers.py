@@ -9,16 +9,17 @@ from bench.speed.competitors import ALL, TLS, TLS_ENDING, WITH_PEERS
 from bench.transfers import pulling, pushing, ranges
 
 _IMAGES = 8
-# how many blobs each connection pulls, by their size in MiB and the number of connections
-_PULLS = {(1, 1): 200, (1, 8): 60, (1, 32): 20, (100, 1): 8, (100, 8): 2, (100, 32): 1}
+# how many blobs each connection pulls, by their size in MiB and the number of connections: a second's worth at least,
+# for what begins a load is not what is measured
+_PULLS = {(1, 1): 1200, (1, 8): 250, (1, 32): 60, (100, 1): 30, (100, 8): 5, (100, 32): 2}
 _PUSHES = {
-    (1, 1): 40,
-    (1, 8): 16,
-    (1, 32): 5,
-    (10, 1): 12,
-    (10, 8): 4,
-    (10, 32): 2,
-    (100, 1): 3,
+    (1, 1): 100,
+    (1, 8): 40,
+    (1, 32): 10,
+    (10, 1): 24,
+    (10, 8): 8,
+    (10, 32): 3,
+    (100, 1): 6,
     (100, 8): 1,
     (100, 32): 1,
 }
