@@ -13,6 +13,7 @@ from bench.comparison import IMAGES
 from bench.connection import FAILURES, Connection, Refused
 from bench.load import MIB, Base, Body, Pusher, Shape
 from bench.loads import Came, Load
+from bench.memory import make_ready
 from bench.pulls import Puller
 from bench.stock import CONFIG, LAYER, MANIFEST, Stock, descriptor, digest_of, manifest, put_blob, put_manifest
 
@@ -87,6 +88,7 @@ def pushing_images(registries: tuple[str, ...], count: int) -> Load:
 
     def prepare(stock: Stock) -> None:
         stock.bases.of(_LAYER_MIB * MIB)
+        make_ready(count * _EACH * _LAYERS * _LAYER_MIB * MIB)
 
     return Load(f"push of images of {_LAYERS} layers, {count} at once", IMAGES, registries, prepare, run)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from bench.comparison import RATE, TIME
 from bench.load import MIB, Shape, push_all
 from bench.loads import Came, Load
+from bench.memory import make_ready
 from bench.pulls import pull_all, range_seconds
 from bench.stock import Stock
 
@@ -25,6 +26,7 @@ def pushing(registries: tuple[str, ...], mebibytes: int, connections: int, each:
 
     def prepare(stock: Stock) -> None:
         stock.bases.of(size)
+        make_ready(connections * each * size)
 
     return Load(f"push of {mebibytes} MiB, {connections} at once, {shape.value}", RATE, registries, prepare, run)
 
