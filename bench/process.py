@@ -18,6 +18,8 @@ READY_POLL_SECONDS = 0.005
 SAMPLE_SECONDS = 0.1
 LOG_TAIL = 1500
 TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_NOTABLE_BYTES = 1 << 20
 
 
 class NotStarted(Exception):
@@ -99,15 +101,23 @@ class Program:
 
 
 class Peak:
-    """The most memory that a program held while the context lasted."""
+    """The most memory that its processes of now held while the context lasted, to a MiB.
+
+    What they share is told apart only when they have grown: for that the kernel walks over all their pages, while they
+    wait. Done at each look, it took half of the rate of pulls of 100 MiB.
+    """
 
     def __init__(self, program: Program) -> None:
         self._program = program
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._processes: list[int] = []
+        self._most_resident = 0
         self.memory_bytes = 0
 
     def __enter__(self) -> Self:
+        self._processes = self._program.processes()
+        self._look()
         self._thread.start()
         return self
 
@@ -116,9 +126,14 @@ class Peak:
         self._thread.join()
 
     def _watch(self) -> None:
-        while not self._ended.is_set():
-            self.memory_bytes = max(self.memory_bytes, self._program.memory_bytes())
-            self._ended.wait(SAMPLE_SECONDS)
+        while not self._ended.wait(SAMPLE_SECONDS):
+            self._look()
+
+    def _look(self) -> None:
+        resident = sum(map(_resident_bytes, self._processes))
+        if resident > self._most_resident + _NOTABLE_BYTES:
+            self._most_resident = resident
+            self.memory_bytes = max(self.memory_bytes, sum(map(_pss_bytes, self._processes)))
 
 
 @contextmanager
@@ -163,6 +178,12 @@ def _number(path: Path, name: str) -> int:
     except (FileNotFoundError, ProcessLookupError):
         return 0
     return sum(int(line.split()[1]) for line in lines if line.startswith(name))
+
+
+def _resident_bytes(process: int) -> int:
+    with suppress(OSError):
+        return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * _PAGE_BYTES
+    return 0
 
 
 def _pss_bytes(process: int) -> int:

@@ -13,7 +13,7 @@ same headers needs no parser, no task and no objects of a request.
 import asyncio
 import re
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from http import HTTPStatus
@@ -109,7 +109,7 @@ class Shortcuts:
 
     def __init__(self, ground: Ground, reads: tuple[Read, ...]) -> None:
         self.ground = ground
-        self.headers = "".join([f"{name}: {value}\r\n" for name, value in ground.headers.items()])
+        self.headers = _lines(ground.headers.items())
         self._reads = {(read.method, read.kind): read for read in reads}
         self._actions = frozenset(read.actions[0] for read in reads)
         self.target: Callable[[bytes], _Target | None] = lru_cache(_TARGETS)(self._target)
@@ -192,8 +192,8 @@ class Shortcut:
         return self._head(found) + found.body
 
     def _head(self, found: Ready | Begun) -> bytes:
-        every = self._shortcuts.headers
-        return _head(tuple(found.headers.items()), every, found.length, rfc822_formatted_time())
+        own, every = tuple(found.headers.items()), self._shortcuts.headers
+        return _head_of_success(own, every, found.length, rfc822_formatted_time())
 
     async def _send(self, begun: Begun, pull: Pull, seen: _Seen, transport: asyncio.Transport) -> None:
         """Send a long answer, and tell of it when it is over."""
@@ -291,7 +291,11 @@ def _is_plain(request: web.Request) -> bool:
 
 
 @lru_cache(_HEADS)
-def _head(headers: tuple[tuple[str, str], ...], every: str, length: int, date: str) -> bytes:
+def _head_of_success(own: tuple[tuple[str, str], ...], every: str, length: int, date: str) -> bytes:
     """The head of an answer, which is the same for all that are given in one second."""
-    own = "".join([f"{name}: {value}\r\n" for name, value in headers])
-    return f"HTTP/1.1 200 OK\r\n{own}{every}Content-Length: {length}\r\nDate: {date}\r\n\r\n".encode()
+    head = f"HTTP/1.1 200 OK\r\n{_lines(own)}{every}Content-Length: {length}\r\nDate: {date}\r\n\r\n"
+    return head.encode()
+
+
+def _lines(headers: Iterable[tuple[str, str]]) -> str:
+    return "".join([f"{name}: {value}\r\n" for name, value in headers])
