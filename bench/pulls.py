@@ -41,7 +41,6 @@ class Puller:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._headers = connection.headers
         self._socket = connection.socket
         self._can_drop = sys.platform == "linux" and not connection.is_encrypted
         self._buffer = memoryview(bytearray(_DROPPED_BYTES if self._can_drop else _PIECE_BYTES))
@@ -49,7 +48,7 @@ class Puller:
     def pull(self, digest: str, sink: Callable[[memoryview], None] | None = None, *, span: str = "") -> int:
         """Pull a blob, or a span of it as a Range header says; the number of bytes. Raises Refused."""
         path = f"/v2/{self._connection.repository}/blobs/{digest}"
-        self._socket.sendall(request("GET", path, {**self._headers, **({"Range": span} if span else {})}))
+        self._socket.sendall(request("GET", path, {**self._connection.headers, **({"Range": span} if span else {})}))
         announced, begun = self._head(206 if span else 200)
         if sink is not None:
             sink(begun)
